@@ -1,0 +1,102 @@
+//! What a caller wants of a bridge.
+
+use crate::{InterfaceName, LinkState, UnicastMac};
+
+/// The bridge that [`create`](crate::BridgeBackend::create) makes.
+///
+/// ```
+/// use vmbridge_platform::{BridgeSpec, LinkState, UnicastMac};
+///
+/// let spec = BridgeSpec::new("virbr0".parse()?)
+///     .mac(UnicastMac::generate()?)
+///     .mtu(9000)
+///     .link(LinkState::Up);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct BridgeSpec {
+    /// Its name, which no interface of the host may bear yet.
+    pub name: InterfaceName,
+    /// Its MAC, which it keeps. `None` leaves it to the kernel: on Linux the bridge then takes
+    /// the lowest MAC of its ports and changes with them; on FreeBSD it gets one that depends on
+    /// the host and the interface.
+    pub mac: Option<UnicastMac>,
+    /// Its MTU in bytes, 68 to 65535 on Linux and 72 to 65535 on FreeBSD. `None` leaves it to the kernel:
+    /// on Linux the least MTU of the ports (1500 without any), on FreeBSD the first port's.
+    pub mtu: Option<u32>,
+    /// Whether it is up from the start.
+    pub link: LinkState,
+}
+
+impl BridgeSpec {
+    /// A bridge of this name that is down, with the rest left to the kernel.
+    #[must_use]
+    pub const fn new(name: InterfaceName) -> Self {
+        Self { name, mac: None, mtu: None, link: LinkState::Down }
+    }
+
+    /// With this MAC for life.
+    #[must_use]
+    pub const fn mac(mut self, mac: UnicastMac) -> Self {
+        self.mac = Some(mac);
+        self
+    }
+
+    /// With this MTU, in bytes.
+    #[must_use]
+    pub const fn mtu(mut self, mtu: u32) -> Self {
+        self.mtu = Some(mtu);
+        self
+    }
+
+    /// Up or down from the start.
+    #[must_use]
+    pub const fn link(mut self, link: LinkState) -> Self {
+        self.link = link;
+        self
+    }
+}
+
+/// What [`change`](crate::BridgeBackend::change) changes of a bridge; `None` is left as it is.
+///
+/// ```
+/// use vmbridge_platform::{BridgeChange, LinkState};
+///
+/// let change = BridgeChange::default().mtu(1400).link(LinkState::Down);
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct BridgeChange {
+    /// Its new MAC, which it keeps from then on.
+    pub mac: Option<UnicastMac>,
+    /// Its new MTU in bytes; the range is that of [`BridgeSpec::mtu`].
+    pub mtu: Option<u32>,
+    /// Up or down.
+    pub link: Option<LinkState>,
+}
+
+impl BridgeChange {
+    /// To this MAC, for life.
+    #[must_use]
+    pub const fn mac(mut self, mac: UnicastMac) -> Self {
+        self.mac = Some(mac);
+        self
+    }
+
+    /// To this MTU, in bytes.
+    #[must_use]
+    pub const fn mtu(mut self, mtu: u32) -> Self {
+        self.mtu = Some(mtu);
+        self
+    }
+
+    /// Up or down.
+    #[must_use]
+    pub const fn link(mut self, link: LinkState) -> Self {
+        self.link = Some(link);
+        self
+    }
+}

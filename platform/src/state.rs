@@ -1,0 +1,77 @@
+//! What a kernel has.
+
+use crate::{InterfaceIndex, InterfaceName, MacAddr};
+
+/// A bridge as the kernel has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct BridgeState {
+    /// Its name.
+    pub name: InterfaceName,
+    /// Its index.
+    pub index: InterfaceIndex,
+    /// Its MAC; all zero on Linux when it follows its ports and has none.
+    pub mac: MacAddr,
+    /// Its MTU in bytes.
+    pub mtu: u32,
+    /// Whether it is up.
+    pub link: LinkState,
+}
+
+/// A port of a bridge as the kernel has it ("member" in FreeBSD's manual).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct PortState {
+    /// Its name.
+    pub name: InterfaceName,
+    /// Its index.
+    pub index: InterfaceIndex,
+    /// Its MAC.
+    pub mac: MacAddr,
+    /// Its MTU in bytes.
+    pub mtu: u32,
+    /// Whether it is up.
+    pub link: LinkState,
+}
+
+/// Any interface of the host, of whatever kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct InterfaceState {
+    /// Its name.
+    pub name: InterfaceName,
+    /// Its index.
+    pub index: InterfaceIndex,
+    /// Its MAC; `None` for one that has no address of six bytes, such as a tunnel.
+    pub mac: Option<MacAddr>,
+}
+
+/// Whether an interface is up (`IFF_UP`): what the administrator asked for, not whether it has a carrier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
+pub enum LinkState {
+    /// It takes and sends frames.
+    Up,
+    /// It does not.
+    Down,
+}
+
+impl LinkState {
+    /// Up if the flag `IFF_UP` (1 on every system) is among these.
+    pub(crate) const fn of_flags(flags: u32) -> Self {
+        if flags & 1 == 1 { Self::Up } else { Self::Down }
+    }
+}
+
+impl std::fmt::Display for LinkState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Up => "up",
+            Self::Down => "down",
+        })
+    }
+}
