@@ -2,9 +2,26 @@
 //! whose MAC address never changes.
 //!
 //! [`BridgeBackend`] is what every kernel interface for bridges can do, and what it promises.
+//! [`NativeBackend`] is this system's:
+//!
+//! | system | backend | kernel interface |
+//! |---|---|---|
+//! | Linux, feature `netlink` (default) | `linux::NetlinkBackend` | rtnetlink |
+//! | Linux, without it | `linux::IoctlBackend` | `SIOCBRADDBR`, `BRCTL_*` |
+//! | FreeBSD | `freebsd::FreeBsdBackend` | `SIOCIFCREATE2`, `SIOCSDRVSPEC` |
+//!
 //! [`model::Model`] is a kernel in memory, for the tests of those who build on this crate.
 //!
 //! This crate is mechanism. What a tool does with bridges is in the crate `vmbridge`.
+//!
+//! ```no_run
+//! use vmbridge_platform::{BridgeBackend, BridgeSpec, LinkState, NativeBackend, UnicastMac};
+//!
+//! let bridges = NativeBackend::open()?;
+//! let spec = BridgeSpec::new("virbr0".parse()?).mac(UnicastMac::generate()?).link(LinkState::Up);
+//! bridges.create(&spec)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod backend;
 mod capability;
@@ -26,3 +43,17 @@ pub use mac::{InvalidMac, MacAddr, MacReason, UnicastMac};
 pub use name::{InterfaceIndex, InterfaceName, InvalidName, NameReason};
 pub use spec::{BridgeChange, BridgeSpec};
 pub use state::{BridgeState, InterfaceState, LinkState, PortState};
+
+cfg_if::cfg_if! {
+    if #[cfg(target_os = "linux")] {
+        pub mod linux;
+        pub use linux::{AVAILABLE, NativeBackend, Sandbox};
+        use linux::hint;
+    } else if #[cfg(target_os = "freebsd")] {
+        pub mod freebsd;
+        pub use freebsd::{AVAILABLE, NativeBackend, Sandbox};
+        use freebsd::hint;
+    } else {
+        compile_error!("vmbridge-platform runs on Linux and FreeBSD");
+    }
+}

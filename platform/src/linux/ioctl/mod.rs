@@ -1,0 +1,382 @@
+//! Bridges through ioctls, for a kernel or a policy that has no netlink bridge creation.
+//!
+//! The kernel's side is `net/bridge/br_ioctl.c` and `net/core/dev_ioctl.c`. A bridge is made in
+//! several calls, so it is made under a name of its own (`vmb` and eight random digits) and gets
+//! its final name when it has its MAC. If the process dies before that, the bridge stays under
+//! that name, down and without ports, and no other is in the way of the next try.
+
+mod proc;
+mod sys;
+mod udev;
+
+use nix::errno::Errno;
+
+use self::proc::ProcNet;
+use self::sys::Control;
+use self::udev::{Udev, Watch};
+use crate::change::{self, Step};
+use crate::error::Attempt;
+use crate::random;
+use crate::{
+    BridgeBackend, BridgeChange, BridgeSpec, BridgeState, Capabilities, Capability, ErrorKind, InterfaceIndex,
+    InterfaceName, InterfaceState, LinkState, MacAddr, Operation, PortState, Result, UnicastMac,
+};
+
+#[cfg(not(feature = "netlink"))]
+pub(super) use self::sys::request;
+
+/// How many names are tried before a bridge cannot be made; one in four billion is taken.
+const STAGING_TRIES: usize = 4;
+
+/// Bridges through ioctls, in the network namespace that it was opened in.
+#[derive(Debug)]
+pub struct IoctlBackend {
+    control: Control,
+    namespace: ProcNet,
+    udev: Udev,
+}
+
+impl IoctlBackend {
+    /// [`BridgeBackend::name`] of this backend.
+    pub const NAME: &str = "ioctl";
+
+    /// Opens its sockets in the network namespace of the calling thread.
+    ///
+    /// # Errors
+    /// `Os`: out of descriptors, or /proc is not mounted.
+    pub fn open() -> Result<Self> {
+        let at = Attempt::new(Self::NAME, Operation::Open);
+        Ok(Self {
+            control: Control::open().map_err(|errno| at.errno(errno))?,
+            namespace: ProcNet::open().map_err(|source| at.io(ErrorKind::Os, source))?,
+            udev: Udev::open().map_err(|errno| at.errno(errno))?,
+        })
+    }
+
+    fn at(operation: Operation) -> Attempt {
+        Attempt::new(Self::NAME, operation)
+    }
+
+    /// Checks that an interface is a bridge.
+    fn check_bridge(&self, at: Attempt, name: InterfaceName) -> Result<InterfaceIndex> {
+        let index = self.control.index(name).map_err(|errno| at.errno(errno))?;
+        match self.control.is_bridge(name) {
+            Ok(true) => Ok(index),
+            Ok(false) => Err(at.error(ErrorKind::NotABridge)),
+            Err(errno) => Err(at.errno(errno)),
+        }
+    }
+
+    /// Checks that no interface has a name.
+    fn check_free(&self, at: Attempt, name: InterfaceName) -> Result<()> {
+        match self.control.index(name) {
+            Err(Errno::ENODEV) => Ok(()),
+            Err(errno) => Err(at.errno(errno)),
+            Ok(_) => Err(at.os(self.who_has(name), Errno::EEXIST)),
+        }
+    }
+
+    fn who_has(&self, name: InterfaceName) -> ErrorKind {
+        match self.control.is_bridge(name) {
+            Ok(true) => ErrorKind::BridgeExists,
+            _ => ErrorKind::NameInUse,
+        }
+    }
+
+    fn state(&self, name: InterfaceName, index: InterfaceIndex) -> nix::Result<BridgeState> {
+        Ok(BridgeState {
+            name,
+            index,
+            mac: self.control.mac(name)?.unwrap_or(MacAddr::ZERO),
+            mtu: self.control.mtu(name)?,
+            link: self.control.link(name)?,
+        })
+    }
+
+    /// Makes a bridge without anything and gives its name: the final one where no MAC is to be
+    /// set before it may show.
+    fn make(&self, at: Attempt, spec: &BridgeSpec) -> Result<InterfaceName> {
+        for _ in 0..STAGING_TRIES {
+            let name = match spec.mac {
+                Some(_) => staging_name().map_err(|source| at.io(ErrorKind::Os, source))?,
+                None => spec.name,
+            };
+            match self.control.add_bridge(name) {
+                Ok(()) => return Ok(name),
+                Err(Errno::EEXIST) if name != spec.name => {}
+                Err(errno @ Errno::EEXIST) => return Err(at.os(self.who_has(name), errno)),
+                // "Package not installed": the kernel has no bridge driver, nor could one be loaded.
+                Err(errno @ Errno::ENOPKG) => return Err(at.os(ErrorKind::NoDriver, errno)),
+                Err(errno) => return Err(at.errno(errno)),
+            }
+        }
+        Err(at.errno(Errno::EEXIST))
+    }
+
+    /// Gives a bridge that was just made all that its spec says; its name last but for the link.
+    fn complete(
+        &self,
+        at: Attempt,
+        made: InterfaceName,
+        index: InterfaceIndex,
+        spec: &BridgeSpec,
+        watch: Option<&Watch<'_>>,
+    ) -> Result<()> {
+        if let Some(mac) = spec.mac {
+            self.fix_mac(at, made, index, mac, watch)?;
+        }
+        if let Some(mtu) = spec.mtu {
+            self.control.set_mtu(made, mtu).map_err(|errno| mtu_error(at, errno))?;
+        }
+        if made != spec.name {
+            self.control.rename(made, spec.name).map_err(|errno| match errno {
+                Errno::EEXIST => at.os(self.who_has(spec.name), errno),
+                errno => at.errno(errno),
+            })?;
+        }
+        if spec.link == LinkState::Up {
+            self.control.set_link(spec.name, LinkState::Up).map_err(|errno| at.errno(errno))?;
+        }
+        Ok(())
+    }
+
+    /// Sets the MAC of a new bridge so that it stays, whatever udevd does.
+    fn fix_mac(
+        &self,
+        at: Attempt,
+        bridge: InterfaceName,
+        index: InterfaceIndex,
+        mac: UnicastMac,
+        watch: Option<&Watch<'_>>,
+    ) -> Result<()> {
+        let set = || self.control.set_mac(bridge, mac.into()).map_err(|errno| at.errno(errno));
+        let has_it =
+            || self.control.mac(bridge).map(|now| now == Some(mac.into())).map_err(|errno| at.errno(errno));
+        set()?;
+        if let Some(watch) = watch {
+            watch.wait_for(index).map_err(|errno| at.errno(errno))?;
+            if !has_it()? {
+                // udevd had decided before the first call, and will not decide again.
+                set()?;
+            }
+        }
+        if has_it()? { Ok(()) } else { Err(at.error(ErrorKind::MacNotKept)) }
+    }
+
+    /// Deletes what a failed `create` has made, under whichever name it has by now.
+    fn unmake(&self, at: Attempt, made: InterfaceIndex) -> Result<()> {
+        let name = match self.control.name(made) {
+            Ok(name) => name,
+            Err(Errno::ENODEV) => return Ok(()),
+            Err(errno) => return Err(at.errno(errno)),
+        };
+        // The kernel deletes no bridge that is up.
+        self.control.set_link(name, LinkState::Down).map_err(|errno| at.errno(errno))?;
+        self.control.delete_bridge(name).map_err(|errno| at.errno(errno))
+    }
+
+    fn port_index(&self, at: Attempt, port: InterfaceName) -> Result<InterfaceIndex> {
+        self.control.index(port).map_err(|errno| match errno {
+            Errno::ENODEV => at.os(ErrorKind::PortNotFound, errno),
+            errno => at.errno(errno),
+        })
+    }
+
+    /// The ports of a bridge that was checked to be one.
+    fn port_indices(&self, at: Attempt, bridge: InterfaceName) -> Result<Vec<InterfaceIndex>> {
+        self.control.ports(bridge).map_err(|errno| at.errno(errno))
+    }
+
+    /// The names of all bridges.
+    fn bridge_names(&self, at: Attempt) -> Result<Vec<InterfaceName>> {
+        if let Some(indices) = self.control.bridges().map_err(|errno| at.errno(errno))? {
+            return self.names(at, indices);
+        }
+        // More than the kernel tells in one call: ask each interface.
+        let mut names = self.namespace.interfaces().map_err(|source| at.io(ErrorKind::Os, source))?;
+        names.retain(|&name| self.control.is_bridge(name) == Ok(true));
+        Ok(names)
+    }
+
+    /// The names of interfaces, without those that vanished meanwhile.
+    fn names(&self, at: Attempt, indices: Vec<InterfaceIndex>) -> Result<Vec<InterfaceName>> {
+        still_there(at, indices.into_iter().map(|index| self.control.name(index)))
+    }
+
+    /// Whether an interface is a port of any bridge but this one.
+    fn is_port_elsewhere(&self, at: Attempt, bridge: InterfaceName, port: InterfaceIndex) -> Result<bool> {
+        let others = self.bridge_names(at)?;
+        Ok(others
+            .into_iter()
+            .filter(|&other| other != bridge)
+            .any(|other| self.control.ports(other).is_ok_and(|ports| ports.contains(&port))))
+    }
+}
+
+impl BridgeBackend for IoctlBackend {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::from_iter([Capability::MacFollowsPorts])
+    }
+
+    fn create(&self, spec: &BridgeSpec) -> Result<()> {
+        let at = Self::at(Operation::Create).on(spec.name);
+        self.check_free(at, spec.name)?;
+        let watch = match spec.mac {
+            Some(_) => self.udev.watch(&self.namespace).map_err(|source| at.io(ErrorKind::Os, source))?,
+            None => None,
+        };
+        let made = self.make(at, spec)?;
+        // Without its index, the bridge could be neither watched nor, safely, deleted again.
+        let index = self.control.index(made).map_err(|errno| {
+            let outcome = self.control.delete_bridge(made).map_err(|errno| at.errno(errno));
+            at.errno(errno).undone(outcome, format_args!("bridge {made}"))
+        })?;
+        self.complete(at, made, index, spec, watch.as_ref()).map_err(|error| {
+            let name = self.control.name(index).unwrap_or(made);
+            error.undone(self.unmake(at, index), format_args!("bridge {name}"))
+        })
+    }
+
+    fn delete(&self, bridge: InterfaceName) -> Result<()> {
+        let at = Self::at(Operation::Delete).on(bridge);
+        self.check_bridge(at, bridge)?;
+        let before = self.control.link(bridge).map_err(|errno| at.errno(errno))?;
+        if before == LinkState::Up {
+            // The kernel deletes no bridge that is up.
+            self.control.set_link(bridge, LinkState::Down).map_err(|errno| at.errno(errno))?;
+        }
+        self.control.delete_bridge(bridge).map_err(|errno| {
+            let error = at.errno(errno);
+            if before == LinkState::Down {
+                return error;
+            }
+            let outcome = self.control.set_link(bridge, before).map_err(|errno| at.errno(errno));
+            error.undone(outcome, format_args!("bridge {bridge}, down,"))
+        })
+    }
+
+    fn find(&self, bridge: InterfaceName) -> Result<Option<BridgeState>> {
+        let at = Self::at(Operation::Find).on(bridge);
+        let found = self
+            .check_bridge(at, bridge)
+            .and_then(|index| self.state(bridge, index).map_err(|errno| at.errno(errno)));
+        match found {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
+    fn list(&self) -> Result<Vec<BridgeState>> {
+        let at = Self::at(Operation::List);
+        let names = self.bridge_names(at)?;
+        let states = names.into_iter().map(|name| self.state(name, self.control.index(name)?));
+        let mut states = still_there(at, states)?;
+        states.sort_unstable_by_key(|state| state.index);
+        Ok(states)
+    }
+
+    fn change(&self, bridge: InterfaceName, change: &BridgeChange) -> Result<()> {
+        let at = Self::at(Operation::Change).on(bridge);
+        let index = self.check_bridge(at, bridge)?;
+        let read = || self.state(bridge, index).map_err(|errno| at.errno(errno));
+        let set = |step| match step {
+            Step::Mtu(mtu) => self.control.set_mtu(bridge, mtu).map_err(|errno| mtu_error(at, errno)),
+            Step::Mac(mac) => self.control.set_mac(bridge, mac).map_err(|errno| at.errno(errno)),
+            Step::Link(link) => self.control.set_link(bridge, link).map_err(|errno| at.errno(errno)),
+        };
+        change::apply(&read()?, change, set, read)
+    }
+
+    fn add_port(&self, bridge: InterfaceName, port: InterfaceName) -> Result<()> {
+        let at = Self::at(Operation::AddPort).on(bridge).port(port);
+        self.check_bridge(at, bridge)?;
+        let index = self.port_index(at, port)?;
+        if self.port_indices(at, bridge)?.contains(&index) {
+            return Err(at.error(ErrorKind::AlreadyPort));
+        }
+        let Err(errno) = self.control.add_port(bridge, index) else { return Ok(()) };
+        let kind = match errno {
+            Errno::EBUSY => ErrorKind::PortBusy,
+            Errno::ELOOP => ErrorKind::PortIsBridge,
+            // Also what the kernel says of an index that is no longer there.
+            Errno::EINVAL if self.control.name(index) == Err(Errno::ENODEV) => ErrorKind::PortNotFound,
+            Errno::EINVAL | Errno::EOPNOTSUPP => ErrorKind::PortUnsuitable,
+            // Whose port it is matters more than who asks, as on the other backends.
+            Errno::EPERM if self.is_port_elsewhere(at, bridge, index)? => ErrorKind::PortBusy,
+            errno => ErrorKind::of(errno),
+        };
+        Err(at.os(kind, errno))
+    }
+
+    fn remove_port(&self, bridge: InterfaceName, port: InterfaceName) -> Result<()> {
+        let at = Self::at(Operation::RemovePort).on(bridge).port(port);
+        self.check_bridge(at, bridge)?;
+        let index = self.port_index(at, port)?;
+        if !self.port_indices(at, bridge)?.contains(&index) {
+            return Err(at.error(ErrorKind::NotAPort));
+        }
+        self.control.remove_port(bridge, index).map_err(|errno| match errno {
+            Errno::EINVAL => at.os(ErrorKind::NotAPort, errno),
+            errno => at.errno(errno),
+        })
+    }
+
+    fn ports(&self, bridge: InterfaceName) -> Result<Vec<PortState>> {
+        let at = Self::at(Operation::Ports).on(bridge);
+        self.check_bridge(at, bridge)?;
+        let mut indices = self.port_indices(at, bridge)?;
+        indices.sort_unstable();
+        let ports = indices.into_iter().map(|index| {
+            let name = self.control.name(index)?;
+            Ok(PortState {
+                name,
+                index,
+                mac: self.control.mac(name)?.unwrap_or(MacAddr::ZERO),
+                mtu: self.control.mtu(name)?,
+                link: self.control.link(name)?,
+            })
+        });
+        still_there(at, ports)
+    }
+
+    fn interfaces(&self) -> Result<Vec<InterfaceState>> {
+        let at = Self::at(Operation::Interfaces);
+        let names = self.namespace.interfaces().map_err(|source| at.io(ErrorKind::Os, source))?;
+        let interfaces = names.into_iter().map(|name| {
+            Ok(InterfaceState { name, index: self.control.index(name)?, mac: self.control.mac(name)? })
+        });
+        let mut interfaces = still_there(at, interfaces)?;
+        interfaces.sort_unstable_by_key(|interface| interface.index);
+        Ok(interfaces)
+    }
+}
+
+/// What was read of interfaces one by one, without those that vanished while they were read.
+fn still_there<T>(at: Attempt, read: impl Iterator<Item = nix::Result<T>>) -> Result<Vec<T>> {
+    read.filter(|outcome| !matches!(outcome, Err(Errno::ENODEV)))
+        .map(|outcome| outcome.map_err(|errno| at.errno(errno)))
+        .collect()
+}
+
+fn mtu_error(at: Attempt, errno: Errno) -> crate::Error {
+    match errno {
+        Errno::EINVAL | Errno::ERANGE => at.os(ErrorKind::InvalidMtu, errno),
+        errno => at.errno(errno),
+    }
+}
+
+/// Sets the MAC of an interface in the calling thread's network namespace.
+#[cfg(not(feature = "netlink"))]
+pub(super) fn set_mac(interface: InterfaceName, mac: UnicastMac) -> nix::Result<()> {
+    Control::open()?.set_mac(interface, mac.into())
+}
+
+/// `vmb` and eight random hexadecimal digits.
+fn staging_name() -> std::io::Result<InterfaceName> {
+    let name = format!("vmb{:08x}", u32::from_ne_bytes(random::bytes()?));
+    Ok(InterfaceName::from_kernel(name.as_bytes()).expect("11 bytes are a name"))
+}

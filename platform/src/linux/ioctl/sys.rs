@@ -1,0 +1,274 @@
+//! The ioctls of Linux's interfaces and bridges, each as a safe function.
+//!
+//! Read in `net/core/dev_ioctl.c` and `net/bridge/br_ioctl.c`; the numbers are those of
+//! `linux/sockios.h`, `linux/if_bridge.h` and `linux/ethtool.h`. All of them work in the network
+//! namespace that the socket was made in, whatever thread makes the call.
+#![allow(unsafe_code)]
+
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use libc::{c_char, c_int, c_ulong, ifreq};
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+
+use crate::{InterfaceIndex, InterfaceName, LinkState, MacAddr};
+
+/// `SIOCBRADDBR` and its kin (`linux/sockios.h`), which libc lacks.
+const SIOCBRADDBR: c_int = 0x89a0;
+const SIOCBRDELBR: c_int = 0x89a1;
+const SIOCBRADDIF: c_int = 0x89a2;
+const SIOCBRDELIF: c_int = 0x89a3;
+/// The older calls, `BRCTL_*` in `linux/if_bridge.h`: those on the whole namespace...
+const SIOCGIFBR: c_int = 0x8940;
+/// ... and those on one bridge.
+const SIOCDEVPRIVATE: c_int = 0x89f0;
+/// `IFF_UP` (`linux/if.h`).
+const UP: u16 = 1;
+const BRCTL_GET_BRIDGES: c_ulong = 1;
+const BRCTL_GET_PORT_LIST: c_ulong = 7;
+
+/// `ETHTOOL_GDRVINFO` (`linux/ethtool.h`).
+const ETHTOOL_GDRVINFO: u32 = 3;
+
+/// `old_deviceless()` has room for 2047 bridges, and says nothing of those beyond.
+const MAX_BRIDGES: usize = 2047;
+/// `BR_MAX_PORTS` (`net/bridge/br_private.h`).
+const MAX_PORTS: usize = 1024;
+
+/// `struct ethtool_drvinfo` (`linux/ethtool.h`).
+#[repr(C)]
+struct DriverInfo {
+    command: u32,
+    driver: [u8; 32],
+    rest: [u8; 160],
+}
+
+const _: () = assert!(size_of::<DriverInfo>() == 196 && std::mem::offset_of!(DriverInfo, driver) == 4);
+const _: () = assert!(UP as c_int == libc::IFF_UP);
+const _: () = assert!(size_of::<ifreq>() == 24 + 2 * size_of::<usize>());
+
+nix::ioctl_readwrite_bad!(get_index, libc::SIOCGIFINDEX, ifreq);
+nix::ioctl_readwrite_bad!(get_name, libc::SIOCGIFNAME, ifreq);
+nix::ioctl_readwrite_bad!(get_flags, libc::SIOCGIFFLAGS, ifreq);
+nix::ioctl_readwrite_bad!(set_flags, libc::SIOCSIFFLAGS, ifreq);
+nix::ioctl_readwrite_bad!(get_mtu, libc::SIOCGIFMTU, ifreq);
+nix::ioctl_readwrite_bad!(set_mtu, libc::SIOCSIFMTU, ifreq);
+nix::ioctl_readwrite_bad!(get_mac, libc::SIOCGIFHWADDR, ifreq);
+nix::ioctl_readwrite_bad!(set_mac, libc::SIOCSIFHWADDR, ifreq);
+nix::ioctl_readwrite_bad!(set_name, libc::SIOCSIFNAME, ifreq);
+nix::ioctl_readwrite_bad!(ethtool, libc::SIOCETHTOOL, ifreq);
+nix::ioctl_readwrite_bad!(add_port, SIOCBRADDIF, ifreq);
+nix::ioctl_readwrite_bad!(remove_port, SIOCBRDELIF, ifreq);
+nix::ioctl_readwrite_bad!(bridge_private, SIOCDEVPRIVATE, ifreq);
+nix::ioctl_write_ptr_bad!(add_bridge, SIOCBRADDBR, [u8; libc::IFNAMSIZ]);
+nix::ioctl_write_ptr_bad!(delete_bridge, SIOCBRDELBR, [u8; libc::IFNAMSIZ]);
+nix::ioctl_readwrite_bad!(all_bridges, SIOCGIFBR, [c_ulong; 3]);
+
+type InterfaceCall = unsafe fn(c_int, *mut ifreq) -> nix::Result<c_int>;
+
+/// A socket of the network namespace that it was opened in, for ioctls.
+#[derive(Debug)]
+pub(super) struct Control(OwnedFd);
+
+impl Control {
+    pub(super) fn open() -> nix::Result<Self> {
+        // The family does not matter for these calls, and AF_UNIX is always there.
+        socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).map(Self)
+    }
+
+    /// The index of the interface of this name; `ENODEV` without one.
+    pub(super) fn index(&self, name: InterfaceName) -> nix::Result<InterfaceIndex> {
+        let answer = self.call(get_index, request(name))?;
+        // SAFETY: SIOCGIFINDEX succeeded and has written this member.
+        let index = unsafe { answer.ifr_ifru.ifru_ifindex };
+        InterfaceIndex::from_c(index).ok_or(Errno::ENODEV)
+    }
+
+    /// The name of the interface of this index; `ENODEV` without one.
+    pub(super) fn name(&self, index: InterfaceIndex) -> nix::Result<InterfaceName> {
+        let mut request = empty_request();
+        request.ifr_ifru.ifru_ifindex = index.to_c();
+        let answer = self.call(get_name, request)?;
+        InterfaceName::from_kernel(&answer.ifr_name.map(to_byte)).ok_or(Errno::ENODEV)
+    }
+
+    /// The name of the driver of an interface, as ethtool gives it: "bridge" for a bridge.
+    pub(super) fn is_bridge(&self, name: InterfaceName) -> nix::Result<bool> {
+        let mut info = DriverInfo { command: ETHTOOL_GDRVINFO, driver: [0; 32], rest: [0; 160] };
+        let mut request = request(name);
+        request.ifr_ifru.ifru_data = (&raw mut info).cast();
+        match self.call(ethtool, request) {
+            Ok(_) => Ok(info.driver.starts_with(b"bridge\0")),
+            // Its driver has nothing to tell, as that of the loopback interface.
+            Err(Errno::EOPNOTSUPP) => Ok(false),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    pub(super) fn link(&self, name: InterfaceName) -> nix::Result<LinkState> {
+        Ok(LinkState::of_flags(u32::from(self.flags(name)?)))
+    }
+
+    pub(super) fn set_link(&self, name: InterfaceName, link: LinkState) -> nix::Result<()> {
+        let flags = self.flags(name)?;
+        let mut request = request(name);
+        let flags = match link {
+            LinkState::Up => flags | UP,
+            LinkState::Down => flags & !UP,
+        };
+        request.ifr_ifru.ifru_flags = i16::from_ne_bytes(flags.to_ne_bytes());
+        self.call(set_flags, request).map(drop)
+    }
+
+    fn flags(&self, name: InterfaceName) -> nix::Result<u16> {
+        let answer = self.call(get_flags, request(name))?;
+        // SAFETY: SIOCGIFFLAGS succeeded and has written this member.
+        let flags = unsafe { answer.ifr_ifru.ifru_flags };
+        Ok(u16::from_ne_bytes(flags.to_ne_bytes()))
+    }
+
+    pub(super) fn mtu(&self, name: InterfaceName) -> nix::Result<u32> {
+        let answer = self.call(get_mtu, request(name))?;
+        // SAFETY: SIOCGIFMTU succeeded and has written this member.
+        let mtu = unsafe { answer.ifr_ifru.ifru_mtu };
+        u32::try_from(mtu).map_err(|_| Errno::EINVAL)
+    }
+
+    /// `EINVAL` for an MTU that the interface cannot have.
+    pub(super) fn set_mtu(&self, name: InterfaceName, mtu: u32) -> nix::Result<()> {
+        let mut request = request(name);
+        // The kernel has a C int here; what does not fit must not turn into something else.
+        request.ifr_ifru.ifru_mtu = c_int::try_from(mtu).map_err(|_| Errno::EINVAL)?;
+        self.call(set_mtu, request).map(drop)
+    }
+
+    /// The MAC of an interface, or `None` if its addresses are of another kind.
+    pub(super) fn mac(&self, name: InterfaceName) -> nix::Result<Option<MacAddr>> {
+        let answer = self.call(get_mac, request(name))?;
+        // SAFETY: SIOCGIFHWADDR succeeded and has written this member.
+        let address = unsafe { answer.ifr_ifru.ifru_hwaddr };
+        let has_mac = matches!(address.sa_family, libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK);
+        let mac = address.sa_data.map(to_byte).first_chunk().copied().map(MacAddr::new);
+        Ok(mac.filter(|_| has_mac))
+    }
+
+    /// `EADDRNOTAVAIL` for a MAC that no interface can bear.
+    pub(super) fn set_mac(&self, name: InterfaceName, mac: MacAddr) -> nix::Result<()> {
+        let mut request = request(name);
+        let mut data = [0; 14];
+        data[..6].copy_from_slice(&mac.bytes().map(to_char));
+        // Any other family is EINVAL.
+        request.ifr_ifru.ifru_hwaddr = libc::sockaddr { sa_family: libc::ARPHRD_ETHER, sa_data: data };
+        self.call(set_mac, request).map(drop)
+    }
+
+    /// `EEXIST` for a name that is taken; before 6.2 `EBUSY` for an interface that is up.
+    pub(super) fn rename(&self, name: InterfaceName, to: InterfaceName) -> nix::Result<()> {
+        let mut request = request(name);
+        request.ifr_ifru.ifru_newname = c_name(to).map(to_char);
+        self.call(set_name, request).map(drop)
+    }
+
+    /// `EEXIST` for a name that is taken, `ENOPKG` without a bridge driver.
+    pub(super) fn add_bridge(&self, name: InterfaceName) -> nix::Result<()> {
+        let name = c_name(name);
+        // SAFETY: the kernel reads IFNAMSIZ bytes, as many as `name` has.
+        retry(|| unsafe { add_bridge(self.0.as_raw_fd(), &raw const name) }).map(drop)
+    }
+
+    /// `ENXIO` for an unknown name, `EBUSY` for a bridge that is up, `EPERM` for what is no bridge.
+    pub(super) fn delete_bridge(&self, name: InterfaceName) -> nix::Result<()> {
+        let name = c_name(name);
+        // SAFETY: the kernel reads IFNAMSIZ bytes, as many as `name` has.
+        retry(|| unsafe { delete_bridge(self.0.as_raw_fd(), &raw const name) }).map(drop)
+    }
+
+    /// `EINVAL` for an interface that cannot be a port, `ELOOP` for a bridge, `EBUSY` for one that
+    /// has a master.
+    pub(super) fn add_port(&self, bridge: InterfaceName, port: InterfaceIndex) -> nix::Result<()> {
+        let mut request = request(bridge);
+        request.ifr_ifru.ifru_ifindex = port.to_c();
+        self.call(add_port, request).map(drop)
+    }
+
+    /// `EINVAL` for an interface that is no port of this bridge.
+    pub(super) fn remove_port(&self, bridge: InterfaceName, port: InterfaceIndex) -> nix::Result<()> {
+        let mut request = request(bridge);
+        request.ifr_ifru.ifru_ifindex = port.to_c();
+        self.call(remove_port, request).map(drop)
+    }
+
+    /// The indices of all bridges, or `None` when there may be more than the kernel can tell.
+    pub(super) fn bridges(&self) -> nix::Result<Option<Vec<InterfaceIndex>>> {
+        let mut indices = vec![0_i32; MAX_BRIDGES];
+        let mut arguments =
+            [BRCTL_GET_BRIDGES, indices.as_mut_ptr().expose_provenance() as c_ulong, MAX_BRIDGES as c_ulong];
+        // SAFETY: the kernel reads three longs, and writes at most MAX_BRIDGES ints to `indices`,
+        // which has as many.
+        let count = retry(|| unsafe { all_bridges(self.0.as_raw_fd(), &raw mut arguments) })?;
+        let count = usize::try_from(count).map_err(|_| Errno::EINVAL)?;
+        indices.truncate(count);
+        Ok((count < MAX_BRIDGES).then(|| as_indices(&indices)))
+    }
+
+    /// The indices of the ports of an interface that is known to be a bridge: other drivers
+    /// take this call for something else.
+    pub(super) fn ports(&self, bridge: InterfaceName) -> nix::Result<Vec<InterfaceIndex>> {
+        // By port number; 0 where none has the number.
+        let mut indices = vec![0_i32; MAX_PORTS];
+        let mut arguments: [c_ulong; 4] =
+            [BRCTL_GET_PORT_LIST, indices.as_mut_ptr().expose_provenance() as c_ulong, MAX_PORTS as c_ulong, 0];
+        let mut request = request(bridge);
+        request.ifr_ifru.ifru_data = (&raw mut arguments).cast();
+        self.call(bridge_private, request)?;
+        Ok(as_indices(&indices))
+    }
+
+    fn call(&self, call: InterfaceCall, mut request: ifreq) -> nix::Result<ifreq> {
+        // SAFETY: every call of type InterfaceCall above reads and writes one ifreq. Where that
+        // has a pointer, the caller has pointed it to what the kernel expects, and owns it.
+        retry(|| unsafe { call(self.0.as_raw_fd(), &raw mut request) })?;
+        Ok(request)
+    }
+}
+
+fn empty_request() -> ifreq {
+    // SAFETY: an ifreq is integers, pointers and arrays of them, for which zero is a value.
+    unsafe { std::mem::zeroed() }
+}
+
+pub(in crate::linux) fn request(name: InterfaceName) -> ifreq {
+    let mut request = empty_request();
+    request.ifr_name = c_name(name).map(to_char);
+    request
+}
+
+/// The name with its NULs. A name of 15 bytes at most leaves room for one.
+fn c_name(name: InterfaceName) -> [u8; libc::IFNAMSIZ] {
+    let mut padded = [0; libc::IFNAMSIZ];
+    padded[..name.as_bytes().len()].copy_from_slice(name.as_bytes());
+    padded
+}
+
+/// A `c_char` is signed on some architectures and unsigned on others.
+fn to_byte(char: c_char) -> u8 {
+    u8::from_ne_bytes(char.to_ne_bytes())
+}
+
+fn to_char(byte: u8) -> c_char {
+    c_char::from_ne_bytes([byte])
+}
+
+fn as_indices(indices: &[c_int]) -> Vec<InterfaceIndex> {
+    indices.iter().filter_map(|&index| InterfaceIndex::from_c(index)).collect()
+}
+
+/// Repeats a call that a signal interrupted.
+fn retry<T>(mut call: impl FnMut() -> nix::Result<T>) -> nix::Result<T> {
+    loop {
+        match call() {
+            Err(Errno::EINTR) => {}
+            outcome => return outcome,
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Linux: bridges through rtnetlink ([`NetlinkBackend`]) and through ioctls ([`IoctlBackend`]).
+//!
+//! Facts not marked otherwise were seen on Linux 6.18 or read in `net/bridge`, `net/core/dev.c`
+//! and `net/core/rtnetlink.c`.
+
+mod ioctl;
+#[cfg(feature = "netlink")]
+mod netlink;
+mod sandbox;
+#[cfg(not(feature = "netlink"))]
+mod tap;
+
+pub use ioctl::IoctlBackend;
+#[cfg(feature = "netlink")]
+pub use netlink::NetlinkBackend;
+pub use sandbox::Sandbox;
+
+use crate::ErrorKind;
+use crate::backend::Available;
+
+/// This system's backend.
+#[cfg(feature = "netlink")]
+pub type NativeBackend = NetlinkBackend;
+/// This system's backend.
+#[cfg(not(feature = "netlink"))]
+pub type NativeBackend = IoctlBackend;
+
+/// The backends that are compiled in, the native one first.
+pub const AVAILABLE: &[Available] = &[
+    #[cfg(feature = "netlink")]
+    Available { name: NetlinkBackend::NAME, open: || Ok(Box::new(NetlinkBackend::open()?)) },
+    Available { name: IoctlBackend::NAME, open: || Ok(Box::new(IoctlBackend::open()?)) },
+];
+
+/// The MTUs that Linux takes for a bridge (`br_dev_setup()`: `ETH_MIN_MTU` to `ETH_MAX_MTU`).
+#[cfg(feature = "netlink")]
+const BRIDGE_MTU: std::ops::RangeInclusive<u32> = 68..=65535;
+
+/// What to do about an error of this kind.
+pub(crate) const fn hint(kind: ErrorKind) -> Option<&'static str> {
+    match kind {
+        ErrorKind::PermissionDenied => Some("it needs CAP_NET_ADMIN in this network namespace; run it as root"),
+        ErrorKind::NoDriver => Some("load the kernel module first: modprobe bridge"),
+        ErrorKind::TimedOut => Some("see whether systemd-udevd is stuck: udevadm settle"),
+        _ => None,
+    }
+}
