@@ -1,7 +1,28 @@
 //! Network bridges for virtual machines whose MAC address never changes, on Linux and FreeBSD.
 //!
+//! A Linux bridge that was given no MAC takes the lowest of its ports' and changes it as guests
+//! come and go: guests see a new gateway, ARP caches go stale, and Windows asks about a new
+//! network. vmbridge creates bridges with a MAC that stays, all or nothing, through whatever
+//! interface the kernel has for it.
+//!
+//! ```no_run
+//! use vmbridge::{BridgeBackend, BridgeSpec, LinkState, NativeBackend};
+//!
+//! let bridges = NativeBackend::open()?;
+//! let mac = vmbridge::unused_mac(&bridges)?;
+//! bridges.create(&BridgeSpec::new("virbr0".parse()?).mac(mac).link(LinkState::Up))?;
+//! bridges.add_port("virbr0".parse()?, "tap0".parse()?)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`BridgeBackend`] has all that can be done with a bridge and what every backend promises.
+//! [`model::Model`] is a backend in memory: test against it, without privilege.
+//!
 //! This crate is policy and knows no operating system; the kernel side is the crate
 //! [`vmbridge_platform`], which is re-exported here.
 #![forbid(unsafe_code)]
 
+mod mac;
+
+pub use mac::unused_mac;
 pub use vmbridge_platform::*;

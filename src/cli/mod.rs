@@ -1,0 +1,103 @@
+//! The command line: parse, call the library, print.
+
+mod args;
+mod demo;
+mod print;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::Parser;
+use vmbridge::{AVAILABLE, BridgeBackend, BridgeChange, BridgeSpec, LinkState, Operation, unused_mac};
+
+use self::args::{Args, Command, MacChoice};
+
+/// Why the command did not do what it was asked to.
+#[derive(Debug)]
+enum Failure {
+    Bridge(vmbridge::Error),
+    Output(io::Error),
+    Demo(String),
+}
+
+impl From<vmbridge::Error> for Failure {
+    fn from(error: vmbridge::Error) -> Self {
+        Self::Bridge(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+/// Exits with 0 when all is done, 1 when the system or the state of things refused, 2 (by clap)
+/// when the command line is wrong.
+pub(crate) fn main() -> ExitCode {
+    match run(Args::parse()) {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failure::Bridge(error)) => match error.hint() {
+            Some(hint) => eprintln!("vmbridge: {error}; {hint}"),
+            None => eprintln!("vmbridge: {error}"),
+        },
+        // Whoever reads the output has had enough.
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        Err(Failure::Output(error)) => eprintln!("vmbridge: cannot write the output: {error}"),
+        Err(Failure::Demo(text)) => eprintln!("vmbridge: {text}"),
+    }
+    ExitCode::FAILURE
+}
+
+fn run(args: Args) -> Result<(), Failure> {
+    let wanted = |name| args.backend.as_deref().is_none_or(|wanted| wanted == name);
+    if let Command::Demo = args.command {
+        return demo::run(AVAILABLE.iter().filter(|backend| wanted(backend.name)));
+    }
+    // clap has checked the name, and the native backend is the first.
+    let backend = AVAILABLE.iter().find(|backend| wanted(backend.name)).unwrap_or(&AVAILABLE[0]);
+    let bridges = (backend.open)()?;
+    execute(&*bridges, args.command)
+}
+
+fn execute(bridges: &dyn BridgeBackend, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Create { name, mac, mtu, up } => {
+            let mac = match mac {
+                MacChoice::Auto => unused_mac(bridges)?,
+                MacChoice::This(mac) => mac,
+            };
+            let mut spec = BridgeSpec::new(name).mac(mac);
+            spec.mtu = mtu;
+            if up {
+                spec.link = LinkState::Up;
+            }
+            bridges.create(&spec)?;
+            print::mac(mac)?;
+        }
+        Command::Delete { name } => bridges.delete(name)?,
+        Command::List { json } => print::bridges(&bridges.list()?, json)?,
+        Command::Show { name, json } => {
+            let bridge = bridges.find(name)?.ok_or_else(|| {
+                vmbridge::Attempt::new(bridges.name(), Operation::Find)
+                    .on(name)
+                    .error(vmbridge::ErrorKind::NotFound)
+            })?;
+            print::bridge(&bridge, &bridges.ports(name)?, json)?;
+        }
+        Command::Set { name, change } => {
+            let link = match (change.up, change.down) {
+                (true, _) => Some(LinkState::Up),
+                (_, true) => Some(LinkState::Down),
+                _ => None,
+            };
+            let mut wanted = BridgeChange::default();
+            (wanted.mac, wanted.mtu, wanted.link) = (change.mac, change.mtu, link);
+            bridges.change(name, &wanted)?;
+        }
+        Command::Attach { bridge, port } => bridges.add_port(bridge, port)?,
+        Command::Detach { bridge, port } => bridges.remove_port(bridge, port)?,
+        Command::Demo => unreachable!("run() has handled it, since it opens backends of its own"),
+    }
+    Ok(())
+}

@@ -1,0 +1,19 @@
+//! Where a bridge's MAC comes from when its user names none.
+
+use crate::{Attempt, BridgeBackend, ErrorKind, Operation, Result, UnicastMac};
+
+/// Generates a MAC ([`UnicastMac::generate`]) that no interface of the host has.
+///
+/// # Errors
+/// The host's interfaces could not be listed, or the operating system's generator failed.
+pub fn unused_mac(backend: &dyn BridgeBackend) -> Result<UnicastMac> {
+    let interfaces = backend.interfaces()?;
+    loop {
+        let mac = UnicastMac::generate()
+            .map_err(|source| Attempt::new(backend.name(), Operation::Interfaces).io(ErrorKind::Os, source))?;
+        // A host has far fewer than 2^24 interfaces, so that this ends soon.
+        if !interfaces.iter().any(|interface| interface.mac == Some(mac.into())) {
+            return Ok(mac);
+        }
+    }
+}

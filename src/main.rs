@@ -1,0 +1,8 @@
+//! The command `vmbridge`.
+#![forbid(unsafe_code)]
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}
