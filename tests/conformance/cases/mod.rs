@@ -1,0 +1,91 @@
+//! The cases, by what they are about.
+
+mod change;
+mod create;
+mod delete;
+mod port;
+mod read;
+mod together;
+
+use vmbridge::{BridgeSpec, Error, ErrorKind, LinkState};
+
+use crate::host::{Case, Host, mac, name};
+
+macro_rules! cases {
+    ($($module:ident: $($case:ident),+ $(,)?;)+) => {
+        &[$($((concat!(stringify!($module), "::", stringify!($case)), $module::$case)),+),+]
+    };
+}
+
+/// Every case and its name.
+pub const ALL: &[(&str, Case)] = cases! {
+    create:
+        has_what_its_spec_says,
+        leaves_to_the_kernel_what_its_spec_leaves,
+        takes_names_that_look_like_something_else,
+        keeps_its_mac_as_ports_come_and_go,
+        follows_its_ports_without_a_mac,
+        refuses_a_name_that_a_bridge_has,
+        refuses_a_name_that_another_interface_has,
+        refuses_an_mtu_that_the_kernel_refuses,
+        needs_privilege;
+    delete:
+        takes_only_the_bridge,
+        takes_a_bridge_that_is_up,
+        refuses_what_is_no_bridge,
+        refuses_what_is_not_there,
+        needs_privilege;
+    change:
+        sets_each_alone_and_all_together,
+        fixes_a_mac_that_follows_its_ports,
+        changes_nothing_when_one_part_is_refused,
+        changes_nothing_when_nothing_is_asked,
+        refuses_what_is_no_bridge,
+        needs_privilege;
+    port:
+        joins_and_leaves,
+        refuses_what_cannot_be_a_port,
+        refuses_a_port_of_this_or_another_bridge,
+        refuses_to_release_what_is_no_port,
+        refuses_a_bridge_that_is_none,
+        tells_who_has_a_port_without_privilege,
+        needs_privilege;
+    read:
+        finds_what_is_there,
+        lists_bridges_and_nothing_else,
+        lists_ports_of_one_bridge,
+        lists_every_interface,
+        needs_no_privilege,
+        an_unused_mac_is_unused;
+    together:
+        one_of_many_creates_of_a_name_wins,
+        many_bridges_at_once,
+        an_interface_that_vanished_is_not_found;
+};
+
+/// A MAC for a bridge, higher than those of the ports in these cases.
+const BRIDGE_MAC: &str = "52:54:00:00:00:07";
+const LOW: &str = "02:00:00:00:00:01";
+const HIGH: &str = "02:00:00:00:00:02";
+
+/// Creates a bridge of this name, down, with [`BRIDGE_MAC`].
+fn create(host: &dyn Host, bridge: &str) {
+    host.bridges().create(&BridgeSpec::new(name(bridge)).mac(mac(BRIDGE_MAC))).expect("the name is free");
+}
+
+fn create_up(host: &dyn Host, bridge: &str) {
+    let spec = BridgeSpec::new(name(bridge)).mac(mac(BRIDGE_MAC)).link(LinkState::Up);
+    host.bridges().create(&spec).expect("the name is free");
+}
+
+/// Checks that each attempt fails with its kind, and that none leaves a trace.
+fn refused(host: &dyn Host, attempts: &[(ErrorKind, &dyn Fn() -> Result<(), Error>)]) {
+    let before = host.snapshot();
+    for (kind, attempt) in attempts {
+        let error = attempt().expect_err("it is refused");
+        assert_eq!(error.kind(), *kind, "{error}");
+        assert_eq!(error.backend(), host.bridges().name());
+        assert!(matches!(error.undo(), vmbridge::Undo::NotNeeded | vmbridge::Undo::Done), "{error}");
+        assert_eq!(host.snapshot(), before, "after: {error}");
+    }
+}

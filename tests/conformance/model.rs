@@ -1,0 +1,63 @@
+//! The model as a host. It is its own oracle; the property tests compare it with a kernel.
+
+use vmbridge::model::Model;
+use vmbridge::{BridgeBackend, InterfaceName, LinkState, MacAddr, UnicastMac};
+
+use crate::host::{Host, Seen, name};
+
+#[derive(Debug, Default)]
+pub struct ModelHost(Model);
+
+impl Host for ModelHost {
+    fn bridges(&self) -> &dyn BridgeBackend {
+        &self.0
+    }
+
+    fn loopback(&self) -> InterfaceName {
+        name("lo")
+    }
+
+    fn add_interface(&self, name: InterfaceName, mac: UnicastMac) {
+        self.0.add_interface(name, mac).expect("the name is free");
+    }
+
+    fn remove_interface(&self, name: InterfaceName) {
+        self.0.remove_interface(name).expect("it is there");
+    }
+
+    fn look(&self, name: InterfaceName) -> Option<Seen> {
+        let bridges = self.0.list().expect("the model lists");
+        let seen = |mac: MacAddr, mtu, link, is_bridge, bridge| Seen {
+            mac,
+            mtu,
+            up: link == LinkState::Up,
+            is_bridge,
+            bridge,
+        };
+        for bridge in &bridges {
+            if bridge.name == name {
+                return Some(seen(bridge.mac, bridge.mtu, bridge.link, true, None));
+            }
+            for port in self.0.ports(bridge.name).expect("it is a bridge") {
+                if port.name == name {
+                    return Some(seen(port.mac, port.mtu, port.link, false, Some(bridge.name.to_string())));
+                }
+            }
+        }
+        let interface =
+            self.0.interfaces().expect("the model lists").into_iter().find(|other| other.name == name)?;
+        Some(seen(interface.mac.unwrap_or(MacAddr::ZERO), 1500, LinkState::Down, false, None))
+    }
+
+    fn snapshot(&self) -> String {
+        let bridges = self.0.list().expect("the model lists");
+        let ports: Vec<_> = bridges.iter().map(|bridge| self.0.ports(bridge.name)).collect();
+        format!("{:?} {bridges:?} {ports:?}", self.0.interfaces())
+    }
+
+    fn without_privilege(&self, act: &dyn Fn()) {
+        self.0.set_privileged(false);
+        act();
+        self.0.set_privileged(true);
+    }
+}

@@ -1,0 +1,97 @@
+//! Network namespaces for the tests, and the eyes of others on them.
+//!
+//! Every test runs on a thread that has a network and a mount namespace of its own, as root or,
+//! by a user namespace around the whole test program, as anyone.
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use std::ffi::OsStr;
+use std::fs;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use serde_json::Value;
+
+/// Gives a test program that was not started by root the capabilities of a user namespace. To be
+/// called before there is a second thread: the kernel moves no others.
+pub fn prepare() {
+    if !nix::unistd::geteuid().is_root() {
+        vmbridge::Sandbox::enter().expect("user namespaces are there for everyone");
+    }
+}
+
+/// Runs a test in namespaces of its own; they vanish with it.
+pub fn in_namespace<T: Send>(test: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            enter_namespace();
+            test()
+        });
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// Moves the calling thread into a new network namespace, with a sysfs that shows it.
+pub fn enter_namespace() {
+    unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).expect("namespaces are there for root");
+    let none = None::<&str>;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).expect("mounts can be made private");
+    mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::empty(), none).expect("sysfs can be mounted");
+}
+
+/// Runs a program that must succeed, and gives its standard output.
+pub fn run<S: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = S>) -> String {
+    let output = output(program, args);
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// Runs a program to its end.
+pub fn output<S: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = S>) -> Output {
+    let mut command = Command::new(program);
+    command.args(args);
+    command.output().unwrap_or_else(|error| panic!("{program} cannot be run: {error}"))
+}
+
+/// `ip` with these arguments, separated by blanks.
+pub fn ip(args: &str) -> String {
+    run("ip", args.split(' '))
+}
+
+/// All that `ip` says of all interfaces, once it no longer changes by itself: the kernel notes
+/// only some time after an interface went up whether it has a carrier (`net/core/link_watch.c`).
+pub fn snapshot() -> String {
+    let mut text = String::new();
+    wait_until("every carrier is known", || {
+        text = ip("-j link");
+        let links: Vec<Value> = serde_json::from_str(&text).expect("JSON");
+        links.iter().all(|link| {
+            let is_up = link["flags"].as_array().is_some_and(|flags| flags.iter().any(|flag| flag == "UP"));
+            !is_up || link["link_type"] == "loopback" || link["operstate"] != "UNKNOWN"
+        })
+    });
+    text
+}
+
+/// Waits until a condition holds, and panics when it does not within 20 s.
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited for nothing: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// What `ip` says of one interface, if there is one.
+pub fn link(name: &str) -> Option<Value> {
+    let output = output("ip", ["-j", "-d", "link", "show", "dev", name]);
+    let links: Value = serde_json::from_slice(&output.stdout).ok()?;
+    links.get(0).cloned()
+}
+
+/// What sysfs says of an interface, without the newline.
+pub fn sysfs(interface: &str, attribute: &str) -> String {
+    let path = format!("/sys/class/net/{interface}/{attribute}");
+    fs::read_to_string(&path).expect(&path).trim_end().to_owned()
+}
