@@ -3,10 +3,10 @@
 use vmbridge::{BridgeBackend, InterfaceName, MacAddr, UnicastMac};
 
 /// A case of the suite.
-pub type Case = fn(&dyn Host);
+pub(crate) type Case = fn(&dyn Host);
 
 /// A host of the case's own, with nothing on it but a loopback interface.
-pub trait Host: Sync {
+pub(crate) trait Host: Sync {
     /// The backend under test.
     fn bridges(&self) -> &dyn BridgeBackend;
 
@@ -31,7 +31,7 @@ pub trait Host: Sync {
 
 /// What the oracle sees of an interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
+pub(crate) struct Seen {
     pub mac: MacAddr,
     pub mtu: u32,
     pub up: bool,
@@ -40,10 +40,10 @@ pub struct Seen {
     pub bridge: Option<String>,
 }
 
-pub fn name(text: &str) -> InterfaceName {
+pub(crate) fn name(text: &str) -> InterfaceName {
     text.parse().expect(text)
 }
 
-pub fn mac(text: &str) -> UnicastMac {
+pub(crate) fn mac(text: &str) -> UnicastMac {
     text.parse().expect(text)
 }

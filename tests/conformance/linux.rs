@@ -6,11 +6,11 @@ use vmbridge::{Available, BridgeBackend, InterfaceName, UnicastMac};
 use crate::host::{Case, Host, Seen, name};
 use crate::support::{in_namespace, ip, link, snapshot};
 
-pub fn prepare() {
+pub(crate) fn prepare() {
     crate::support::prepare();
 }
 
-pub fn run(_trial: &str, backend: &Available, case: Case) {
+pub(crate) fn run(_trial: &str, backend: &Available, case: Case) {
     in_namespace(|| {
         let host = Namespace { bridges: (backend.open)().expect("the backend opens") };
         case(&host);

@@ -6,7 +6,7 @@ use vmbridge::{BridgeBackend, InterfaceName, LinkState, MacAddr, UnicastMac};
 use crate::host::{Host, Seen, name};
 
 #[derive(Debug, Default)]
-pub struct ModelHost(Model);
+pub(crate) struct ModelHost(Model);
 
 impl Host for ModelHost {
     fn bridges(&self) -> &dyn BridgeBackend {

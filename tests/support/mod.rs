@@ -15,14 +15,14 @@ use serde_json::Value;
 
 /// Gives a test program that was not started by root the capabilities of a user namespace. To be
 /// called before there is a second thread: the kernel moves no others.
-pub fn prepare() {
+pub(crate) fn prepare() {
     if !nix::unistd::geteuid().is_root() {
         vmbridge::Sandbox::enter().expect("user namespaces are there for everyone");
     }
 }
 
 /// Runs a test in namespaces of its own; they vanish with it.
-pub fn in_namespace<T: Send>(test: impl FnOnce() -> T + Send) -> T {
+pub(crate) fn in_namespace<T: Send>(test: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             enter_namespace();
@@ -33,7 +33,7 @@ pub fn in_namespace<T: Send>(test: impl FnOnce() -> T + Send) -> T {
 }
 
 /// Moves the calling thread into a new network namespace, with a sysfs that shows it.
-pub fn enter_namespace() {
+pub(crate) fn enter_namespace() {
     unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).expect("namespaces are there for root");
     let none = None::<&str>;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).expect("mounts can be made private");
@@ -41,27 +41,27 @@ pub fn enter_namespace() {
 }
 
 /// Runs a program that must succeed, and gives its standard output.
-pub fn run<S: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = S>) -> String {
+pub(crate) fn run<S: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = S>) -> String {
     let output = output(program, args);
     assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
 /// Runs a program to its end.
-pub fn output<S: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = S>) -> Output {
+pub(crate) fn output<S: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = S>) -> Output {
     let mut command = Command::new(program);
     command.args(args);
     command.output().unwrap_or_else(|error| panic!("{program} cannot be run: {error}"))
 }
 
 /// `ip` with these arguments, separated by blanks.
-pub fn ip(args: &str) -> String {
+pub(crate) fn ip(args: &str) -> String {
     run("ip", args.split(' '))
 }
 
 /// All that `ip` says of all interfaces, once it no longer changes by itself: the kernel notes
 /// only some time after an interface went up whether it has a carrier (`net/core/link_watch.c`).
-pub fn snapshot() -> String {
+pub(crate) fn snapshot() -> String {
     let mut text = String::new();
     wait_until("every carrier is known", || {
         text = ip("-j link");
@@ -75,7 +75,7 @@ pub fn snapshot() -> String {
 }
 
 /// Waits until a condition holds, and panics when it does not within 20 s.
-pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !condition() {
         assert!(Instant::now() < deadline, "waited for nothing: {what}");
@@ -84,14 +84,19 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 /// What `ip` says of one interface, if there is one.
-pub fn link(name: &str) -> Option<Value> {
+pub(crate) fn link(name: &str) -> Option<Value> {
     let output = output("ip", ["-j", "-d", "link", "show", "dev", name]);
     let links: Value = serde_json::from_slice(&output.stdout).ok()?;
     links.get(0).cloned()
 }
 
 /// What sysfs says of an interface, without the newline.
-pub fn sysfs(interface: &str, attribute: &str) -> String {
+pub(crate) fn sysfs(interface: &str, attribute: &str) -> String {
     let path = format!("/sys/class/net/{interface}/{attribute}");
     fs::read_to_string(&path).expect(&path).trim_end().to_owned()
+}
+
+/// Whether an interface is there, as sysfs has it.
+pub(crate) fn exists(interface: &str) -> bool {
+    std::path::Path::new("/sys/class/net").join(interface).exists()
 }

@@ -3,7 +3,7 @@ use vmbridge::ErrorKind;
 use super::{LOW, create, create_up, refused};
 use crate::host::{Host, mac, name};
 
-pub fn takes_only_the_bridge(host: &dyn Host) {
+pub(crate) fn takes_only_the_bridge(host: &dyn Host) {
     host.add_interface(name("tap0"), mac(LOW));
     let before = host.snapshot();
     create(host, "virbr0");
@@ -11,7 +11,7 @@ pub fn takes_only_the_bridge(host: &dyn Host) {
     assert_eq!(host.snapshot(), before);
 }
 
-pub fn takes_a_bridge_that_is_up(host: &dyn Host) {
+pub(crate) fn takes_a_bridge_that_is_up(host: &dyn Host) {
     create_up(host, "virbr0");
     host.add_interface(name("tap0"), mac(LOW));
     host.bridges().add_port(name("virbr0"), name("tap0")).expect("it can be a port");
@@ -20,7 +20,7 @@ pub fn takes_a_bridge_that_is_up(host: &dyn Host) {
     assert_eq!(host.look(name("tap0")).expect("a port stays").bridge, None);
 }
 
-pub fn refuses_what_is_no_bridge(host: &dyn Host) {
+pub(crate) fn refuses_what_is_no_bridge(host: &dyn Host) {
     host.add_interface(name("vlan7"), mac(LOW));
     refused(
         host,
@@ -31,14 +31,14 @@ pub fn refuses_what_is_no_bridge(host: &dyn Host) {
     );
 }
 
-pub fn refuses_what_is_not_there(host: &dyn Host) {
+pub(crate) fn refuses_what_is_not_there(host: &dyn Host) {
     refused(host, &[(ErrorKind::NotFound, &|| host.bridges().delete(name("virbr0")))]);
     create(host, "virbr0");
     host.bridges().delete(name("virbr0")).expect("it is a bridge");
     refused(host, &[(ErrorKind::NotFound, &|| host.bridges().delete(name("virbr0")))]);
 }
 
-pub fn needs_privilege(host: &dyn Host) {
+pub(crate) fn needs_privilege(host: &dyn Host) {
     create(host, "down");
     create_up(host, "up");
     host.without_privilege(&|| {

@@ -18,7 +18,7 @@ macro_rules! cases {
 }
 
 /// Every case and its name.
-pub const ALL: &[(&str, Case)] = cases! {
+pub(crate) const ALL: &[(&str, Case)] = cases! {
     create:
         has_what_its_spec_says,
         leaves_to_the_kernel_what_its_spec_leaves,
@@ -78,8 +78,11 @@ fn create_up(host: &dyn Host, bridge: &str) {
     host.bridges().create(&spec).expect("the name is free");
 }
 
+/// Something that is refused.
+type Attempt<'a> = &'a dyn Fn() -> Result<(), Error>;
+
 /// Checks that each attempt fails with its kind, and that none leaves a trace.
-fn refused(host: &dyn Host, attempts: &[(ErrorKind, &dyn Fn() -> Result<(), Error>)]) {
+fn refused(host: &dyn Host, attempts: &[(ErrorKind, Attempt<'_>)]) {
     let before = host.snapshot();
     for (kind, attempt) in attempts {
         let error = attempt().expect_err("it is refused");

@@ -10,7 +10,7 @@ fn numbered_mac(number: u8) -> UnicastMac {
     UnicastMac::new(MacAddr::new([0x52, 0x54, 0, 0, 0, number])).expect("of one station")
 }
 
-pub fn one_of_many_creates_of_a_name_wins(host: &dyn Host) {
+pub(crate) fn one_of_many_creates_of_a_name_wins(host: &dyn Host) {
     let bridges = host.bridges();
     let barrier = Barrier::new(8);
     let outcomes: Vec<_> = thread::scope(|scope| {
@@ -30,12 +30,12 @@ pub fn one_of_many_creates_of_a_name_wins(host: &dyn Host) {
     for (_, outcome) in lost {
         assert_eq!(outcome.expect_err("it lost").kind(), ErrorKind::BridgeExists);
     }
-    let list = bridges.list().expect("reading works");
-    assert_eq!(list.len(), 1, "{list:?}");
+    let left = bridges.list().expect("reading works");
+    assert_eq!(left.len(), 1, "{left:?}");
     assert_eq!(host.look(name("virbr0")).expect("one has won").mac, numbered_mac(won[0].0));
 }
 
-pub fn many_bridges_at_once(host: &dyn Host) {
+pub(crate) fn many_bridges_at_once(host: &dyn Host) {
     let bridges = host.bridges();
     thread::scope(|scope| {
         for thread in 0..4_u8 {
@@ -55,7 +55,7 @@ pub fn many_bridges_at_once(host: &dyn Host) {
     }
 }
 
-pub fn an_interface_that_vanished_is_not_found(host: &dyn Host) {
+pub(crate) fn an_interface_that_vanished_is_not_found(host: &dyn Host) {
     create(host, "virbr0");
     create(host, "virbr1");
     host.add_interface(name("tap0"), mac(LOW));
