@@ -9,10 +9,10 @@ mod socket;
 use nix::errno::Errno;
 
 use self::decode::Link;
-use self::encode::Filter;
+use self::encode::{Filter, Request};
 use self::socket::{Failure, Socket};
 use super::BRIDGE_MTU;
-use crate::change;
+use crate::change::{self, Step};
 use crate::error::Attempt;
 use crate::{
     BridgeBackend, BridgeChange, BridgeSpec, BridgeState, Capabilities, Capability, Error, ErrorKind,
@@ -81,17 +81,44 @@ impl NetlinkBackend {
         Ok((bridge, port))
     }
 
-    /// Sets the master of a port. Where the answer was lost, the kernel's state tells the outcome.
+    /// Has the kernel do something. Where its answer is lost, `is_done` finds out what it did.
+    fn execute(
+        &self,
+        at: Attempt,
+        request: Request,
+        is_done: impl FnOnce() -> std::result::Result<bool, Failure>,
+        refusal: impl FnOnce(Errno) -> ErrorKind,
+    ) -> Result<()> {
+        let failure = match self.socket.execute(request) {
+            Ok(()) => return Ok(()),
+            Err(Failure::Refused(errno, text)) => return Err(with_text(at.os(refusal(errno), errno), text)),
+            Err(failure) => failure,
+        };
+        match is_done() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(error(at, failure)),
+            Err(second) => {
+                Err(error(at, failure)
+                    .undone(Err(error(at, second)), "what was asked, if it was done before that,"))
+            }
+        }
+    }
+
+    /// The interface of this index.
+    fn indexed(&self, index: InterfaceIndex) -> std::result::Result<Link, Failure> {
+        self.socket.get(encode::get_by_index(index))
+    }
+
+    /// Makes an interface the port of a bridge, or of none.
     fn set_master(
         &self,
+        at: Attempt,
         port: InterfaceIndex,
         bridge: Option<InterfaceIndex>,
-    ) -> std::result::Result<(), Failure> {
-        self.socket.execute(encode::set_master(port, bridge)).or_else(|failure| {
-            let settled = failure.is_lost_answer()
-                && self.socket.get(encode::get_by_index(port)).is_ok_and(|link| link.master == bridge);
-            if settled { Ok(()) } else { Err(failure) }
-        })
+        refusal: impl FnOnce(Errno) -> ErrorKind,
+    ) -> Result<()> {
+        let is_done = || Ok(self.indexed(port)?.master == bridge);
+        self.execute(at, encode::set_master(port, bridge), is_done, refusal)
     }
 }
 
@@ -106,53 +133,36 @@ impl BridgeBackend for NetlinkBackend {
 
     fn create(&self, spec: &BridgeSpec) -> Result<()> {
         let at = Self::at(Operation::Create).on(spec.name);
-        let failure = match self.socket.execute(encode::create(spec)) {
-            Ok(()) => return Ok(()),
-            Err(failure) => failure,
+        // Who has the name, if anyone, matters more than what else is wrong, as on the other backends.
+        let name_taken = |errno| match self.interface(at, spec.name) {
+            Ok(Some(link)) if link.is_bridge => Some(ErrorKind::BridgeExists),
+            Ok(Some(_)) => Some(ErrorKind::NameInUse),
+            _ => (errno == Errno::EEXIST).then_some(ErrorKind::NameInUse),
         };
-        let lost_answer = failure.is_lost_answer();
-        let there = self.interface(at, spec.name);
-        match (&failure, &there) {
-            // Who has the name matters more than what else is wrong, as on the other backends.
-            (Failure::Refused(errno @ (Errno::EEXIST | Errno::EPERM), _), Ok(Some(link))) => {
-                Err(at.os(if link.is_bridge { ErrorKind::BridgeExists } else { ErrorKind::NameInUse }, *errno))
-            }
-            (Failure::Refused(errno @ Errno::EEXIST, _), _) => Err(at.os(ErrorKind::NameInUse, *errno)),
+        let refusal = |errno| match errno {
+            Errno::EEXIST | Errno::EPERM => name_taken(errno).unwrap_or(ErrorKind::of(errno)),
+            Errno::EINVAL if spec.mtu.is_some_and(|mtu| !BRIDGE_MTU.contains(&mtu)) => ErrorKind::InvalidMtu,
             // "Unknown device type": no driver of this kind, nor could one be loaded.
-            (Failure::Refused(errno @ Errno::EOPNOTSUPP, Some(text)), _) if text.contains("device type") => {
-                Err(at.os(ErrorKind::NoDriver, *errno).with_kernel_message(text.as_str()))
-            }
-            (Failure::Refused(errno @ Errno::EINVAL, text), _)
-                if spec.mtu.is_some_and(|mtu| !BRIDGE_MTU.contains(&mtu)) =>
-            {
-                Err(with_text(at.os(ErrorKind::InvalidMtu, *errno), text.clone()))
-            }
-            // The answer was lost, but the bridge is there and it is the one that was asked for.
-            (_, Ok(Some(link))) if lost_answer && is_as_specified(link, spec) => Ok(()),
-            // It cannot be told whether the bridge is this call's or was there before.
-            (_, Ok(Some(_))) if lost_answer && spec.mac.is_none() => {
-                let unknown = at.error(ErrorKind::BridgeExists);
-                Err(error(at, failure)
-                    .undone(Err(unknown), format_args!("bridge {}, if this made it,", spec.name)))
-            }
-            (_, Err(_)) if lost_answer => {
-                let left = format!("bridge {}, if it was made,", spec.name);
-                Err(error(at, failure).undone(there.map(drop), left))
-            }
-            _ => Err(error(at, failure)),
-        }
+            Errno::EOPNOTSUPP => ErrorKind::NoDriver,
+            errno => ErrorKind::of(errno),
+        };
+        let is_done = || match self.socket.get(encode::get_by_name(spec.name)) {
+            Ok(link) => Ok(is_as_specified(&link, spec)),
+            Err(Failure::Refused(Errno::ENODEV, _)) => Ok(false),
+            Err(failure) => Err(failure),
+        };
+        self.execute(at, encode::create(spec), is_done, refusal)
     }
 
     fn delete(&self, bridge: InterfaceName) -> Result<()> {
         let at = Self::at(Operation::Delete).on(bridge);
         let index = self.bridge(at, bridge)?.index;
-        self.socket.execute(encode::delete(index)).or_else(|failure| {
-            let gone = || self.socket.get(encode::get_by_index(index));
-            if failure.is_lost_answer() && matches!(gone(), Err(Failure::Refused(Errno::ENODEV, _))) {
-                return Ok(());
-            }
-            Err(error(at, failure))
-        })
+        let is_done = || match self.indexed(index) {
+            Ok(_) => Ok(false),
+            Err(Failure::Refused(Errno::ENODEV, _)) => Ok(true),
+            Err(failure) => Err(failure),
+        };
+        self.execute(at, encode::delete(index), is_done, ErrorKind::of)
     }
 
     fn find(&self, bridge: InterfaceName) -> Result<Option<BridgeState>> {
@@ -176,16 +186,22 @@ impl BridgeBackend for NetlinkBackend {
         let at = Self::at(Operation::Change).on(bridge);
         let before = bridge_state(&self.bridge(at, bridge)?);
         let set = |step| {
-            self.socket.execute(encode::set(before.index, step)).map_err(|failure| match (step, failure) {
-                (change::Step::Mtu(_), Failure::Refused(errno @ (Errno::EINVAL | Errno::ERANGE), text)) => {
-                    with_text(at.os(ErrorKind::InvalidMtu, errno), text)
-                }
-                (_, failure) => error(at, failure),
-            })
+            let is_done = || {
+                let now = bridge_state(&self.indexed(before.index)?);
+                Ok(match step {
+                    Step::Mtu(mtu) => now.mtu == mtu,
+                    Step::Mac(mac) => now.mac == mac,
+                    Step::Link(link) => now.link == link,
+                })
+            };
+            let refusal = |errno| match (step, errno) {
+                (Step::Mtu(_), Errno::EINVAL | Errno::ERANGE) => ErrorKind::InvalidMtu,
+                (_, errno) => ErrorKind::of(errno),
+            };
+            self.execute(at, encode::set(before.index, step), is_done, refusal)
         };
         let read = || {
-            let link =
-                self.socket.get(encode::get_by_index(before.index)).map_err(|failure| error(at, failure))?;
+            let link = self.indexed(before.index).map_err(|failure| error(at, failure))?;
             Ok(bridge_state(&link))
         };
         change::apply(&before, change, set, read)
@@ -200,14 +216,12 @@ impl BridgeBackend for NetlinkBackend {
             Some(_) => return Err(at.error(ErrorKind::PortBusy)),
             None => {}
         }
-        self.set_master(port.index, Some(bridge.index)).map_err(|failure| match failure {
-            Failure::Refused(errno @ Errno::ELOOP, text) => with_text(at.os(ErrorKind::PortIsBridge, errno), text),
-            Failure::Refused(errno @ Errno::EBUSY, text) => with_text(at.os(ErrorKind::PortBusy, errno), text),
-            Failure::Refused(errno @ (Errno::EINVAL | Errno::EOPNOTSUPP), text) => {
-                with_text(at.os(ErrorKind::PortUnsuitable, errno), text)
-            }
-            Failure::Refused(errno @ Errno::ENODEV, _) => at.os(ErrorKind::PortNotFound, errno),
-            failure => error(at, failure),
+        self.set_master(at, port.index, Some(bridge.index), |errno| match errno {
+            Errno::ELOOP => ErrorKind::PortIsBridge,
+            Errno::EBUSY => ErrorKind::PortBusy,
+            Errno::EINVAL | Errno::EOPNOTSUPP => ErrorKind::PortUnsuitable,
+            Errno::ENODEV => ErrorKind::PortNotFound,
+            errno => ErrorKind::of(errno),
         })
     }
 
@@ -217,9 +231,9 @@ impl BridgeBackend for NetlinkBackend {
         if port.master != Some(bridge.index) {
             return Err(at.error(ErrorKind::NotAPort));
         }
-        self.set_master(port.index, None).map_err(|failure| match failure {
-            Failure::Refused(errno @ Errno::ENODEV, _) => at.os(ErrorKind::PortNotFound, errno),
-            failure => error(at, failure),
+        self.set_master(at, port.index, None, |errno| match errno {
+            Errno::ENODEV => ErrorKind::PortNotFound,
+            errno => ErrorKind::of(errno),
         })
     }
 
@@ -242,13 +256,6 @@ impl BridgeBackend for NetlinkBackend {
     }
 }
 
-impl Failure {
-    /// The request was sent, and what the kernel did with it is not known.
-    const fn is_lost_answer(&self) -> bool {
-        matches!(self, Self::Io(_) | Self::Malformed)
-    }
-}
-
 fn error(at: Attempt, failure: Failure) -> Error {
     match failure {
         Failure::Refused(errno, text) => with_text(at.errno(errno), text),
@@ -268,10 +275,11 @@ fn with_text(error: Error, text: Option<String>) -> Error {
     }
 }
 
-/// Whether a bridge is the one that `spec` asks for, beyond doubt: with its MAC.
+/// Whether a bridge is one that `spec` asks for. Without a MAC in it, a bridge that was there before
+/// cannot be told from a new one.
 fn is_as_specified(link: &Link, spec: &BridgeSpec) -> bool {
     link.is_bridge
-        && spec.mac.is_some_and(|mac| link.mac == Some(mac.into()))
+        && spec.mac.is_none_or(|mac| link.mac == Some(mac.into()))
         && spec.mtu.is_none_or(|mtu| mtu == link.mtu)
         && link.state == spec.link
 }
