@@ -1,0 +1,105 @@
+//! What only Linux asks of its backends: namespaces, many interfaces, what sysfs says.
+
+mod support;
+
+use libtest_mimic::{Arguments, Trial};
+use vmbridge::{Available, BridgeBackend, BridgeSpec, InterfaceName, UnicastMac};
+
+use crate::support::{enter_namespace, exists, in_namespace, ip, link, run, sysfs};
+
+type Case = fn(&Available);
+
+const CASES: [(&str, Case); 3] = [
+    ("a_handle_stays_in_its_namespace", a_handle_stays_in_its_namespace),
+    ("a_mac_is_set_and_not_only_assigned", a_mac_is_set_and_not_only_assigned),
+    ("takes_an_interface_by_a_name_that_is_no_utf8", takes_an_interface_by_a_name_that_is_no_utf8),
+];
+
+fn main() {
+    let args = Arguments::from_args();
+    support::prepare();
+    let mut trials = Vec::new();
+    for backend in vmbridge::AVAILABLE {
+        for (name, case) in CASES {
+            trials.push(Trial::test(format!("{}::{name}", backend.name), move || {
+                in_namespace(|| case(backend));
+                Ok(())
+            }));
+        }
+    }
+    // Last, since the kernel takes its time to clear thousands of bridges away.
+    trials.push(Trial::test("ioctl::lists_more_bridges_than_one_call_tells", || {
+        in_namespace(lists_more_bridges_than_one_call_tells);
+        Ok(())
+    }));
+    libtest_mimic::run(&args, trials).exit();
+}
+
+fn open(backend: &Available) -> Box<dyn BridgeBackend> {
+    (backend.open)().expect("it opens")
+}
+
+fn name(text: &str) -> InterfaceName {
+    text.parse().expect("a name")
+}
+
+fn mac() -> UnicastMac {
+    "52:54:00:01:02:03".parse().expect("a MAC")
+}
+
+/// A handle that was opened here works here, also when another thread in another namespace uses it.
+fn a_handle_stays_in_its_namespace(backend: &Available) {
+    ip("link add name tap0 type veth peer name tap1");
+    let bridges = open(backend);
+    std::thread::scope(|scope| {
+        let elsewhere = scope.spawn(|| {
+            enter_namespace();
+            bridges.create(&BridgeSpec::new(name("virbr0")).mac(mac())).expect("the name is free");
+            bridges.add_port(name("virbr0"), name("tap0")).expect("it can be a port");
+            assert_eq!(bridges.list().expect("it lists").len(), 1);
+            assert_eq!(bridges.interfaces().expect("it lists").len(), 4);
+            assert!(!exists("virbr0"));
+            assert_eq!(open(backend).list().expect("it lists"), []);
+        });
+        elsewhere.join().expect("no panic");
+    });
+    assert_eq!(link("virbr0").expect("it was created here")["address"], mac().to_string());
+    assert_eq!(link("tap0").expect("it is there")["master"], "virbr0");
+}
+
+/// 3 is `NET_ADDR_SET`: the bridge does not follow its ports, and udev leaves it alone.
+fn a_mac_is_set_and_not_only_assigned(backend: &Available) {
+    let bridges = open(backend);
+    bridges.create(&BridgeSpec::new(name("virbr0")).mac(mac())).expect("the name is free");
+    bridges.create(&BridgeSpec::new(name("virbr1"))).expect("the name is free");
+    assert_eq!(sysfs("virbr0", "addr_assign_type"), "3");
+    assert_eq!(sysfs("virbr1", "addr_assign_type"), "1");
+}
+
+/// `BRCTL_GET_BRIDGES` tells of 2047 at most, without a word about the rest.
+fn lists_more_bridges_than_one_call_tells() {
+    const BRIDGES: usize = 2050;
+    let create: Vec<String> = (0..BRIDGES).map(|number| format!("link add name br{number} type bridge")).collect();
+    let batch = std::env::temp_dir().join(format!("vmbridge-batch-{}", std::process::id()));
+    std::fs::write(&batch, create.join("\n")).expect("it can be written");
+    run("ip", ["-batch", batch.to_str().expect("UTF-8")]);
+    let _ = std::fs::remove_file(&batch);
+    ip("link add name tap0 type veth peer name tap1");
+    let bridges = vmbridge::linux::IoctlBackend::open().expect("it opens");
+    let list = bridges.list().expect("it lists");
+    assert_eq!(list.len(), BRIDGES);
+    assert!(list.iter().enumerate().all(|(number, bridge)| bridge.name == name(&format!("br{number}"))));
+}
+
+/// Linux takes any bytes but a few; an interface of someone else's must not spoil a list.
+fn takes_an_interface_by_a_name_that_is_no_utf8(backend: &Available) {
+    use std::os::unix::ffi::OsStrExt;
+    let odd = std::ffi::OsStr::from_bytes(b"odd-\xff\xfe");
+    let add = ["link", "add", "name"].map(std::ffi::OsStr::new);
+    run("ip", add.into_iter().chain([odd]).chain(["type", "bridge"].map(std::ffi::OsStr::new)));
+    let bridges = open(backend);
+    let list = bridges.list().expect("it lists");
+    assert_eq!(list[0].name.as_bytes(), odd.as_bytes());
+    bridges.delete(list[0].name).expect("it is a bridge");
+    assert_eq!(bridges.list().expect("it lists"), []);
+}

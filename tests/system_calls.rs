@@ -1,0 +1,99 @@
+//! What a create says to the kernel, as strace sees it: nothing beside the point.
+
+mod support;
+
+use std::fs;
+
+use libtest_mimic::{Arguments, Trial};
+
+use crate::support::{in_namespace, ip, run};
+
+fn main() {
+    let args = Arguments::from_args();
+    support::prepare();
+    let mut trials = Vec::new();
+    for backend in vmbridge::AVAILABLE {
+        let expected: &[&str] = match backend.name {
+            "netlink" => &["sendto RTM_NEWLINK", "recvfrom NLMSG_ERROR error=0"],
+            "ioctl" => &[
+                "ioctl SIOCGIFINDEX",
+                "ioctl SIOCBRADDBR",
+                "ioctl SIOCGIFINDEX",
+                "ioctl SIOCSIFHWADDR",
+                "ioctl SIOCGIFHWADDR",
+                "ioctl SIOCSIFMTU",
+                "ioctl SIOCSIFNAME",
+                "ioctl SIOCGIFFLAGS",
+                "ioctl SIOCSIFFLAGS",
+            ],
+            other => unreachable!("{other} is no backend of Linux"),
+        };
+        let test = move || {
+            in_namespace(|| assert_eq!(calls_of_create(backend.name), expected));
+            Ok(())
+        };
+        let name = format!("{}::create_says_nothing_beside_the_point", backend.name);
+        trials.push(Trial::test(name, test).with_kind("needs strace").with_ignored_flag(true));
+    }
+    let few = Trial::test("netlink::lists_few_bridges_among_many_interfaces", || {
+        in_namespace(lists_few_bridges_among_many_interfaces);
+        Ok(())
+    });
+    if vmbridge::AVAILABLE.iter().any(|backend| backend.name == "netlink") {
+        trials.push(few.with_kind("needs strace").with_ignored_flag(true));
+    }
+    libtest_mimic::run(&args, trials).exit();
+}
+
+/// The kernel picks out the bridges, and sends nothing of the other interfaces.
+fn lists_few_bridges_among_many_interfaces() {
+    for number in 0..100 {
+        ip(&format!("link add name tap{number} type veth peer name peer{number}"));
+    }
+    for number in 0..5 {
+        ip(&format!("link add name virbr{number} type bridge"));
+    }
+    let trace = trace("recvfrom", "netlink", "list");
+    let received: usize = trace.lines().filter_map(|line| line.rsplit("= ").next()?.parse::<usize>().ok()).sum();
+    // 5 bridges are about 7 kB; 205 interfaces would be more than 200 kB.
+    assert!((1..16_384).contains(&received), "{received} bytes received");
+}
+
+/// Runs `vmbridge` and gives what strace tells of these calls.
+fn trace(calls: &str, backend: &str, args: &str) -> String {
+    let log = std::env::temp_dir().join(format!("vmbridge-calls-{backend}-{calls}-{}", std::process::id()));
+    let log = log.to_str().expect("UTF-8");
+    let traced = ["-qq", "-o", log, "-e", &format!("trace={calls}")];
+    let command = [env!("CARGO_BIN_EXE_vmbridge"), "--backend", backend];
+    run("strace", traced.into_iter().chain(command).chain(args.split(' ')));
+    let trace = fs::read_to_string(log).expect("strace has written it");
+    let _ = fs::remove_file(log);
+    trace
+}
+
+/// The calls that carry a message to or from the kernel, and what the message is.
+fn calls_of_create(backend: &str) -> Vec<String> {
+    let create = "create virbr0 --mac 52:54:00:01:02:03 --mtu 1400 --up";
+    let trace = trace("ioctl,sendto,sendmsg,recvfrom,recvmsg,poll", backend, create);
+    let messages = ["RTM_NEWLINK", "NLMSG_ERROR", "error=0", "SIOC"];
+    trace
+        .lines()
+        // The standard library looks at its three first descriptors when a program starts.
+        .filter(|line| !line.starts_with("poll(["))
+        .map(|line| {
+            let (call, arguments) = line.split_once('(').expect("a call");
+            let words = arguments.split(|c: char| !(c.is_ascii_alphanumeric() || "_=".contains(c)));
+            let mut said = vec![call];
+            for word in words {
+                let word = word.strip_prefix("nlmsg_type=").unwrap_or(word);
+                // The acknowledgement repeats the request's header.
+                if messages.iter().any(|message| word.starts_with(message))
+                    && !(call == "recvfrom" && word == "RTM_NEWLINK")
+                {
+                    said.push(word);
+                }
+            }
+            said.join(" ")
+        })
+        .collect()
+}
