@@ -9,6 +9,7 @@ use std::fs;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+use libtest_mimic::Trial;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use serde_json::Value;
@@ -19,6 +20,19 @@ pub(crate) fn prepare() {
     if !nix::unistd::geteuid().is_root() {
         vmbridge::Sandbox::enter().expect("user namespaces are there for everyone");
     }
+}
+
+/// A trial in namespaces of its own.
+pub(crate) fn trial(name: impl Into<String>, test: impl FnOnce() + Send + 'static) -> Trial {
+    Trial::test(name, || {
+        in_namespace(test);
+        Ok(())
+    })
+}
+
+/// A trial that needs what not every machine has; it runs only when it is asked for.
+pub(crate) fn needs(what: &str, trial: Trial) -> Trial {
+    trial.with_kind(format!("needs {what}")).with_ignored_flag(true)
 }
 
 /// Runs a test in namespaces of its own; they vanish with it.

@@ -1,25 +1,18 @@
 //! The command, as its users see it: output, errors, exit status.
 
-mod support;
-
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use crate::support::{in_namespace, ip, link, output, snapshot};
+use crate::support::{ip, link, output, snapshot, trial};
 
 macro_rules! trials {
     ($($case:ident),+ $(,)?) => {
-        vec![$(Trial::test(stringify!($case), || {
-            in_namespace($case);
-            Ok(())
-        })),+]
+        vec![$(trial(concat!("command::", stringify!($case)), $case)),+]
     };
 }
 
-fn main() {
-    let args = Arguments::from_args();
-    support::prepare();
-    let trials = trials![
+pub(crate) fn trials() -> Vec<Trial> {
+    trials![
         creates_shows_and_deletes,
         prints_the_mac_that_it_generates,
         attaches_and_detaches,
@@ -32,8 +25,7 @@ fn main() {
         the_demo_shows_the_main_job,
         the_demo_leaves_no_trace,
         a_reader_that_stops_reading_is_no_error,
-    ];
-    libtest_mimic::run(&args, trials).exit();
+    ]
 }
 
 const MAC: &str = "52:54:00:01:02:03";

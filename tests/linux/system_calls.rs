@@ -1,48 +1,43 @@
 //! What a create says to the kernel, as strace sees it: nothing beside the point.
 
-mod support;
-
 use std::fs;
 
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::Trial;
 
-use crate::support::{in_namespace, ip, run};
+use crate::support::{ip, needs, run, trial};
 
-fn main() {
-    let args = Arguments::from_args();
-    support::prepare();
+pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     for backend in vmbridge::AVAILABLE {
-        let expected: &[&str] = match backend.name {
-            "netlink" => &["sendto RTM_NEWLINK", "recvfrom NLMSG_ERROR error=0"],
-            "ioctl" => &[
-                "ioctl SIOCGIFINDEX",
-                "ioctl SIOCBRADDBR",
-                "ioctl SIOCGIFINDEX",
-                "ioctl SIOCSIFHWADDR",
-                "ioctl SIOCGIFHWADDR",
-                "ioctl SIOCSIFMTU",
-                "ioctl SIOCSIFNAME",
-                "ioctl SIOCGIFFLAGS",
-                "ioctl SIOCSIFFLAGS",
-            ],
-            other => unreachable!("{other} is no backend of Linux"),
-        };
-        let test = move || {
-            in_namespace(|| assert_eq!(calls_of_create(backend.name), expected));
-            Ok(())
-        };
-        let name = format!("{}::create_says_nothing_beside_the_point", backend.name);
-        trials.push(Trial::test(name, test).with_kind("needs strace").with_ignored_flag(true));
+        let name = format!("system_calls::{}::create_says_nothing_beside_the_point", backend.name);
+        trials.push(trial(name, || create_says_nothing_beside_the_point(backend.name)));
+        if backend.name == "netlink" {
+            trials.push(trial(
+                "system_calls::netlink::lists_few_bridges_among_many_interfaces",
+                lists_few_bridges_among_many_interfaces,
+            ));
+        }
     }
-    let few = Trial::test("netlink::lists_few_bridges_among_many_interfaces", || {
-        in_namespace(lists_few_bridges_among_many_interfaces);
-        Ok(())
-    });
-    if vmbridge::AVAILABLE.iter().any(|backend| backend.name == "netlink") {
-        trials.push(few.with_kind("needs strace").with_ignored_flag(true));
-    }
-    libtest_mimic::run(&args, trials).exit();
+    trials.into_iter().map(|trial| needs("strace", trial)).collect()
+}
+
+fn create_says_nothing_beside_the_point(backend: &str) {
+    let expected: &[&str] = match backend {
+        "netlink" => &["sendto RTM_NEWLINK", "recvfrom NLMSG_ERROR error=0"],
+        "ioctl" => &[
+            "ioctl SIOCGIFINDEX",
+            "ioctl SIOCBRADDBR",
+            "ioctl SIOCGIFINDEX",
+            "ioctl SIOCSIFHWADDR",
+            "ioctl SIOCGIFHWADDR",
+            "ioctl SIOCSIFMTU",
+            "ioctl SIOCSIFNAME",
+            "ioctl SIOCGIFFLAGS",
+            "ioctl SIOCSIFFLAGS",
+        ],
+        other => unreachable!("{other} is no backend of Linux"),
+    };
+    assert_eq!(calls_of_create(backend), expected);
 }
 
 /// The kernel picks out the bridges, and sends nothing of the other interfaces.

@@ -1,11 +1,9 @@
-//! What only Linux asks of its backends: namespaces, many interfaces, what sysfs says.
+//! Backends among namespaces, many interfaces and odd names.
 
-mod support;
-
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::Trial;
 use vmbridge::{Available, BridgeBackend, BridgeSpec, InterfaceName, UnicastMac};
 
-use crate::support::{enter_namespace, exists, in_namespace, ip, link, run, sysfs};
+use crate::support::{enter_namespace, exists, ip, link, run, sysfs, trial};
 
 type Case = fn(&Available);
 
@@ -15,24 +13,18 @@ const CASES: [(&str, Case); 3] = [
     ("takes_an_interface_by_a_name_that_is_no_utf8", takes_an_interface_by_a_name_that_is_no_utf8),
 ];
 
-fn main() {
-    let args = Arguments::from_args();
-    support::prepare();
+pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     for backend in vmbridge::AVAILABLE {
         for (name, case) in CASES {
-            trials.push(Trial::test(format!("{}::{name}", backend.name), move || {
-                in_namespace(|| case(backend));
-                Ok(())
-            }));
+            trials.push(trial(format!("namespaces::{}::{name}", backend.name), move || case(backend)));
         }
     }
-    // Last, since the kernel takes its time to clear thousands of bridges away.
-    trials.push(Trial::test("ioctl::lists_more_bridges_than_one_call_tells", || {
-        in_namespace(lists_more_bridges_than_one_call_tells);
-        Ok(())
-    }));
-    libtest_mimic::run(&args, trials).exit();
+    trials.push(trial(
+        "namespaces::ioctl::lists_more_bridges_than_one_call_tells",
+        lists_more_bridges_than_one_call_tells,
+    ));
+    trials
 }
 
 fn open(backend: &Available) -> Box<dyn BridgeBackend> {

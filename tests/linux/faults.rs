@@ -1,14 +1,12 @@
 //! Every system call of every operation made to fail in turn (strace does it for real): the
 //! host is then as it was, or the operation is done; never in between.
 
-mod support;
-
 use std::fs;
 use std::process::Output;
 
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::Trial;
 
-use crate::support::{exists, in_namespace, ip, link, output, snapshot};
+use crate::support::{exists, in_namespace, ip, link, needs, output, snapshot};
 
 const MAC: &str = "52:54:00:01:02:03";
 
@@ -68,20 +66,18 @@ const FAULTS: [(&str, &str, &str); 5] = [
     ("ioctl", "pread64", "EIO"),
 ];
 
-fn main() {
-    let args = Arguments::from_args();
-    support::prepare();
+pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     for backend in vmbridge::AVAILABLE {
         for (_, call, errno) in FAULTS.into_iter().filter(|&(name, ..)| name == backend.name) {
             for operation in &OPERATIONS {
                 let mut trial = |what: &str, test: fn(&str, &str, &str, &Operation)| {
-                    let name = format!("{}::{call}::{errno}::{}::{what}", backend.name, operation.name);
+                    let name = format!("faults::{}::{call}::{errno}::{}::{what}", backend.name, operation.name);
                     let trial = Trial::test(name, move || {
                         test(backend.name, call, errno, operation);
                         Ok(())
                     });
-                    trials.push(trial.with_kind("needs strace").with_ignored_flag(true));
+                    trials.push(needs("strace", trial));
                 };
                 trial("fails_once", fails_once);
                 trial("fails_from_then_on", fails_from_then_on);
@@ -89,7 +85,7 @@ fn main() {
             }
         }
     }
-    libtest_mimic::run(&args, trials).exit();
+    trials
 }
 
 fn prepare_host() {

@@ -4,51 +4,43 @@
 //! udevd decides about a MAC and writes it at two moments. The ioctl backend's calls are spread
 //! by delays (strace injects them), so that they fall before, between and after.
 
-mod support;
-
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command};
 
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::Trial;
 use nix::mount::{MsFlags, mount};
 use vmbridge::{BridgeSpec, InterfaceName, UnicastMac};
 
-use crate::support::{in_namespace, link, run, sysfs, wait_until};
+use crate::support::{link, needs, run, sysfs, trial, wait_until};
 
 /// How many bridges each backend creates.
 const BRIDGES: usize = 1000;
 /// The delays after each ioctl, in microseconds; a share of the bridges is created with each.
 const DELAYS: [usize; 5] = [0, 100, 200, 350, 500];
 
-fn main() {
-    let args: Vec<String> = std::env::args().collect();
-    if let [_, mode, backend, first, last] = &args[..]
-        && mode == "--create"
-    {
-        return create(backend, first.parse().expect("a number")..last.parse().expect("a number"));
-    }
-    let args = Arguments::from_args();
-    support::prepare();
-    let mut trials = vec![Trial::test("a_bridge_without_a_mac_gets_one_of_udevd", || {
-        in_namespace(a_bridge_without_a_mac_gets_one_of_udevd);
-        Ok(())
-    })];
+pub(crate) fn trials() -> Vec<Trial> {
+    let mut trials =
+        vec![trial("udev::a_bridge_without_a_mac_gets_one_of_udevd", a_bridge_without_a_mac_gets_one_of_udevd)];
     for backend in vmbridge::AVAILABLE {
-        trials.push(Trial::test(format!("{}::keeps_every_mac", backend.name), || {
-            in_namespace(|| keeps_every_mac(backend.name));
-            Ok(())
-        }));
-        trials.push(Trial::test(format!("{}::waits_for_no_one_else", backend.name), || {
-            in_namespace(|| waits_for_no_one_else(backend.name));
-            Ok(())
-        }));
+        trials.push(trial(format!("udev::{}::keeps_every_mac", backend.name), || keeps_every_mac(backend.name)));
+        let name = format!("udev::{}::waits_for_no_one_else", backend.name);
+        trials.push(trial(name, || waits_for_no_one_else(backend.name)));
     }
-    let needs = |trial: Trial| trial.with_kind("needs udev, strace").with_ignored_flag(true);
-    libtest_mimic::run(&args, trials.into_iter().map(needs).collect()).exit();
+    trials.into_iter().map(|trial| needs("udev, strace", trial)).collect()
 }
 
-/// The work of the process that strace delays.
+/// Whether this process is the one that strace delays. Its work is done then.
+pub(crate) fn is_the_work_to_be_delayed() -> bool {
+    let args: Vec<String> = std::env::args().collect();
+    let [_, mode, backend, first, last] = &args[..] else { return false };
+    if mode != "--create" {
+        return false;
+    }
+    create(backend, first.parse().expect("a number")..last.parse().expect("a number"));
+    true
+}
+
 fn create(backend: &str, numbers: std::ops::Range<usize>) {
     let backend = vmbridge::AVAILABLE.iter().find(|other| other.name == backend).expect("it is compiled in");
     let bridges = (backend.open)().expect("it opens");

@@ -1,0 +1,34 @@
+//! What only Linux asks: each trial on the real kernel, in a network namespace of its own.
+
+#[cfg(target_os = "linux")]
+mod command;
+#[cfg(target_os = "linux")]
+mod faults;
+#[cfg(target_os = "linux")]
+mod namespaces;
+#[cfg(target_os = "linux")]
+#[path = "../support/mod.rs"]
+mod support;
+#[cfg(target_os = "linux")]
+mod system_calls;
+#[cfg(target_os = "linux")]
+mod udev;
+
+#[cfg(target_os = "linux")]
+fn main() {
+    if udev::is_the_work_to_be_delayed() {
+        return;
+    }
+    let args = libtest_mimic::Arguments::from_args();
+    support::prepare();
+    let mut trials = command::trials();
+    trials.extend(faults::trials());
+    trials.extend(system_calls::trials());
+    trials.extend(udev::trials());
+    // Last, since the kernel takes its time to clear thousands of bridges away.
+    trials.extend(namespaces::trials());
+    libtest_mimic::run(&args, trials).exit();
+}
+
+#[cfg(not(target_os = "linux"))]
+fn main() {}
