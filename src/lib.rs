@@ -21,8 +21,14 @@
 //! This crate is policy and knows no operating system; the kernel side is the crate
 //! [`vmbridge_platform`], which is re-exported here.
 #![forbid(unsafe_code)]
+#![doc(test(attr(deny(warnings))))]
 
 mod mac;
 
 pub use mac::unused_mac;
 pub use vmbridge_platform::*;
+
+/// The examples of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
