@@ -3,6 +3,7 @@
 //! Facts not marked otherwise were seen on Linux 6.18 or read in `net/bridge`, `net/core/dev.c`
 //! and `net/core/rtnetlink.c`.
 
+mod abi;
 mod ioctl;
 #[cfg(feature = "netlink")]
 mod netlink;

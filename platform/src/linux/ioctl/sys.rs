@@ -1,7 +1,6 @@
 //! The ioctls of Linux's interfaces and bridges, each as a safe function.
 //!
-//! Read in `net/core/dev_ioctl.c` and `net/bridge/br_ioctl.c`; the numbers are those of
-//! `linux/sockios.h`, `linux/if_bridge.h` and `linux/ethtool.h`. All of them work in the network
+//! Read in `net/core/dev_ioctl.c` and `net/bridge/br_ioctl.c`. All of them work in the network
 //! namespace that the socket was made in, whatever thread makes the call.
 #![allow(unsafe_code)]
 
@@ -11,41 +10,16 @@ use libc::{c_char, c_int, c_ulong, ifreq};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
+use crate::linux::abi::{
+    BRCTL_GET_BRIDGES, BRCTL_GET_PORT_LIST, ETHTOOL_GDRVINFO, IFF_UP, SIOCBRADDBR, SIOCBRADDIF, SIOCBRDELBR,
+    SIOCBRDELIF, SIOCDEVPRIVATE, SIOCGIFBR, ethtool_drvinfo,
+};
 use crate::{InterfaceIndex, InterfaceName, LinkState, MacAddr};
-
-/// `SIOCBRADDBR` and its kin (`linux/sockios.h`), which libc lacks.
-const SIOCBRADDBR: c_int = 0x89a0;
-const SIOCBRDELBR: c_int = 0x89a1;
-const SIOCBRADDIF: c_int = 0x89a2;
-const SIOCBRDELIF: c_int = 0x89a3;
-/// The older calls, `BRCTL_*` in `linux/if_bridge.h`: those on the whole namespace...
-const SIOCGIFBR: c_int = 0x8940;
-/// ... and those on one bridge.
-const SIOCDEVPRIVATE: c_int = 0x89f0;
-/// `IFF_UP` (`linux/if.h`).
-const UP: u16 = 1;
-const BRCTL_GET_BRIDGES: c_ulong = 1;
-const BRCTL_GET_PORT_LIST: c_ulong = 7;
-
-/// `ETHTOOL_GDRVINFO` (`linux/ethtool.h`).
-const ETHTOOL_GDRVINFO: u32 = 3;
 
 /// `old_deviceless()` has room for 2047 bridges, and says nothing of those beyond.
 const MAX_BRIDGES: usize = 2047;
 /// `BR_MAX_PORTS` (`net/bridge/br_private.h`).
 const MAX_PORTS: usize = 1024;
-
-/// `struct ethtool_drvinfo` (`linux/ethtool.h`).
-#[repr(C)]
-struct DriverInfo {
-    command: u32,
-    driver: [u8; 32],
-    rest: [u8; 160],
-}
-
-const _: () = assert!(size_of::<DriverInfo>() == 196 && std::mem::offset_of!(DriverInfo, driver) == 4);
-const _: () = assert!(UP as c_int == libc::IFF_UP);
-const _: () = assert!(size_of::<ifreq>() == 24 + 2 * size_of::<usize>());
 
 nix::ioctl_readwrite_bad!(get_index, libc::SIOCGIFINDEX, ifreq);
 nix::ioctl_readwrite_bad!(get_name, libc::SIOCGIFNAME, ifreq);
@@ -94,7 +68,7 @@ impl Control {
 
     /// The name of the driver of an interface, as ethtool gives it: "bridge" for a bridge.
     pub(super) fn is_bridge(&self, name: InterfaceName) -> nix::Result<bool> {
-        let mut info = DriverInfo { command: ETHTOOL_GDRVINFO, driver: [0; 32], rest: [0; 160] };
+        let mut info = ethtool_drvinfo { cmd: ETHTOOL_GDRVINFO, driver: [0; 32], version: [0; 160] };
         let mut request = request(name);
         request.ifr_ifru.ifru_data = (&raw mut info).cast();
         match self.call(ethtool, request) {
@@ -113,8 +87,8 @@ impl Control {
         let flags = self.flags(name)?;
         let mut request = request(name);
         let flags = match link {
-            LinkState::Up => flags | UP,
-            LinkState::Down => flags & !UP,
+            LinkState::Up => flags | IFF_UP,
+            LinkState::Down => flags & !IFF_UP,
         };
         request.ifr_ifru.ifru_flags = i16::from_ne_bytes(flags.to_ne_bytes());
         self.call(set_flags, request).map(drop)

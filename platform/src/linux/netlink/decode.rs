@@ -7,60 +7,43 @@
 use nix::errno::Errno;
 
 use super::KIND;
+use crate::linux::abi::netlink::{
+    NLA_F_NESTED, NLA_F_NET_BYTEORDER, NLM_F_ACK_TLVS, NLM_F_CAPPED, NLM_F_DUMP_INTR, NLM_F_MULTI, NLMSG_DONE,
+    NLMSG_ERROR, NLMSGERR_ATTR_MSG,
+};
 use crate::{InterfaceIndex, InterfaceName, LinkState, MacAddr};
 
 /// Bytes that are no netlink message, or no message of the kind that they should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed;
 
-/// `NLMSG_ERROR`: an error or an acknowledgement.
-pub(super) const ERROR: u16 = 2;
-/// `NLMSG_DONE`: the end of a dump.
-pub(super) const DONE: u16 = 3;
-const _: () = assert!(ERROR as i32 == libc::NLMSG_ERROR && DONE as i32 == libc::NLMSG_DONE);
-
-/// The message is one of several, up to a [`DONE`].
-const MULTI: u16 = 2;
-/// The interfaces changed while the kernel went through them.
-const DUMP_INTR: u16 = 0x10;
-/// An error repeats only the header of its request.
-const CAPPED: u16 = 0x100;
-/// Attributes follow an error.
-const ACK_TLVS: u16 = 0x200;
-const _: () = assert!(MULTI as i32 == libc::NLM_F_MULTI && DUMP_INTR as i32 == libc::NLM_F_DUMP_INTR);
-const _: () = assert!(CAPPED as i32 == libc::NLM_F_CAPPED && ACK_TLVS as i32 == libc::NLM_F_ACK_TLVS);
-
-/// The type in an attribute's header; the two highest bits are `NLA_F_NESTED` and
-/// `NLA_F_NET_BYTEORDER`.
-const TYPE_MASK: u16 = 0x3fff;
-const _: () = assert!(TYPE_MASK as i32 == libc::NLA_TYPE_MASK & 0xffff);
-
-/// The text of an extended acknowledgement (`NLMSGERR_ATTR_MSG`, `linux/netlink.h`).
-const TEXT: u16 = 1;
-
 const MESSAGE_HEADER: usize = size_of::<libc::nlmsghdr>();
 const ATTRIBUTE_HEADER: usize = size_of::<libc::nlattr>();
 const LINK_HEADER: usize = size_of::<libc::ifinfomsg>();
-const _: () = assert!(MESSAGE_HEADER == 16 && ATTRIBUTE_HEADER == 4 && LINK_HEADER == 16);
 
 /// One message of an answer.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Message<'a> {
-    pub(super) kind: u16,
+    kind: u16,
     flags: u16,
     pub(super) sequence: u32,
     pub(super) payload: &'a [u8],
 }
 
 impl Message<'_> {
+    /// Whether it ends an answer, and says how things went.
+    pub(super) const fn is_verdict(&self) -> bool {
+        matches!(self.kind, NLMSG_ERROR | NLMSG_DONE)
+    }
+
     /// Whether more messages of the same answer follow.
     pub(super) const fn is_one_of_many(&self) -> bool {
-        self.flags & MULTI != 0
+        self.flags & NLM_F_MULTI != 0
     }
 
     /// Whether the answer is not of one moment.
     pub(super) const fn was_interrupted(&self) -> bool {
-        self.flags & DUMP_INTR != 0
+        self.flags & NLM_F_DUMP_INTR != 0
     }
 }
 
@@ -96,7 +79,7 @@ fn attributes(mut rest: &[u8]) -> impl Iterator<Item = Result<(u16, &[u8]), Malf
         let attribute = (|| {
             let len = usize::from(u16_at(rest, 0)?);
             let payload = rest.get(ATTRIBUTE_HEADER..len)?;
-            let kind = u16_at(rest, 2)? & TYPE_MASK;
+            let kind = u16_at(rest, 2)? & !(NLA_F_NESTED | NLA_F_NET_BYTEORDER);
             rest = rest.get(aligned(len)..).unwrap_or_default();
             Some((kind, payload))
         })();
@@ -122,10 +105,10 @@ pub(super) fn verdict(message: Message<'_>) -> Result<Verdict, Malformed> {
     let code = match (code, message.kind) {
         (Some(code), _) => code,
         // Kernels before 4.13 end a dump without a code.
-        (None, DONE) => 0,
+        (None, NLMSG_DONE) => 0,
         (None, _) => return Err(Malformed),
     };
-    let text = if message.flags & ACK_TLVS == 0 { None } else { extended_ack(message)? };
+    let text = if message.flags & NLM_F_ACK_TLVS == 0 { None } else { extended_ack(message)? };
     let errno = match code {
         0 => None,
         // Negative in the kernel. One that nix has no name for must not pass for success.
@@ -138,13 +121,13 @@ pub(super) fn verdict(message: Message<'_>) -> Result<Verdict, Malformed> {
 fn extended_ack(message: Message<'_>) -> Result<Option<String>, Malformed> {
     // An error repeats the request: only its header if NLM_F_CAPPED is set, else all of it.
     let start = match message.kind {
-        DONE => 4,
-        _ if message.flags & CAPPED != 0 => 4 + MESSAGE_HEADER,
+        NLMSG_DONE => 4,
+        _ if message.flags & NLM_F_CAPPED != 0 => 4 + MESSAGE_HEADER,
         _ => 4 + aligned(u32_at(message.payload, 4).ok_or(Malformed)? as usize),
     };
     for attribute in attributes(message.payload.get(start..).ok_or(Malformed)?) {
         let (kind, payload) = attribute?;
-        if kind == TEXT {
+        if kind == NLMSGERR_ATTR_MSG {
             return Ok(Some(String::from_utf8_lossy(until_nul(payload)).into_owned()));
         }
     }
@@ -249,7 +232,7 @@ mod tests {
             attribute(libc::IFLA_IFNAME, b"br0\0"),
             attribute(libc::IFLA_MTU, &1500_u32.to_ne_bytes()),
             attribute(libc::IFLA_ADDRESS, &[0x52, 0x54, 0, 1, 2, 3]),
-            attribute(libc::IFLA_LINKINFO | 0x8000, &attribute(libc::IFLA_INFO_KIND, b"bridge\0")),
+            attribute(libc::IFLA_LINKINFO | NLA_F_NESTED, &attribute(libc::IFLA_INFO_KIND, b"bridge\0")),
         ]
     }
 
@@ -290,7 +273,7 @@ mod tests {
         let payload = [&code.to_ne_bytes()[..], &request.concat()].concat();
         let header: [&[u8]; 5] = [
             &u32::try_from(MESSAGE_HEADER + payload.len()).expect("short").to_ne_bytes(),
-            &ERROR.to_ne_bytes(),
+            &NLMSG_ERROR.to_ne_bytes(),
             &flags.to_ne_bytes(),
             &1_u32.to_ne_bytes(),
             &[0; 4],
@@ -307,11 +290,11 @@ mod tests {
         let text = attribute(1, b"mtu greater than device maximum\0");
         let words =
             Verdict { errno: Some(Errno::EINVAL), text: Some("mtu greater than device maximum".to_owned()) };
-        let capped = error(ACK_TLVS | CAPPED, -libc::EINVAL, 1000, &text);
+        let capped = error(NLM_F_ACK_TLVS | NLM_F_CAPPED, -libc::EINVAL, 1000, &text);
         assert_eq!(verdict_of(&capped), Ok(words.clone()));
-        let whole = error(ACK_TLVS, -libc::EINVAL, 20, &[&[0; 4][..], &text].concat());
+        let whole = error(NLM_F_ACK_TLVS, -libc::EINVAL, 20, &[&[0; 4][..], &text].concat());
         assert_eq!(verdict_of(&whole), Ok(words));
-        let beyond = error(ACK_TLVS, -libc::EINVAL, 1000, &text);
+        let beyond = error(NLM_F_ACK_TLVS, -libc::EINVAL, 1000, &text);
         assert_eq!(verdict_of(&beyond), Err(Malformed));
     }
 
@@ -334,7 +317,7 @@ mod tests {
 
         #[test]
         fn no_damage_to_an_error_panics(at in 0_usize..60, byte: u8) {
-            let mut bytes = error(ACK_TLVS, -libc::EINVAL, 20, &attribute(1, b"text\0"));
+            let mut bytes = error(NLM_F_ACK_TLVS, -libc::EINVAL, 20, &attribute(1, b"text\0"));
             let at = at % bytes.len();
             bytes[at] = byte;
             let _ = messages(&bytes).flatten().map(verdict).count();

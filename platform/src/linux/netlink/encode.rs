@@ -14,11 +14,8 @@ use neli::{Size, ToBytes};
 
 use super::KIND;
 use crate::change::Step;
+use crate::linux::abi::netlink::RTEXT_FILTER_SKIP_STATS;
 use crate::{BridgeSpec, InterfaceIndex, InterfaceName, LinkState, UnicastMac};
-
-/// Leaves the statistics, most of a link's message, out of answers (`RTEXT_FILTER_SKIP_STATS`,
-/// `linux/rtnetlink.h`; since 4.4).
-const SKIP_STATS: u32 = 1 << 3;
 
 /// A request but for its sequence number.
 #[derive(Debug)]
@@ -72,13 +69,13 @@ pub(super) fn set_master(index: InterfaceIndex, bridge: Option<InterfaceIndex>) 
 
 /// The interface of this name.
 pub(super) fn get_by_name(name: InterfaceName) -> Request {
-    let attributes = vec![attribute(Ifla::Ifname, name.as_bytes()), attribute(Ifla::ExtMask, SKIP_STATS)];
+    let attributes = vec![attribute(Ifla::Ifname, name.as_bytes()), without_statistics()];
     request(Rtm::Getlink, NlmF::empty(), IfinfomsgBuilder::default(), attributes)
 }
 
 /// The interface of this index.
 pub(super) fn get_by_index(index: InterfaceIndex) -> Request {
-    request(Rtm::Getlink, NlmF::empty(), on(index), vec![attribute(Ifla::ExtMask, SKIP_STATS)])
+    request(Rtm::Getlink, NlmF::empty(), on(index), vec![without_statistics()])
 }
 
 /// Which interfaces a dump is about.
@@ -94,7 +91,7 @@ pub(super) enum Filter {
 
 /// All interfaces that the filter lets through.
 pub(super) fn dump(filter: Filter) -> Request {
-    let mut attributes = vec![attribute(Ifla::ExtMask, SKIP_STATS)];
+    let mut attributes = vec![without_statistics()];
     match filter {
         Filter::All => {}
         Filter::Bridges => attributes.push(link_kind(KIND)),
@@ -140,6 +137,11 @@ fn link_kind(kind: &str) -> Rtattr<Ifla, Buffer> {
     attribute(Ifla::Linkinfo, ())
         .nest(&attribute(IflaInfo::Kind, kind))
         .expect("a vector takes any number of bytes")
+}
+
+/// Leaves the statistics, most of a link's message, out of answers (since 4.4).
+fn without_statistics() -> Rtattr<Ifla, Buffer> {
+    attribute(Ifla::ExtMask, RTEXT_FILTER_SKIP_STATS)
 }
 
 fn attribute<T: RtaType + Size, P: Size + ToBytes>(kind: T, payload: P) -> Rtattr<T, Buffer> {

@@ -148,7 +148,7 @@ impl Channel {
                     continue;
                 }
                 changed |= message.was_interrupted();
-                if matches!(message.kind, decode::ERROR | decode::DONE) {
+                if message.is_verdict() {
                     let verdict = decode::verdict(message)?;
                     return match verdict.errno {
                         // Newer kernels end an interrupted dump with EINTR, too.
