@@ -170,11 +170,6 @@ impl InterfaceIndex {
         index.try_into().ok().and_then(Self::new)
     }
 
-    /// For a kernel's structure, in which it is a C int.
-    pub(crate) fn to_c(self) -> i32 {
-        i32::try_from(self.get()).expect("new() takes no index beyond i32::MAX")
-    }
-
     /// The number.
     #[must_use]
     pub const fn get(self) -> u32 {

@@ -23,8 +23,10 @@ pub struct BridgeSpec {
     /// the lowest MAC of its ports and changes with them; on FreeBSD it gets one that depends on
     /// the host and the interface.
     pub mac: Option<UnicastMac>,
-    /// Its MTU in bytes, 68 to 65535 on Linux and 72 to 65535 on FreeBSD. `None` leaves it to the kernel:
-    /// on Linux the least MTU of the ports (1500 without any), on FreeBSD the first port's.
+    /// Its MTU in bytes, 68 to 65535 on Linux and 576 to 65535 on FreeBSD. `None` leaves it to the
+    /// kernel: on Linux the least MTU of the ports (1500 without any), on FreeBSD the first port's.
+    /// FreeBSD gives a bridge its first port's MTU also when it was set: give the port that MTU
+    /// before it joins.
     pub mtu: Option<u32>,
     /// Whether it is up from the start.
     pub link: LinkState,

@@ -16,8 +16,8 @@ pub use ioctl::IoctlBackend;
 pub use netlink::NetlinkBackend;
 pub use sandbox::Sandbox;
 
-use crate::ErrorKind;
 use crate::backend::Available;
+use crate::{ErrorKind, InterfaceIndex};
 
 /// This system's backend.
 #[cfg(feature = "netlink")]
@@ -45,4 +45,9 @@ pub(crate) const fn hint(kind: ErrorKind) -> Option<&'static str> {
         ErrorKind::TimedOut => Some("see whether systemd-udevd is stuck: udevadm settle"),
         _ => None,
     }
+}
+
+/// An index for a kernel's structure, in which it is a C int.
+fn c_index(index: InterfaceIndex) -> std::ffi::c_int {
+    index.get().try_into().expect("InterfaceIndex::new takes none beyond i32::MAX")
 }

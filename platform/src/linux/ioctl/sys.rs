@@ -14,6 +14,7 @@ use crate::linux::abi::{
     BRCTL_GET_BRIDGES, BRCTL_GET_PORT_LIST, ETHTOOL_GDRVINFO, IFF_UP, SIOCBRADDBR, SIOCBRADDIF, SIOCBRDELBR,
     SIOCBRDELIF, SIOCDEVPRIVATE, SIOCGIFBR, ethtool_drvinfo,
 };
+use crate::linux::c_index;
 use crate::{InterfaceIndex, InterfaceName, LinkState, MacAddr};
 
 /// `old_deviceless()` has room for 2047 bridges, and says nothing of those beyond.
@@ -61,7 +62,7 @@ impl Control {
     /// The name of the interface of this index; `ENODEV` without one.
     pub(super) fn name(&self, index: InterfaceIndex) -> nix::Result<InterfaceName> {
         let mut request = empty_request();
-        request.ifr_ifru.ifru_ifindex = index.to_c();
+        request.ifr_ifru.ifru_ifindex = c_index(index);
         let answer = self.call(get_name, request)?;
         InterfaceName::from_kernel(&answer.ifr_name.map(to_byte)).ok_or(Errno::ENODEV)
     }
@@ -161,14 +162,14 @@ impl Control {
     /// has a master.
     pub(super) fn add_port(&self, bridge: InterfaceName, port: InterfaceIndex) -> nix::Result<()> {
         let mut request = request(bridge);
-        request.ifr_ifru.ifru_ifindex = port.to_c();
+        request.ifr_ifru.ifru_ifindex = c_index(port);
         self.call(add_port, request).map(drop)
     }
 
     /// `EINVAL` for an interface that is no port of this bridge.
     pub(super) fn remove_port(&self, bridge: InterfaceName, port: InterfaceIndex) -> nix::Result<()> {
         let mut request = request(bridge);
-        request.ifr_ifru.ifru_ifindex = port.to_c();
+        request.ifr_ifru.ifru_ifindex = c_index(port);
         self.call(remove_port, request).map(drop)
     }
 

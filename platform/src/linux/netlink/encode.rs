@@ -15,6 +15,7 @@ use neli::{Size, ToBytes};
 use super::KIND;
 use crate::change::Step;
 use crate::linux::abi::netlink::RTEXT_FILTER_SKIP_STATS;
+use crate::linux::c_index;
 use crate::{BridgeSpec, InterfaceIndex, InterfaceName, LinkState, UnicastMac};
 
 /// A request but for its sequence number.
@@ -122,7 +123,7 @@ impl Request {
 }
 
 fn on(index: InterfaceIndex) -> IfinfomsgBuilder {
-    IfinfomsgBuilder::default().ifi_index(index.to_c())
+    IfinfomsgBuilder::default().ifi_index(c_index(index))
 }
 
 fn link_state(message: IfinfomsgBuilder, link: LinkState) -> IfinfomsgBuilder {

@@ -1,0 +1,395 @@
+//! Bridges through `SIOCIFCREATE2` and `SIOCSDRVSPEC`.
+//!
+//! A bridge is made in several calls. The kernel creates bridges by the name `bridgeN` alone, so
+//! one of that name is there at once and gets the rest a moment later. Any other is made as
+//! `bridgeN` with a high N, which no host has settings for that devd(8) would apply at its
+//! arrival, and gets its final name when it is complete but for being up.
+//!
+//! That N follows from the final name, and is a lock: the kernel gives a number to one bridge
+//! only, but a name to two, if both are renamed at the same time (`SIOCSIFNAME` in `net/if.c`
+//! looks whether the name is free and takes it later; seen). So the bridges that are to have one
+//! name are made one after the other, whichever process makes them, if it does so by this crate.
+
+use std::collections::BTreeMap;
+use std::thread;
+use std::time::Duration;
+
+use nix::errno::Errno;
+
+use super::sys::Control;
+use super::{abi, list, module, unit};
+use crate::change::{self, Step};
+use crate::error::Attempt;
+use crate::{
+    BridgeBackend, BridgeChange, BridgeSpec, BridgeState, Capabilities, Error, ErrorKind, InterfaceIndex,
+    InterfaceName, InterfaceState, LinkState, MacAddr, Operation, PortState, Result, UnicastMac,
+};
+
+/// How many numbers are tried for a bridge under way; one is taken with odds of the number of
+/// bridges to 16384.
+const STAGING_NUMBERS: u8 = 8;
+/// How often it is looked whether another bridge that is to have the same name is made by now.
+const STAGING_LOOKS: usize = 50;
+/// The time between two looks: making a bridge takes a millisecond or so.
+const STAGING_PAUSE: Duration = Duration::from_millis(20);
+
+/// What a call says of interfaces: the MAC of each that has one, by name.
+type Macs = BTreeMap<InterfaceName, Option<MacAddr>>;
+
+/// Bridges of FreeBSD, in the VNET that it was opened in: the host's or that of a jail.
+///
+/// - Changes need root, of the host or of a VNET jail. Where the bridge driver is not loaded,
+///   [`create`](BridgeBackend::create) loads it; in a jail that is not allowed, and the host must
+///   have loaded it before (`kldload if_bridge`).
+/// - The kernel keeps the number of a `bridgeN` that was renamed, so that for as long as it is
+///   there no other gets its old name (`NameInUse`).
+/// - All ports of a bridge have its MTU. The first port sets the bridge's, also one that was set
+///   before; a later one gets the bridge's, and so do all of them when that is changed.
+/// - A bridge that was never given a MAC keeps the one that it was born with, unless the sysctl
+///   `net.link.bridge.inherit_mac` is 1: then it takes its first port's.
+/// - In a jail that has no VNET of its own the kernel tells no MAC: that of a bridge is then all
+///   zero.
+/// - The kernel destroys one interface at a time, and waits without end for a tap that someone
+///   has open. While it does so, deleting a bridge waits as well.
+#[derive(Debug)]
+pub struct FreeBsdBackend {
+    control: Control,
+}
+
+impl FreeBsdBackend {
+    /// [`BridgeBackend::name`] of this backend.
+    pub const NAME: &str = "freebsd";
+
+    /// Opens its socket in the VNET of the process.
+    ///
+    /// # Errors
+    /// `Os`: out of descriptors.
+    pub fn open() -> Result<Self> {
+        let at = Self::at(Operation::Open);
+        Ok(Self { control: Control::open().map_err(|errno| at.errno(errno))? })
+    }
+
+    fn at(operation: Operation) -> Attempt {
+        Attempt::new(Self::NAME, operation)
+    }
+
+    /// The MACs of all interfaces.
+    fn macs(&self, at: Attempt) -> Result<Macs> {
+        let interfaces = self.control.interfaces().map_err(|errno| at.errno(errno))?;
+        list::decode(&interfaces).ok_or_else(|| at.error(ErrorKind::MalformedReply))
+    }
+
+    fn is_bridge(&self, name: InterfaceName) -> nix::Result<bool> {
+        Ok(self.control.kind(name)? == abi::IFT_BRIDGE)
+    }
+
+    /// Checks that an interface is a bridge.
+    fn check_bridge(&self, at: Attempt, name: InterfaceName) -> Result<()> {
+        match self.is_bridge(name) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(at.error(ErrorKind::NotABridge)),
+            Err(errno) => Err(at.errno(errno)),
+        }
+    }
+
+    /// Checks that no interface has a name.
+    fn check_free(&self, at: Attempt, name: InterfaceName) -> Result<()> {
+        match self.control.index(name) {
+            Err(Errno::ENXIO) => Ok(()),
+            Err(errno) => Err(at.errno(errno)),
+            Ok(_) => Err(self.name_taken(at, name)),
+        }
+    }
+
+    /// The error of a name that the kernel says is taken. If no interface has it, it is that of a
+    /// `bridgeN` whose number is still that of a bridge that was renamed.
+    fn name_taken(&self, at: Attempt, name: InterfaceName) -> Error {
+        let kind = match self.is_bridge(name) {
+            Ok(true) => ErrorKind::BridgeExists,
+            _ => ErrorKind::NameInUse,
+        };
+        at.os(kind, Errno::EEXIST)
+    }
+
+    /// The state of a bridge that was checked to be one.
+    fn state(&self, at: Attempt, bridge: InterfaceName) -> Result<BridgeState> {
+        let mac = *self.macs(at)?.get(&bridge).ok_or_else(|| at.errno(Errno::ENXIO))?;
+        self.state_with(bridge, mac).map_err(|errno| at.errno(errno))
+    }
+
+    fn state_with(&self, bridge: InterfaceName, mac: Option<MacAddr>) -> nix::Result<BridgeState> {
+        Ok(BridgeState {
+            name: bridge,
+            index: self.control.index(bridge)?,
+            mac: mac.unwrap_or(MacAddr::ZERO),
+            mtu: self.control.mtu(bridge)?,
+            link: self.control.link(bridge)?,
+        })
+    }
+
+    /// Makes a bridge without anything and gives its name: the final one where the kernel can
+    /// create that.
+    fn make(&self, at: Attempt, name: InterfaceName) -> Result<InterfaceName> {
+        if unit::is_name(name) {
+            let made = self.create_with_driver(at, name);
+            return made.map_err(|error| if is_taken(&error) { self.name_taken(at, name) } else { error });
+        }
+        for number in 0..STAGING_NUMBERS {
+            let staging = unit::staging_name(name, number);
+            for _ in 0..STAGING_LOOKS {
+                match self.create_with_driver(at, staging) {
+                    Err(error) if is_taken(&error) => {}
+                    outcome => return outcome,
+                }
+                thread::sleep(STAGING_PAUSE);
+                self.check_free(at, name)?;
+                if self.control.index(staging) == Err(Errno::ENXIO) {
+                    // It is not under way: the number is that of a bridge that has its name.
+                    break;
+                }
+            }
+        }
+        Err(at.errno(Errno::EEXIST))
+    }
+
+    /// Creates a `bridgeN`; loads the driver if it is not there.
+    fn create_with_driver(&self, at: Attempt, name: InterfaceName) -> Result<InterfaceName> {
+        match self.control.create(name) {
+            // So says the kernel of a name that no driver knows.
+            Err(Errno::EINVAL) => {}
+            outcome => return outcome.map_err(|errno| at.errno(errno)),
+        }
+        if !self.control.has_driver(unit::DRIVER).map_err(|errno| at.errno(errno))? {
+            module::load(c"if_bridge").map_err(|errno| at.os(ErrorKind::NoDriver, errno))?;
+        }
+        self.control.create(name).map_err(|errno| match errno {
+            Errno::EINVAL => at.os(ErrorKind::NoDriver, errno),
+            errno => at.errno(errno),
+        })
+    }
+
+    /// Gives a bridge that was just made all that its spec says; its name last but for the link.
+    fn complete(&self, at: Attempt, made: InterfaceName, spec: &BridgeSpec) -> Result<()> {
+        if let Some(mac) = spec.mac {
+            self.fix_mac(at, made, mac)?;
+        }
+        if let Some(mtu) = spec.mtu {
+            self.control.set_mtu(made, mtu).map_err(|errno| mtu_error(at, errno))?;
+        }
+        if made != spec.name {
+            self.control.rename(made, spec.name).map_err(|errno| match errno {
+                Errno::EEXIST => self.name_taken(at, spec.name),
+                errno => at.errno(errno),
+            })?;
+        }
+        if spec.link == LinkState::Up {
+            self.control.set_link(spec.name, LinkState::Up).map_err(|errno| at.errno(errno))?;
+        }
+        Ok(())
+    }
+
+    /// Sets the MAC of a new bridge, which keeps it then: the kernel gives a port's MAC only to a
+    /// bridge that still has its first one.
+    fn fix_mac(&self, at: Attempt, bridge: InterfaceName, mac: UnicastMac) -> Result<()> {
+        self.control.set_mac(bridge, mac.into()).map_err(|errno| at.errno(errno))?;
+        match self.macs(at)?.get(&bridge) {
+            Some(&Some(now)) if now == mac => Ok(()),
+            Some(_) => Err(at.error(ErrorKind::MacNotKept)),
+            None => Err(at.errno(Errno::ENXIO)),
+        }
+    }
+
+    /// Deletes what a failed `create` has made, under whichever name it has by now.
+    fn unmake(&self, at: Attempt, made: InterfaceIndex) -> Result<()> {
+        match self.name_of(at, made)? {
+            Some(name) => self.control.destroy(name).map_err(|errno| at.errno(errno)),
+            None => Ok(()),
+        }
+    }
+
+    /// The name of the bridge of this index; the kernel tells indices by name only.
+    fn name_of(&self, at: Attempt, bridge: InterfaceIndex) -> Result<Option<InterfaceName>> {
+        let mut names = self.macs(at)?.into_keys();
+        Ok(names.find(|&name| self.control.index(name) == Ok(bridge) && self.is_bridge(name) == Ok(true)))
+    }
+
+    /// Checks that there is an interface that could be a port, or be one.
+    fn check_port(&self, at: Attempt, port: InterfaceName) -> Result<()> {
+        self.control.index(port).map(drop).map_err(|errno| match errno {
+            Errno::ENXIO => at.os(ErrorKind::PortNotFound, errno),
+            errno => at.errno(errno),
+        })
+    }
+
+    /// The names of the ports of a bridge that was checked to be one.
+    fn port_names(&self, at: Attempt, bridge: InterfaceName) -> Result<Vec<InterfaceName>> {
+        self.control.ports(bridge).map_err(|errno| at.errno(errno))
+    }
+
+    /// All bridges, and their MACs.
+    fn bridges(&self, at: Attempt) -> Result<Macs> {
+        // The group `bridge` would not do: anyone with root may add to it and take from it.
+        let all = self.macs(at)?.into_iter();
+        let kinds = still_there(at, all.map(|(name, mac)| Ok((self.is_bridge(name)?, name, mac))))?;
+        Ok(kinds.into_iter().filter(|&(is_bridge, ..)| is_bridge).map(|(_, name, mac)| (name, mac)).collect())
+    }
+
+    /// Whether an interface is a port of any bridge but this one, or of a lagg(4).
+    fn is_port_elsewhere(&self, at: Attempt, bridge: InterfaceName, port: InterfaceName) -> Result<bool> {
+        if self.is_lagg_port(port) {
+            return Ok(true);
+        }
+        let mut others = self.bridges(at)?.into_keys().filter(|&other| other != bridge);
+        Ok(others.any(|other| self.control.ports(other).is_ok_and(|ports| ports.contains(&port))))
+    }
+
+    fn is_lagg_port(&self, port: InterfaceName) -> bool {
+        self.control.kind(port) == Ok(abi::IFT_IEEE8023ADLAG)
+    }
+}
+
+impl BridgeBackend for FreeBsdBackend {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
+    }
+
+    fn create(&self, spec: &BridgeSpec) -> Result<()> {
+        let at = Self::at(Operation::Create).on(spec.name);
+        self.check_free(at, spec.name)?;
+        let made = self.make(at, spec.name)?;
+        let index = self.control.index(made).map_err(|errno| {
+            if errno == Errno::ENXIO {
+                // Someone else has renamed or destroyed it since: there is nothing to undo.
+                return at.errno(errno);
+            }
+            let outcome = self.control.destroy(made).map_err(|errno| at.errno(errno));
+            at.errno(errno).undone(outcome, format_args!("bridge {made}"))
+        })?;
+        self.complete(at, made, spec).map_err(|error| {
+            let name = self.name_of(at, index).ok().flatten().unwrap_or(made);
+            error.undone(self.unmake(at, index), format_args!("bridge {name}"))
+        })
+    }
+
+    fn delete(&self, bridge: InterfaceName) -> Result<()> {
+        let at = Self::at(Operation::Delete).on(bridge);
+        self.check_bridge(at, bridge)?;
+        self.control.destroy(bridge).map_err(|errno| at.errno(errno))
+    }
+
+    fn find(&self, bridge: InterfaceName) -> Result<Option<BridgeState>> {
+        let at = Self::at(Operation::Find).on(bridge);
+        match self.check_bridge(at, bridge).and_then(|()| self.state(at, bridge)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
+    fn list(&self) -> Result<Vec<BridgeState>> {
+        let at = Self::at(Operation::List);
+        let bridges = self.bridges(at)?.into_iter();
+        let mut states = still_there(at, bridges.map(|(name, mac)| self.state_with(name, mac)))?;
+        states.sort_unstable_by_key(|state| state.index);
+        Ok(states)
+    }
+
+    fn change(&self, bridge: InterfaceName, change: &BridgeChange) -> Result<()> {
+        let at = Self::at(Operation::Change).on(bridge);
+        self.check_bridge(at, bridge)?;
+        let read = || self.state(at, bridge);
+        let set = |step| match step {
+            Step::Mtu(mtu) => self.control.set_mtu(bridge, mtu).map_err(|errno| mtu_error(at, errno)),
+            Step::Mac(mac) => self.control.set_mac(bridge, mac).map_err(|errno| at.errno(errno)),
+            Step::Link(link) => self.control.set_link(bridge, link).map_err(|errno| at.errno(errno)),
+        };
+        change::apply(&read()?, change, set, read)
+    }
+
+    fn add_port(&self, bridge: InterfaceName, port: InterfaceName) -> Result<()> {
+        let at = Self::at(Operation::AddPort).on(bridge).port(port);
+        self.check_bridge(at, bridge)?;
+        self.check_port(at, port)?;
+        if self.port_names(at, bridge)?.contains(&port) {
+            return Err(at.error(ErrorKind::AlreadyPort));
+        }
+        let Err(errno) = self.control.add_port(bridge, port) else { return Ok(()) };
+        let kind = match errno {
+            Errno::ENOENT => ErrorKind::PortNotFound,
+            Errno::EEXIST => ErrorKind::AlreadyPort,
+            Errno::EBUSY => ErrorKind::PortBusy,
+            Errno::EINVAL if self.is_bridge(port) == Ok(true) => ErrorKind::PortIsBridge,
+            Errno::EINVAL if self.is_lagg_port(port) => ErrorKind::PortBusy,
+            Errno::EINVAL => ErrorKind::PortUnsuitable,
+            // Whose port it is matters more than who asks, as on the other backends.
+            Errno::EPERM if self.is_port_elsewhere(at, bridge, port)? => ErrorKind::PortBusy,
+            errno => ErrorKind::of(errno),
+        };
+        Err(at.os(kind, errno))
+    }
+
+    fn remove_port(&self, bridge: InterfaceName, port: InterfaceName) -> Result<()> {
+        let at = Self::at(Operation::RemovePort).on(bridge).port(port);
+        self.check_bridge(at, bridge)?;
+        self.check_port(at, port)?;
+        if !self.port_names(at, bridge)?.contains(&port) {
+            return Err(at.error(ErrorKind::NotAPort));
+        }
+        self.control.remove_port(bridge, port).map_err(|errno| match errno {
+            Errno::ENOENT => at.os(ErrorKind::NotAPort, errno),
+            errno => at.errno(errno),
+        })
+    }
+
+    fn ports(&self, bridge: InterfaceName) -> Result<Vec<PortState>> {
+        let at = Self::at(Operation::Ports).on(bridge);
+        self.check_bridge(at, bridge)?;
+        let names = self.port_names(at, bridge)?;
+        let macs = self.macs(at)?;
+        let ports = names.into_iter().map(|name| {
+            let mac = *macs.get(&name).ok_or(Errno::ENXIO)?;
+            Ok(PortState {
+                name,
+                index: self.control.index(name)?,
+                mac: mac.unwrap_or(MacAddr::ZERO),
+                mtu: self.control.mtu(name)?,
+                link: self.control.link(name)?,
+            })
+        });
+        let mut ports = still_there(at, ports)?;
+        ports.sort_unstable_by_key(|port| port.index);
+        Ok(ports)
+    }
+
+    fn interfaces(&self) -> Result<Vec<InterfaceState>> {
+        let at = Self::at(Operation::Interfaces);
+        let interfaces = self
+            .macs(at)?
+            .into_iter()
+            .map(|(name, mac)| Ok(InterfaceState { name, index: self.control.index(name)?, mac }));
+        let mut interfaces = still_there(at, interfaces)?;
+        interfaces.sort_unstable_by_key(|interface| interface.index);
+        Ok(interfaces)
+    }
+}
+
+/// What was read of interfaces one by one, without those that vanished while they were read.
+fn still_there<T>(at: Attempt, read: impl Iterator<Item = nix::Result<T>>) -> Result<Vec<T>> {
+    read.filter(|outcome| !matches!(outcome, Err(Errno::ENXIO)))
+        .map(|outcome| outcome.map_err(|errno| at.errno(errno)))
+        .collect()
+}
+
+fn mtu_error(at: Attempt, errno: Errno) -> Error {
+    match errno {
+        Errno::EINVAL => at.os(ErrorKind::InvalidMtu, errno),
+        errno => at.errno(errno),
+    }
+}
+
+fn is_taken(error: &Error) -> bool {
+    error.raw_os_error() == Some(libc::EEXIST)
+}

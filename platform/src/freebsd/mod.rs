@@ -1,0 +1,35 @@
+//! FreeBSD: bridges through `SIOCIFCREATE2` and `SIOCSDRVSPEC` ([`FreeBsdBackend`]).
+//!
+//! Facts not marked otherwise were seen on FreeBSD 14.0 or read in its `sys/net/if.c`,
+//! `if_clone.c` and `if_bridge.c`. 13.0 is the oldest that will do: it brought `SIOCGIFDATA`.
+
+mod abi;
+mod bridge;
+mod jail;
+mod list;
+mod module;
+mod sandbox;
+mod sys;
+mod unit;
+
+pub use bridge::FreeBsdBackend;
+pub use sandbox::Sandbox;
+
+use crate::ErrorKind;
+use crate::backend::Available;
+
+/// This system's backend.
+pub type NativeBackend = FreeBsdBackend;
+
+/// The backends that are compiled in, the native one first.
+pub const AVAILABLE: &[Available] =
+    &[Available { name: FreeBsdBackend::NAME, open: || Ok(Box::new(FreeBsdBackend::open()?)) }];
+
+/// What to do about an error of this kind.
+pub(crate) const fn hint(kind: ErrorKind) -> Option<&'static str> {
+    match kind {
+        ErrorKind::PermissionDenied => Some("it needs root, of the host or of a VNET jail"),
+        ErrorKind::NoDriver => Some("load the kernel module first, outside of any jail: kldload if_bridge"),
+        _ => None,
+    }
+}
