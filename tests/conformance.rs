@@ -33,7 +33,7 @@ fn main() {
             let on_native = {
                 let trial = trial.clone();
                 move || {
-                    native::run(&trial, backend, case);
+                    native::run_trial(&trial, backend, case);
                     Ok(())
                 }
             };

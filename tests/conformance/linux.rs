@@ -10,7 +10,7 @@ pub(crate) fn prepare() {
     crate::support::prepare();
 }
 
-pub(crate) fn run(_trial: &str, backend: &Available, case: Case) {
+pub(crate) fn run_trial(_trial: &str, backend: &Available, case: Case) {
     in_namespace(|| {
         let host = Namespace { bridges: (backend.open)().expect("the backend opens") };
         case(&host);
