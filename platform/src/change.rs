@@ -1,7 +1,7 @@
 //! Changing a bridge where the kernel has no transaction for it: one step after the other, and
 //! back when one fails.
 
-use crate::{BridgeChange, BridgeState, LinkState, MacAddr, Result};
+use crate::{BridgeChange, BridgeState, ErrorKind, LinkState, MacAddr, Result};
 
 /// One thing that a kernel changes in one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,14 +13,27 @@ pub(crate) enum Step {
 
 /// Takes a bridge from the state `before` through `change`.
 ///
-/// `set` does one step; `read` reads the bridge's state. After a failure the state is read and
-/// what differs from `before` is set back: that also covers a step whose answer was lost.
+/// `set` does one step; `read` reads the bridge's state. After a failure the state is read, and
+/// each step that was tried and has had its effect is undone, the last one first: that also
+/// covers a step whose answer was lost. What others have changed meanwhile is left alone.
 pub(crate) fn apply(
     before: &BridgeState,
     change: &BridgeChange,
     set: impl Fn(Step) -> Result<()>,
     read: impl Fn() -> Result<BridgeState>,
 ) -> Result<()> {
+    let steps = steps(before, change);
+    for (number, &step) in steps.iter().enumerate() {
+        set(step).map_err(|error| {
+            let outcome = undo(before, &steps[..=number], &set, &read);
+            error.undone(outcome, format_args!("a changed bridge {}", before.name))
+        })?;
+    }
+    Ok(())
+}
+
+/// What there is to do, in the order in which it can best be undone.
+fn steps(before: &BridgeState, change: &BridgeChange) -> Vec<Step> {
     // A MAC is set even if it is the one that the bridge has: it may have that from a port, and
     // is kept only once it was set. An MTU is not, since Linux then stops following the ports'.
     let steps = [
@@ -28,18 +41,25 @@ pub(crate) fn apply(
         change.mac.map(|mac| Step::Mac(mac.into())),
         change.link.filter(|&link| link != before.link).map(Step::Link),
     ];
-    steps.into_iter().flatten().try_for_each(&set).map_err(|error| {
-        let outcome = read().and_then(|now| set_back(before, &now, set));
-        error.undone(outcome, format_args!("a changed bridge {}", before.name))
-    })
+    steps.into_iter().flatten().collect()
 }
 
-fn set_back(before: &BridgeState, now: &BridgeState, set: impl Fn(Step) -> Result<()>) -> Result<()> {
-    let steps = [
-        (now.link != before.link).then_some(Step::Link(before.link)),
-        (now.mac != before.mac).then_some(Step::Mac(before.mac)),
-        (now.mtu != before.mtu).then_some(Step::Mtu(before.mtu)),
-    ];
+fn undo(
+    before: &BridgeState,
+    tried: &[Step],
+    set: impl Fn(Step) -> Result<()>,
+    read: impl Fn() -> Result<BridgeState>,
+) -> Result<()> {
+    let now = match read() {
+        // Nothing is left of a bridge that has vanished.
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        now => now?,
+    };
+    let back = tried.iter().rev().filter_map(|&step| match step {
+        Step::Mtu(mtu) => (now.mtu == mtu && mtu != before.mtu).then_some(Step::Mtu(before.mtu)),
+        Step::Mac(mac) => (now.mac == mac && mac != before.mac).then_some(Step::Mac(before.mac)),
+        Step::Link(link) => (now.link == link && link != before.link).then_some(Step::Link(before.link)),
+    });
     // One that fails does not keep the others from being tried.
-    steps.into_iter().flatten().map(set).fold(Ok(()), Result::and)
+    back.map(set).fold(Ok(()), Result::and)
 }
