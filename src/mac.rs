@@ -10,7 +10,7 @@ pub fn unused_mac(backend: &dyn BridgeBackend) -> Result<UnicastMac> {
     let interfaces = backend.interfaces()?;
     loop {
         let mac = UnicastMac::generate()
-            .map_err(|source| Attempt::new(backend.name(), Operation::Interfaces).io(ErrorKind::Os, source))?;
+            .map_err(|source| Attempt::new(backend.name(), Operation::GenerateMac).io(ErrorKind::Os, source))?;
         // A host has far fewer than 2^24 interfaces, so that this ends soon.
         if !interfaces.iter().any(|interface| interface.mac == Some(mac.into())) {
             return Ok(mac);

@@ -34,6 +34,9 @@ use crate::{
 /// 9. **Tolerant reader.** What a newer kernel adds is skipped; a malformed reply is
 ///    [`MalformedReply`](crate::ErrorKind::MalformedReply), never a panic.
 ///
+/// On Linux a name may also be an alternative one (`ip link property add altname`); what is read
+/// has the interface's own.
+///
 /// The trait is object-safe and open: others may implement it.
 pub trait BridgeBackend: fmt::Debug + Send + Sync {
     /// The backend's name, as errors and the command give it.
@@ -46,7 +49,8 @@ pub trait BridgeBackend: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// `BridgeExists`, `NameInUse`, `InvalidMtu`, `PermissionDenied`, `NoDriver`; `MacNotKept` or
-    /// `TimedOut` where something else on the host sets MACs and could not be outlasted.
+    /// `TimedOut` where something else on the host sets MACs and could not be outlasted;
+    /// `NotFound` when someone deletes the bridge before it is complete.
     fn create(&self, spec: &BridgeSpec) -> Result<()>;
 
     /// Deletes a bridge, up or down; its ports stay, without it.
@@ -62,6 +66,9 @@ pub trait BridgeBackend: fmt::Debug + Send + Sync {
     fn find(&self, bridge: InterfaceName) -> Result<Option<BridgeState>>;
 
     /// All bridges, by index.
+    ///
+    /// # Errors
+    /// `ListChanged` when no two readings agree, since other processes change bridges all the time.
     fn list(&self) -> Result<Vec<BridgeState>>;
 
     /// Changes a bridge: first the MTU, which a kernel may well refuse, then the MAC, then up or
@@ -76,7 +83,7 @@ pub trait BridgeBackend: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// `NotFound`, `NotABridge`, `PortNotFound`, `AlreadyPort`, `PortBusy`, `PortIsBridge`,
-    /// `PortUnsuitable`, `PermissionDenied`.
+    /// `PortUnsuitable`, `TooManyPorts`, `PermissionDenied`.
     fn add_port(&self, bridge: InterfaceName, port: InterfaceName) -> Result<()>;
 
     /// Releases a port from a bridge.
@@ -88,10 +95,11 @@ pub trait BridgeBackend: fmt::Debug + Send + Sync {
     /// The ports of a bridge, by index.
     ///
     /// # Errors
-    /// `NotFound`, `NotABridge`.
+    /// `NotFound`, `NotABridge`; `ListChanged` as with [`list`](Self::list).
     fn ports(&self, bridge: InterfaceName) -> Result<Vec<PortState>>;
 
-    /// All interfaces of the host, by index: who has which name and which MAC.
+    /// All interfaces of the host, by index: who has which name and which MAC. While others make
+    /// and remove interfaces, the list need not be of one moment.
     fn interfaces(&self) -> Result<Vec<InterfaceState>>;
 }
 

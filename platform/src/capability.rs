@@ -18,7 +18,7 @@ pub enum Capability {
 
 impl Capability {
     /// Every capability there is.
-    pub const ALL: [Self; 2] = [Self::AtomicCreate, Self::MacFollowsPorts];
+    pub const ALL: &[Self] = &[Self::AtomicCreate, Self::MacFollowsPorts];
 
     const fn bit(self) -> u64 {
         1 << self as u32
@@ -55,7 +55,7 @@ impl Capabilities {
 
     /// Those in the set.
     pub fn iter(self) -> impl Iterator<Item = Capability> {
-        Capability::ALL.into_iter().filter(move |&capability| self.contains(capability))
+        Capability::ALL.iter().copied().filter(move |&capability| self.contains(capability))
     }
 }
 

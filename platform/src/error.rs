@@ -31,6 +31,8 @@ pub enum Operation {
     Ports,
     /// List the interfaces of the host.
     Interfaces,
+    /// Generate a MAC.
+    GenerateMac,
 }
 
 /// The kind of an [`Error`]: the same for the same situation on every backend.
@@ -46,8 +48,9 @@ pub enum ErrorKind {
     /// A bridge has this name already.
     #[error("a bridge of this name exists")]
     BridgeExists,
-    /// An interface that is no bridge has this name already.
-    #[error("an interface of this name exists that is no bridge")]
+    /// Something else has this name already: an interface that is no bridge, or on FreeBSD a
+    /// bridge that was created by this name and renamed since.
+    #[error("the name is in use, and not by a bridge")]
     NameInUse,
     /// The interface is no bridge, and was not touched.
     #[error("it is no bridge")]
@@ -55,8 +58,8 @@ pub enum ErrorKind {
     /// The interface is a port of this bridge already.
     #[error("it is a port of this bridge already")]
     AlreadyPort,
-    /// The interface is a port of another bridge, or belongs to a bond or the like.
-    #[error("it belongs to another bridge or bond")]
+    /// The interface is a port of another bridge, or in the use of a bond, a macvlan or the like.
+    #[error("it is in use by another bridge, a bond or the like")]
     PortBusy,
     /// The interface is no port of this bridge.
     #[error("it is no port of this bridge")]
@@ -67,6 +70,9 @@ pub enum ErrorKind {
     /// The interface is of a kind that cannot be a port, such as the loopback interface.
     #[error("an interface of its kind cannot be a port")]
     PortUnsuitable,
+    /// The bridge has as many ports as its kernel gives numbers to (1023 on Linux).
+    #[error("the bridge has no room for another port")]
+    TooManyPorts,
     /// The process may not do this.
     #[error("permission denied")]
     PermissionDenied,
@@ -123,6 +129,7 @@ impl ErrorKind {
             }
             Self::InvalidMac | Self::InvalidMtu => io::ErrorKind::InvalidInput,
             Self::PortBusy => io::ErrorKind::ResourceBusy,
+            Self::TooManyPorts => io::ErrorKind::QuotaExceeded,
             Self::Unsupported | Self::NoDriver => io::ErrorKind::Unsupported,
             Self::TimedOut => io::ErrorKind::TimedOut,
             Self::MalformedReply => io::ErrorKind::InvalidData,
@@ -161,6 +168,7 @@ pub enum Undo {
     /// Everything that had been done is undone.
     Done,
     /// Undoing failed too.
+    #[non_exhaustive]
     Failed {
         /// What was left on the host.
         left: String,
@@ -221,7 +229,11 @@ impl Error {
     /// What to do about it on this system, where the cause is known.
     #[must_use]
     pub const fn hint(&self) -> Option<&'static str> {
-        crate::hint(self.0.kind)
+        match self.0.attempt.operation {
+            // No privilege of a network's is needed to open a socket.
+            Operation::Open => None,
+            _ => crate::hint(self.0.kind),
+        }
     }
 
     /// With the outcome of undoing; `left` names what is still there if `outcome` is an error.
@@ -246,10 +258,10 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Inner { attempt, kind, source, kernel_message, undo } = &*self.0;
         write!(f, "{attempt}: {kind} ({}", attempt.backend)?;
-        if let Some(errno) = self.raw_os_error().map(Errno::from_raw) {
-            write!(f, ": {errno:?}, {}", errno.desc())?;
-        } else if let Some(source) = source {
-            write!(f, ": {source}")?;
+        match (self.raw_os_error().map(Errno::from_raw), source) {
+            (Some(errno), _) if errno != Errno::UnknownErrno => write!(f, ": {errno:?}, {}", errno.desc())?,
+            (_, Some(source)) => write!(f, ": {source}")?,
+            (_, None) => {}
         }
         if let Some(message) = kernel_message {
             write!(f, "; the kernel says: {message}")?;
@@ -312,10 +324,10 @@ impl Attempt {
         Error(Box::new(Inner { attempt: self, kind, source: None, kernel_message: None, undo: Undo::NotNeeded }))
     }
 
-    /// A system call failed with `errno`, which here means `kind`.
+    /// A system call failed with this error number, which here means `kind`.
     #[must_use]
-    pub fn os(self, kind: ErrorKind, errno: Errno) -> Error {
-        self.io(kind, errno.into())
+    pub fn os(self, kind: ErrorKind, errno: i32) -> Error {
+        self.io(kind, io::Error::from_raw_os_error(errno))
     }
 
     /// Something failed with `source`, which here means `kind`.
@@ -326,9 +338,14 @@ impl Attempt {
         error
     }
 
+    /// A system call failed with `errno`, which here means `kind`.
+    pub(crate) fn means(self, kind: ErrorKind, errno: Errno) -> Error {
+        self.os(kind, errno as i32)
+    }
+
     /// A system call failed with an errno that means here what it means everywhere.
     pub(crate) fn errno(self, errno: Errno) -> Error {
-        self.os(ErrorKind::of(errno), errno)
+        self.means(ErrorKind::of(errno), errno)
     }
 }
 
@@ -345,6 +362,7 @@ impl fmt::Display for Attempt {
             Operation::RemovePort => "cannot remove a port from bridge",
             Operation::Ports => "cannot list the ports of bridge",
             Operation::Interfaces => "cannot list the interfaces",
+            Operation::GenerateMac => "cannot generate a MAC",
         })?;
         if let Some(interface) = self.interface {
             write!(f, " {interface}")?;
@@ -367,7 +385,7 @@ mod tests {
 
     #[test]
     fn says_what_where_and_why_in_one_sentence() {
-        let error = attempt().os(ErrorKind::BridgeExists, Errno::EEXIST);
+        let error = attempt().means(ErrorKind::BridgeExists, Errno::EEXIST);
         assert_eq!(
             error.to_string(),
             "cannot create bridge br0: a bridge of this name exists (netlink: EEXIST, File exists)"

@@ -40,7 +40,7 @@ pub use backend::{Available, BridgeBackend};
 pub use capability::{Capabilities, Capability};
 pub use error::{Attempt, Error, ErrorKind, Operation, Result, Undo};
 pub use mac::{InvalidMac, MacAddr, MacReason, UnicastMac};
-pub use name::{InterfaceIndex, InterfaceName, InvalidName, NameReason};
+pub use name::{InterfaceIndex, InterfaceName, InvalidIndex, InvalidName, NameReason};
 pub use spec::{BridgeChange, BridgeSpec};
 pub use state::{BridgeState, InterfaceState, LinkState, PortState};
 

@@ -1,8 +1,8 @@
 //! A kernel in memory: the rules of Linux's bridge as an executable specification, and the
 //! backend for the tests of tools that use vmbridge.
 //!
-//! The rules were read in Linux's `net/bridge/br_if.c` and `br_stp_if.c`, and are compared with
-//! a running kernel by the tests.
+//! The rules were read in Linux's `net/bridge/br_if.c` and `br_stp_if.c`; the conformance suite
+//! holds the model and running kernels to the same expectations.
 //!
 //! ```
 //! use vmbridge_platform::model::Model;
@@ -33,6 +33,8 @@ use crate::{
 const DEFAULT_MTU: u32 = 1500;
 /// The MTUs that Linux takes for a bridge (`br_dev_setup()`: `ETH_MIN_MTU` to `ETH_MAX_MTU`).
 const MTU_RANGE: RangeInclusive<u32> = 68..=65535;
+/// The ports of one bridge: `BR_MAX_PORTS` (`net/bridge/br_private.h`) but for the number 0.
+const MAX_PORTS: usize = 1023;
 
 /// A host with interfaces and bridges, in memory.
 ///
@@ -204,7 +206,9 @@ impl BridgeBackend for Model {
         let (index, before) = host.bridge(at, bridge)?;
         let mut after = before.clone();
         let Kind::Bridge { mac_set, mtu_set } = &mut after.kind else { unreachable!("bridge() found a bridge") };
-        if *change == BridgeChange::default() {
+        let changes_mtu = change.mtu.is_some_and(|mtu| mtu != before.mtu);
+        let changes_link = change.link.is_some_and(|link| link != before.link);
+        if !changes_mtu && !changes_link && change.mac.is_none() {
             return Ok(());
         }
         host.check_privilege(at)?;
@@ -226,18 +230,21 @@ impl BridgeBackend for Model {
         let mut host = self.host();
         let at = Attempt::new(NAME, Operation::AddPort).on(bridge).port(port);
         let (bridge, _) = host.bridge(at, bridge)?;
-        let (index, port) = host.named(port).ok_or_else(|| at.os(ErrorKind::PortNotFound, Errno::ENODEV))?;
+        let (index, port) = host.named(port).ok_or_else(|| at.means(ErrorKind::PortNotFound, Errno::ENODEV))?;
         match (port.master, port.kind) {
             (Some(master), _) if master == bridge => return Err(at.error(ErrorKind::AlreadyPort)),
-            (Some(_), _) => return Err(at.os(ErrorKind::PortBusy, Errno::EBUSY)),
+            (Some(_), _) => return Err(at.means(ErrorKind::PortBusy, Errno::EBUSY)),
             (None, kind) => {
                 host.check_privilege(at)?;
                 match kind {
-                    Kind::Bridge { .. } => return Err(at.os(ErrorKind::PortIsBridge, Errno::ELOOP)),
-                    Kind::Loopback => return Err(at.os(ErrorKind::PortUnsuitable, Errno::EINVAL)),
+                    Kind::Bridge { .. } => return Err(at.means(ErrorKind::PortIsBridge, Errno::ELOOP)),
+                    Kind::Loopback => return Err(at.means(ErrorKind::PortUnsuitable, Errno::EINVAL)),
                     Kind::Ethernet => {}
                 }
             }
+        }
+        if host.ports(bridge).count() == MAX_PORTS {
+            return Err(at.error(ErrorKind::TooManyPorts));
         }
         host.set_master(index, Some(bridge));
         host.follow_ports(bridge);
@@ -248,7 +255,7 @@ impl BridgeBackend for Model {
         let mut host = self.host();
         let at = Attempt::new(NAME, Operation::RemovePort).on(bridge).port(port);
         let (bridge, _) = host.bridge(at, bridge)?;
-        let (index, port) = host.named(port).ok_or_else(|| at.os(ErrorKind::PortNotFound, Errno::ENODEV))?;
+        let (index, port) = host.named(port).ok_or_else(|| at.means(ErrorKind::PortNotFound, Errno::ENODEV))?;
         if port.master != Some(bridge) {
             return Err(at.error(ErrorKind::NotAPort));
         }
@@ -356,13 +363,13 @@ impl Interface {
 
 fn check_mtu(at: Attempt, mtu: Option<u32>) -> Result<()> {
     match mtu {
-        Some(mtu) if !MTU_RANGE.contains(&mtu) => Err(at.os(ErrorKind::InvalidMtu, Errno::EINVAL)),
+        Some(mtu) if !MTU_RANGE.contains(&mtu) => Err(at.means(ErrorKind::InvalidMtu, Errno::EINVAL)),
         _ => Ok(()),
     }
 }
 
 fn name_taken(at: Attempt, errno: Errno, by_bridge: bool) -> Error {
-    at.os(if by_bridge { ErrorKind::BridgeExists } else { ErrorKind::NameInUse }, errno)
+    at.means(if by_bridge { ErrorKind::BridgeExists } else { ErrorKind::NameInUse }, errno)
 }
 
 fn bridge_state(index: InterfaceIndex, interface: &Interface) -> BridgeState {

@@ -37,8 +37,8 @@ impl InterfaceName {
     /// Checks a name.
     ///
     /// # Errors
-    /// [`InvalidName`] for a name that is empty, longer than 15 bytes, `.` or `..`, or that has
-    /// a `/`, `:`, `%`, a blank or a control character in it.
+    /// [`InvalidName`] for a name that is empty, longer than 15 bytes, `.`, `..`, `all` or
+    /// `default`, or that has a `/`, `:`, `%`, a blank or a control character in it.
     pub fn new(name: &str) -> Result<Self, InvalidName> {
         let refuse = |reason| Err(InvalidName { name: name.to_owned(), reason });
         if name.is_empty() {
@@ -49,6 +49,9 @@ impl InterfaceName {
         }
         if name == "." || name == ".." {
             return refuse(NameReason::Dots);
+        }
+        if name == "all" || name == "default" {
+            return refuse(NameReason::Reserved);
         }
         // '/' and ':' end a name in sysfs and in Linux's old aliases, '%' makes it a template.
         // Linux's isspace() takes the byte 0xa0 for a blank, also inside a UTF-8 sequence ("à").
@@ -86,9 +89,13 @@ impl InterfaceName {
 }
 
 impl fmt::Display for InterfaceName {
-    /// The name; bytes that are not UTF-8 as `U+FFFD`.
+    /// The name. In one that was made by someone else, bytes that would disturb a terminal or
+    /// are no UTF-8 are written like `\x1b`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&String::from_utf8_lossy(self.as_bytes()))
+        match std::str::from_utf8(self.as_bytes()) {
+            Ok(name) if !name.contains(char::is_control) => f.pad(name),
+            _ => f.pad(&self.as_bytes().escape_ascii().to_string()),
+        }
     }
 }
 
@@ -146,6 +153,10 @@ pub enum NameReason {
     /// `.` or `..`.
     #[error("it is a directory's")]
     Dots,
+    /// `all` or `default`: in Linux's /proc/sys/net they mean all interfaces and those to come
+    /// (`devinet_sysctl_register()`), so that no interface can be called so.
+    #[error("it means other interfaces")]
+    Reserved,
     /// A character that a kernel or its tools would read as something else.
     #[error("{0:?} is not allowed in it")]
     Character(char),
@@ -155,7 +166,7 @@ pub enum NameReason {
 /// interface is renamed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(transparent))]
+#[cfg_attr(feature = "serde", serde(try_from = "u32", into = "u32"))]
 pub struct InterfaceIndex(NonZeroU32);
 
 impl InterfaceIndex {
@@ -176,6 +187,25 @@ impl InterfaceIndex {
         self.0.get()
     }
 }
+
+impl From<InterfaceIndex> for u32 {
+    fn from(index: InterfaceIndex) -> Self {
+        index.get()
+    }
+}
+
+impl TryFrom<u32> for InterfaceIndex {
+    type Error = InvalidIndex;
+
+    fn try_from(index: u32) -> Result<Self, InvalidIndex> {
+        Self::new(index).ok_or(InvalidIndex)
+    }
+}
+
+/// A number that no interface can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an interface's index is from 1 to 2147483647")]
+pub struct InvalidIndex;
 
 impl fmt::Display for InterfaceIndex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -208,6 +238,8 @@ mod tests {
         assert_eq!(reason("sixteen-bytes-xx"), NameReason::TooLong);
         assert_eq!(reason("."), NameReason::Dots);
         assert_eq!(reason(".."), NameReason::Dots);
+        assert_eq!(reason("all"), NameReason::Reserved);
+        assert_eq!(reason("default"), NameReason::Reserved);
         for (name, c) in [
             ("a/b", '/'),
             ("br%d", '%'),
@@ -228,6 +260,7 @@ mod tests {
     fn a_kernel_may_report_what_a_caller_may_not_ask_for() {
         let odd = InterfaceName::from_kernel(b"a b\xff\0rest").expect("a name of four bytes");
         assert_eq!(odd.as_bytes(), b"a b\xff");
+        assert_eq!(odd.to_string(), r"a b\xff");
         assert_eq!(InterfaceName::from_kernel(b"\0"), None);
         assert_eq!(InterfaceName::from_kernel(b"sixteen-bytes-xx"), None);
     }

@@ -15,6 +15,7 @@ use crate::{InterfaceName, LinkState, UnicastMac};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct BridgeSpec {
     /// Its name, which no interface of the host may bear yet.
@@ -29,6 +30,7 @@ pub struct BridgeSpec {
     /// before it joins.
     pub mtu: Option<u32>,
     /// Whether it is up from the start.
+    #[cfg_attr(feature = "serde", serde(default))]
     pub link: LinkState,
 }
 
@@ -70,6 +72,7 @@ impl BridgeSpec {
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct BridgeChange {
     /// Its new MAC, which it keeps from then on.

@@ -50,13 +50,14 @@ pub struct InterfaceState {
 }
 
 /// Whether an interface is up (`IFF_UP`): what the administrator asked for, not whether it has a carrier.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum LinkState {
     /// It takes and sends frames.
     Up,
     /// It does not.
+    #[default]
     Down,
 }
 

@@ -108,7 +108,7 @@ impl FreeBsdBackend {
             Ok(true) => ErrorKind::BridgeExists,
             _ => ErrorKind::NameInUse,
         };
-        at.os(kind, Errno::EEXIST)
+        at.means(kind, Errno::EEXIST)
     }
 
     /// The state of a bridge that was checked to be one.
@@ -160,10 +160,10 @@ impl FreeBsdBackend {
             outcome => return outcome.map_err(|errno| at.errno(errno)),
         }
         if !self.control.has_driver(unit::DRIVER).map_err(|errno| at.errno(errno))? {
-            module::load(c"if_bridge").map_err(|errno| at.os(ErrorKind::NoDriver, errno))?;
+            module::load(c"if_bridge").map_err(|errno| at.means(ErrorKind::NoDriver, errno))?;
         }
         self.control.create(name).map_err(|errno| match errno {
-            Errno::EINVAL => at.os(ErrorKind::NoDriver, errno),
+            Errno::EINVAL => at.means(ErrorKind::NoDriver, errno),
             errno => at.errno(errno),
         })
     }
@@ -216,7 +216,7 @@ impl FreeBsdBackend {
     /// Checks that there is an interface that could be a port, or be one.
     fn check_port(&self, at: Attempt, port: InterfaceName) -> Result<()> {
         self.control.index(port).map(drop).map_err(|errno| match errno {
-            Errno::ENXIO => at.os(ErrorKind::PortNotFound, errno),
+            Errno::ENXIO => at.means(ErrorKind::PortNotFound, errno),
             errno => at.errno(errno),
         })
     }
@@ -328,7 +328,7 @@ impl BridgeBackend for FreeBsdBackend {
             Errno::EPERM if self.is_port_elsewhere(at, bridge, port)? => ErrorKind::PortBusy,
             errno => ErrorKind::of(errno),
         };
-        Err(at.os(kind, errno))
+        Err(at.means(kind, errno))
     }
 
     fn remove_port(&self, bridge: InterfaceName, port: InterfaceName) -> Result<()> {
@@ -339,7 +339,7 @@ impl BridgeBackend for FreeBsdBackend {
             return Err(at.error(ErrorKind::NotAPort));
         }
         self.control.remove_port(bridge, port).map_err(|errno| match errno {
-            Errno::ENOENT => at.os(ErrorKind::NotAPort, errno),
+            Errno::ENOENT => at.means(ErrorKind::NotAPort, errno),
             errno => at.errno(errno),
         })
     }
@@ -385,7 +385,7 @@ fn still_there<T>(at: Attempt, read: impl Iterator<Item = nix::Result<T>>) -> Re
 
 fn mtu_error(at: Attempt, errno: Errno) -> Error {
     match errno {
-        Errno::EINVAL => at.os(ErrorKind::InvalidMtu, errno),
+        Errno::EINVAL => at.means(ErrorKind::InvalidMtu, errno),
         errno => at.errno(errno),
     }
 }

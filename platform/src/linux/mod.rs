@@ -42,7 +42,9 @@ pub(crate) const fn hint(kind: ErrorKind) -> Option<&'static str> {
     match kind {
         ErrorKind::PermissionDenied => Some("it needs CAP_NET_ADMIN in this network namespace; run it as root"),
         ErrorKind::NoDriver => Some("load the kernel module first: modprobe bridge"),
-        ErrorKind::TimedOut => Some("see whether systemd-udevd is stuck: udevadm settle"),
+        ErrorKind::TimedOut => {
+            Some("something on this host is stuck; if it is systemd-udevd, `udevadm settle` tells")
+        }
         _ => None,
     }
 }

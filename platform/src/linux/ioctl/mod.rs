@@ -9,6 +9,8 @@ mod proc;
 mod sys;
 mod udev;
 
+use std::io;
+
 use nix::errno::Errno;
 
 use self::proc::ProcNet;
@@ -32,8 +34,9 @@ const STAGING_TRIES: usize = 4;
 #[derive(Debug)]
 pub struct IoctlBackend {
     control: Control,
-    namespace: ProcNet,
     udev: Udev,
+    /// Not there without /proc; most calls do without.
+    namespace: io::Result<ProcNet>,
 }
 
 impl IoctlBackend {
@@ -43,25 +46,33 @@ impl IoctlBackend {
     /// Opens its sockets in the network namespace of the calling thread.
     ///
     /// # Errors
-    /// `Os`: out of descriptors, or /proc is not mounted.
+    /// `Os`: out of descriptors.
     pub fn open() -> Result<Self> {
-        let at = Attempt::new(Self::NAME, Operation::Open);
-        Ok(Self {
-            control: Control::open().map_err(|errno| at.errno(errno))?,
-            namespace: ProcNet::open().map_err(|source| at.io(ErrorKind::Os, source))?,
-            udev: Udev::open().map_err(|errno| at.errno(errno))?,
-        })
+        let at = Self::at(Operation::Open);
+        let control = Control::open().map_err(|errno| at.errno(errno))?;
+        Ok(Self { control, udev: Udev::open(), namespace: ProcNet::open() })
     }
 
     fn at(operation: Operation) -> Attempt {
         Attempt::new(Self::NAME, operation)
     }
 
-    /// Checks that an interface is a bridge.
-    fn check_bridge(&self, at: Attempt, name: InterfaceName) -> Result<InterfaceIndex> {
-        let index = self.control.index(name).map_err(|errno| at.errno(errno))?;
+    /// The names of all interfaces.
+    fn interface_names(&self, at: Attempt) -> Result<Vec<InterfaceName>> {
+        let names = match &self.namespace {
+            Ok(namespace) => namespace.interfaces(),
+            Err(error) => Err(error.kind().into()),
+        };
+        names.map_err(|source| at.io(ErrorKind::Os, source))
+    }
+
+    /// Checks that an interface is a bridge, and gives its index and its name: it may have been
+    /// asked for by an alternative one.
+    fn check_bridge(&self, at: Attempt, name: InterfaceName) -> Result<(InterfaceIndex, InterfaceName)> {
+        let found = self.control.index(name).and_then(|index| Ok((index, self.control.name(index)?)));
+        let (index, name) = found.map_err(|errno| at.errno(errno))?;
         match self.control.is_bridge(name) {
-            Ok(true) => Ok(index),
+            Ok(true) => Ok((index, name)),
             Ok(false) => Err(at.error(ErrorKind::NotABridge)),
             Err(errno) => Err(at.errno(errno)),
         }
@@ -72,14 +83,16 @@ impl IoctlBackend {
         match self.control.index(name) {
             Err(Errno::ENODEV) => Ok(()),
             Err(errno) => Err(at.errno(errno)),
-            Ok(_) => Err(at.os(self.who_has(name), Errno::EEXIST)),
+            Ok(_) => Err(at.means(self.who_has(name), Errno::EEXIST)),
         }
     }
 
+    /// The kind of an error about a name that is taken.
     fn who_has(&self, name: InterfaceName) -> ErrorKind {
         match self.control.is_bridge(name) {
-            Ok(true) => ErrorKind::BridgeExists,
-            _ => ErrorKind::NameInUse,
+            Ok(false) => ErrorKind::NameInUse,
+            // Also one that has vanished since: whoever wants this name wants a bridge.
+            _ => ErrorKind::BridgeExists,
         }
     }
 
@@ -104,9 +117,9 @@ impl IoctlBackend {
             match self.control.add_bridge(name) {
                 Ok(()) => return Ok(name),
                 Err(Errno::EEXIST) if name != spec.name => {}
-                Err(errno @ Errno::EEXIST) => return Err(at.os(self.who_has(name), errno)),
+                Err(errno @ Errno::EEXIST) => return Err(at.means(self.who_has(name), errno)),
                 // "Package not installed": the kernel has no bridge driver, nor could one be loaded.
-                Err(errno @ Errno::ENOPKG) => return Err(at.os(ErrorKind::NoDriver, errno)),
+                Err(errno @ Errno::ENOPKG) => return Err(at.means(ErrorKind::NoDriver, errno)),
                 Err(errno) => return Err(at.errno(errno)),
             }
         }
@@ -122,45 +135,56 @@ impl IoctlBackend {
         spec: &BridgeSpec,
         watch: Option<&Watch<'_>>,
     ) -> Result<()> {
-        if let Some(mac) = spec.mac {
-            self.fix_mac(at, made, index, mac, watch)?;
-        }
+        let made = match spec.mac {
+            Some(mac) => self.fix_mac(at, made, index, mac, watch)?,
+            None => made,
+        };
         if let Some(mtu) = spec.mtu {
             self.control.set_mtu(made, mtu).map_err(|errno| mtu_error(at, errno))?;
         }
         if made != spec.name {
             self.control.rename(made, spec.name).map_err(|errno| match errno {
-                Errno::EEXIST => at.os(self.who_has(spec.name), errno),
+                Errno::EEXIST => at.means(self.who_has(spec.name), errno),
                 errno => at.errno(errno),
             })?;
         }
         if spec.link == LinkState::Up {
-            self.control.set_link(spec.name, LinkState::Up).map_err(|errno| at.errno(errno))?;
+            // By the name that it has now: someone may have renamed it, and another has the first.
+            let up = |name| self.control.set_link(name, LinkState::Up);
+            self.control.name(index).and_then(up).map_err(|errno| at.errno(errno))?;
         }
         Ok(())
     }
 
-    /// Sets the MAC of a new bridge so that it stays, whatever udevd does.
+    /// Sets the MAC of a new bridge so that it stays, whatever udevd does, and gives its name,
+    /// which udevd may have changed.
     fn fix_mac(
         &self,
         at: Attempt,
-        bridge: InterfaceName,
+        made: InterfaceName,
         index: InterfaceIndex,
         mac: UnicastMac,
         watch: Option<&Watch<'_>>,
-    ) -> Result<()> {
-        let set = || self.control.set_mac(bridge, mac.into()).map_err(|errno| at.errno(errno));
-        let has_it =
-            || self.control.mac(bridge).map(|now| now == Some(mac.into())).map_err(|errno| at.errno(errno));
-        set()?;
-        if let Some(watch) = watch {
-            watch.wait_for(index).map_err(|errno| at.errno(errno))?;
-            if !has_it()? {
-                // udevd had decided before the first call, and will not decide again.
-                set()?;
+    ) -> Result<InterfaceName> {
+        let set = |name| self.control.set_mac(name, mac.into()).map_err(|errno| at.errno(errno));
+        let has_it = |name| {
+            let now = self.control.mac(name).map_err(|errno| at.errno(errno))?;
+            Ok(now == Some(mac.into()))
+        };
+        set(made)?;
+        let name = match watch {
+            None => made,
+            Some(watch) => {
+                watch.wait_for(index).map_err(|errno| at.errno(errno))?;
+                let name = self.control.name(index).map_err(|errno| at.errno(errno))?;
+                if !has_it(name)? {
+                    // udevd had decided before the first call, and will not decide again.
+                    set(name)?;
+                }
+                name
             }
-        }
-        if has_it()? { Ok(()) } else { Err(at.error(ErrorKind::MacNotKept)) }
+        };
+        if has_it(name)? { Ok(name) } else { Err(at.error(ErrorKind::MacNotKept)) }
     }
 
     /// Deletes what a failed `create` has made, under whichever name it has by now.
@@ -177,7 +201,7 @@ impl IoctlBackend {
 
     fn port_index(&self, at: Attempt, port: InterfaceName) -> Result<InterfaceIndex> {
         self.control.index(port).map_err(|errno| match errno {
-            Errno::ENODEV => at.os(ErrorKind::PortNotFound, errno),
+            Errno::ENODEV => at.means(ErrorKind::PortNotFound, errno),
             errno => at.errno(errno),
         })
     }
@@ -193,7 +217,7 @@ impl IoctlBackend {
             return self.names(at, indices);
         }
         // More than the kernel tells in one call: ask each interface.
-        let mut names = self.namespace.interfaces().map_err(|source| at.io(ErrorKind::Os, source))?;
+        let mut names = self.interface_names(at)?;
         names.retain(|&name| self.control.is_bridge(name) == Ok(true));
         Ok(names)
     }
@@ -204,12 +228,9 @@ impl IoctlBackend {
     }
 
     /// Whether an interface is a port of any bridge but this one.
-    fn is_port_elsewhere(&self, at: Attempt, bridge: InterfaceName, port: InterfaceIndex) -> Result<bool> {
-        let others = self.bridge_names(at)?;
-        Ok(others
-            .into_iter()
-            .filter(|&other| other != bridge)
-            .any(|other| self.control.ports(other).is_ok_and(|ports| ports.contains(&port))))
+    fn is_port_elsewhere(&self, at: Attempt, bridge: InterfaceName, port: InterfaceIndex) -> bool {
+        let mut others = self.bridge_names(at).into_iter().flatten().filter(|&other| other != bridge);
+        others.any(|other| self.control.ports(other).is_ok_and(|ports| ports.contains(&port)))
     }
 }
 
@@ -226,7 +247,7 @@ impl BridgeBackend for IoctlBackend {
         let at = Self::at(Operation::Create).on(spec.name);
         self.check_free(at, spec.name)?;
         let watch = match spec.mac {
-            Some(_) => self.udev.watch(&self.namespace).map_err(|source| at.io(ErrorKind::Os, source))?,
+            Some(_) => self.udev.watch(self.namespace.as_ref().ok()).map_err(|errno| at.errno(errno))?,
             None => None,
         };
         let made = self.make(at, spec)?;
@@ -243,27 +264,31 @@ impl BridgeBackend for IoctlBackend {
 
     fn delete(&self, bridge: InterfaceName) -> Result<()> {
         let at = Self::at(Operation::Delete).on(bridge);
-        self.check_bridge(at, bridge)?;
-        let before = self.control.link(bridge).map_err(|errno| at.errno(errno))?;
-        if before == LinkState::Up {
-            // The kernel deletes no bridge that is up.
-            self.control.set_link(bridge, LinkState::Down).map_err(|errno| at.errno(errno))?;
-        }
-        self.control.delete_bridge(bridge).map_err(|errno| {
-            let error = at.errno(errno);
-            if before == LinkState::Down {
-                return error;
+        let (_, bridge) = self.check_bridge(at, bridge)?;
+        // The kernel deletes no bridge that is up, but knows best whether it is a bridge still.
+        match self.control.delete_bridge(bridge) {
+            Ok(()) => return Ok(()),
+            Err(Errno::EBUSY) => {}
+            Err(Errno::EPERM) if self.control.is_bridge(bridge) == Ok(false) => {
+                return Err(at.means(ErrorKind::NotABridge, Errno::EPERM));
             }
-            let outcome = self.control.set_link(bridge, before).map_err(|errno| at.errno(errno));
-            error.undone(outcome, format_args!("bridge {bridge}, down,"))
+            Err(errno) => return Err(at.errno(errno)),
+        }
+        self.control.set_link(bridge, LinkState::Down).map_err(|errno| at.errno(errno))?;
+        self.control.delete_bridge(bridge).map_err(|errno| {
+            let outcome = match self.control.set_link(bridge, LinkState::Up) {
+                // Someone else has deleted it.
+                Ok(()) | Err(Errno::ENODEV) => Ok(()),
+                Err(errno) => Err(at.errno(errno)),
+            };
+            at.errno(errno).undone(outcome, format_args!("bridge {bridge}, down,"))
         })
     }
 
     fn find(&self, bridge: InterfaceName) -> Result<Option<BridgeState>> {
         let at = Self::at(Operation::Find).on(bridge);
-        let found = self
-            .check_bridge(at, bridge)
-            .and_then(|index| self.state(bridge, index).map_err(|errno| at.errno(errno)));
+        let state = |(index, name)| self.state(name, index).map_err(|errno| at.errno(errno));
+        let found = self.check_bridge(at, bridge).and_then(state);
         match found {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             found => found.map(Some),
@@ -281,7 +306,7 @@ impl BridgeBackend for IoctlBackend {
 
     fn change(&self, bridge: InterfaceName, change: &BridgeChange) -> Result<()> {
         let at = Self::at(Operation::Change).on(bridge);
-        let index = self.check_bridge(at, bridge)?;
+        let (index, bridge) = self.check_bridge(at, bridge)?;
         let read = || self.state(bridge, index).map_err(|errno| at.errno(errno));
         let set = |step| match step {
             Step::Mtu(mtu) => self.control.set_mtu(bridge, mtu).map_err(|errno| mtu_error(at, errno)),
@@ -293,41 +318,49 @@ impl BridgeBackend for IoctlBackend {
 
     fn add_port(&self, bridge: InterfaceName, port: InterfaceName) -> Result<()> {
         let at = Self::at(Operation::AddPort).on(bridge).port(port);
-        self.check_bridge(at, bridge)?;
+        let (_, bridge) = self.check_bridge(at, bridge)?;
         let index = self.port_index(at, port)?;
         if self.port_indices(at, bridge)?.contains(&index) {
             return Err(at.error(ErrorKind::AlreadyPort));
         }
         let Err(errno) = self.control.add_port(bridge, index) else { return Ok(()) };
         let kind = match errno {
+            // Someone else has added it since.
+            Errno::EBUSY if self.control.ports(bridge).is_ok_and(|ports| ports.contains(&index)) => {
+                ErrorKind::AlreadyPort
+            }
             Errno::EBUSY => ErrorKind::PortBusy,
+            Errno::EXFULL => ErrorKind::TooManyPorts,
             Errno::ELOOP => ErrorKind::PortIsBridge,
             // Also what the kernel says of an index that is no longer there.
             Errno::EINVAL if self.control.name(index) == Err(Errno::ENODEV) => ErrorKind::PortNotFound,
             Errno::EINVAL | Errno::EOPNOTSUPP => ErrorKind::PortUnsuitable,
             // Whose port it is matters more than who asks, as on the other backends.
-            Errno::EPERM if self.is_port_elsewhere(at, bridge, index)? => ErrorKind::PortBusy,
+            Errno::EPERM if self.is_port_elsewhere(at, bridge, index) => ErrorKind::PortBusy,
             errno => ErrorKind::of(errno),
         };
-        Err(at.os(kind, errno))
+        Err(at.means(kind, errno))
     }
 
     fn remove_port(&self, bridge: InterfaceName, port: InterfaceName) -> Result<()> {
         let at = Self::at(Operation::RemovePort).on(bridge).port(port);
-        self.check_bridge(at, bridge)?;
+        let (_, bridge) = self.check_bridge(at, bridge)?;
         let index = self.port_index(at, port)?;
         if !self.port_indices(at, bridge)?.contains(&index) {
             return Err(at.error(ErrorKind::NotAPort));
         }
         self.control.remove_port(bridge, index).map_err(|errno| match errno {
-            Errno::EINVAL => at.os(ErrorKind::NotAPort, errno),
+            Errno::EINVAL if self.control.name(index) == Err(Errno::ENODEV) => {
+                at.means(ErrorKind::PortNotFound, errno)
+            }
+            Errno::EINVAL => at.means(ErrorKind::NotAPort, errno),
             errno => at.errno(errno),
         })
     }
 
     fn ports(&self, bridge: InterfaceName) -> Result<Vec<PortState>> {
         let at = Self::at(Operation::Ports).on(bridge);
-        self.check_bridge(at, bridge)?;
+        let (_, bridge) = self.check_bridge(at, bridge)?;
         let mut indices = self.port_indices(at, bridge)?;
         indices.sort_unstable();
         let ports = indices.into_iter().map(|index| {
@@ -345,7 +378,7 @@ impl BridgeBackend for IoctlBackend {
 
     fn interfaces(&self) -> Result<Vec<InterfaceState>> {
         let at = Self::at(Operation::Interfaces);
-        let names = self.namespace.interfaces().map_err(|source| at.io(ErrorKind::Os, source))?;
+        let names = self.interface_names(at)?;
         let interfaces = names.into_iter().map(|name| {
             Ok(InterfaceState { name, index: self.control.index(name)?, mac: self.control.mac(name)? })
         });
@@ -364,7 +397,7 @@ fn still_there<T>(at: Attempt, read: impl Iterator<Item = nix::Result<T>>) -> Re
 
 fn mtu_error(at: Attempt, errno: Errno) -> crate::Error {
     match errno {
-        Errno::EINVAL | Errno::ERANGE => at.os(ErrorKind::InvalidMtu, errno),
+        Errno::EINVAL | Errno::ERANGE => at.means(ErrorKind::InvalidMtu, errno),
         errno => at.errno(errno),
     }
 }
@@ -376,7 +409,7 @@ pub(super) fn set_mac(interface: InterfaceName, mac: UnicastMac) -> nix::Result<
 }
 
 /// `vmb` and eight random hexadecimal digits.
-fn staging_name() -> std::io::Result<InterfaceName> {
+fn staging_name() -> io::Result<InterfaceName> {
     let name = format!("vmb{:08x}", u32::from_ne_bytes(random::bytes()?));
     Ok(InterfaceName::from_kernel(name.as_bytes()).expect("11 bytes are a name"))
 }

@@ -51,7 +51,8 @@ impl Control {
         socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).map(Self)
     }
 
-    /// The index of the interface of this name; `ENODEV` without one.
+    /// The index of the interface of this name; `ENODEV` without one. It may be an alternative
+    /// name. Like `ifconfig`, it makes the kernel look for a module that is called so (`dev_load()`).
     pub(super) fn index(&self, name: InterfaceName) -> nix::Result<InterfaceIndex> {
         let answer = self.call(get_index, request(name))?;
         // SAFETY: SIOCGIFINDEX succeeded and has written this member.
@@ -76,6 +77,8 @@ impl Control {
             Ok(_) => Ok(info.driver.starts_with(b"bridge\0")),
             // Its driver has nothing to tell, as that of the loopback interface.
             Err(Errno::EOPNOTSUPP) => Ok(false),
+            // A network card that is asleep says so, too; no bridge ever sleeps.
+            Err(Errno::ENODEV) => self.index(name).map(|_| false),
             Err(errno) => Err(errno),
         }
     }
@@ -173,14 +176,18 @@ impl Control {
         self.call(remove_port, request).map(drop)
     }
 
-    /// The indices of all bridges, or `None` when there may be more than the kernel can tell.
+    /// The indices of all bridges; `None` when there may be more than the kernel can tell.
     pub(super) fn bridges(&self) -> nix::Result<Option<Vec<InterfaceIndex>>> {
         let mut indices = vec![0_i32; MAX_BRIDGES];
         let mut arguments =
             [BRCTL_GET_BRIDGES, indices.as_mut_ptr().expose_provenance() as c_ulong, MAX_BRIDGES as c_ulong];
         // SAFETY: the kernel reads three longs, and writes at most MAX_BRIDGES ints to `indices`,
         // which has as many.
-        let count = retry(|| unsafe { all_bridges(self.0.as_raw_fd(), &raw mut arguments) })?;
+        let count = match retry(|| unsafe { all_bridges(self.0.as_raw_fd(), &raw mut arguments) }) {
+            // No bridge driver, no bridges.
+            Err(Errno::ENOPKG) => 0,
+            outcome => outcome?,
+        };
         let count = usize::try_from(count).map_err(|_| Errno::EINVAL)?;
         indices.truncate(count);
         Ok((count < MAX_BRIDGES).then(|| as_indices(&indices)))

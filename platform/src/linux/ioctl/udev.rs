@@ -9,7 +9,7 @@
 //! udevd tells when it has handled an event by sending it on to the group `udev` of the same
 //! netlink protocol, in the namespace it runs in (`systemd/src/libsystemd/sd-device/device-monitor.c`).
 
-use std::io;
+use std::collections::HashSet;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, getsockname, recv, socket,
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, UnixAddr, bind, connect, getsockname,
+    recv, socket,
 };
 
 use super::proc::ProcNet;
@@ -26,101 +27,160 @@ use crate::InterfaceIndex;
 
 /// The group that udevd sends to, as a bit of the mask (`MONITOR_GROUP_UDEV`).
 const UDEV_GROUP: u32 = 2;
-/// udevd is there, but slow: it gives a program of its own 180 s, its own work takes milliseconds.
-const PATIENCE_WITH_UDEV: Duration = Duration::from_secs(10);
-/// Someone listens to uevents who may or may not be a udevd of another mount namespace.
-const PATIENCE_WITH_UNKNOWN: Duration = Duration::from_secs(1);
-/// How often udevd's database is looked at when its messages were lost.
+/// How long udevd may take: its own work takes milliseconds, but there may be much of it.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often is looked whether another thread has received what this one waits for, and at
+/// udevd's database when its messages may have been lost.
 const GLANCE: Duration = Duration::from_millis(20);
 
 /// Where udevd's events of one network namespace can be seen.
 #[derive(Debug)]
 pub(super) struct Udev {
-    /// Joins its group for the time of a [`Watch`] only.
-    monitor: Mutex<OwnedFd>,
+    /// Not there where a policy forbids netlink; udevd's database is looked at instead.
+    monitor: nix::Result<OwnedFd>,
+    seen: Mutex<Seen>,
+}
+
+/// What all watches have received together.
+#[derive(Debug, Default)]
+struct Seen {
+    /// The monitor is in its group while there is a watch.
+    watches: usize,
+    arrivals: HashSet<InterfaceIndex>,
+    /// Messages were lost since the first of the watches.
+    lost: bool,
 }
 
 /// From before an interface is created until udevd has handled it.
 #[derive(Debug)]
-pub(super) struct Watch<'a> {
-    monitor: MutexGuard<'a, OwnedFd>,
-}
+pub(super) struct Watch<'a>(&'a Udev);
 
 impl Udev {
     /// Opens a socket in the calling thread's namespace; it receives nothing yet.
-    pub(super) fn open() -> nix::Result<Self> {
+    pub(super) fn open() -> Self {
         let monitor = socket(
             AddressFamily::Netlink,
             SockType::Datagram,
             SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
             SockProtocol::NetlinkKObjectUEvent,
-        )?;
-        bind(monitor.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
-        Ok(Self { monitor: Mutex::new(monitor) })
+        );
+        let bound = |fd: OwnedFd| bind(fd.as_raw_fd(), &NetlinkAddr::new(0, 0)).map(|()| fd);
+        Self { monitor: monitor.and_then(bound), seen: Mutex::default() }
     }
 
     /// Starts to watch, if anyone in this namespace may be a udevd.
-    pub(super) fn watch(&self, namespace: &ProcNet) -> io::Result<Option<Watch<'_>>> {
-        if !namespace.has_uevent_listener()? {
+    pub(super) fn watch(&self, namespace: Option<&ProcNet>) -> nix::Result<Option<Watch<'_>>> {
+        let is_listening = match namespace.map(ProcNet::has_uevent_listener) {
+            Some(Ok(is_listening)) => is_listening,
+            // Without /proc it is all that can be known.
+            Some(Err(_)) | None => is_running(),
+        };
+        if !is_listening {
             return Ok(None);
         }
-        let monitor = self.monitor.lock().unwrap_or_else(PoisonError::into_inner);
-        join(&monitor, UDEV_GROUP)?;
-        let watch = Watch { monitor };
-        watch.drain();
-        Ok(Some(watch))
+        let mut seen = self.seen();
+        if let (0, Ok(monitor)) = (seen.watches, &self.monitor) {
+            drain(monitor);
+            join(monitor, UDEV_GROUP)?;
+        }
+        seen.watches += 1;
+        Ok(Some(Watch(self)))
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Watch<'_> {
     /// Waits until udevd has handled the arrival of this interface.
     ///
+    /// Whoever listens to uevents, is not known to be a udevd and says nothing all the time is
+    /// taken for none.
+    ///
     /// # Errors
     /// `ETIMEDOUT`: there is a udevd, and it has not.
     pub(super) fn wait_for(&self, index: InterfaceIndex) -> nix::Result<()> {
-        let is_udev = Path::new("/run/udev/control").exists();
-        let deadline = Instant::now() + if is_udev { PATIENCE_WITH_UDEV } else { PATIENCE_WITH_UNKNOWN };
-        let mut lost_events = false;
-        let mut buffer = [0; 8192];
+        let deadline = Instant::now() + PATIENCE;
         loop {
-            match recv(self.monitor.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
-                Ok(len) if tells_arrival(&buffer[..len.min(buffer.len())], index) => return Ok(()),
-                Ok(_) | Err(Errno::EINTR) => continue,
-                Err(Errno::ENOBUFS) => lost_events = true,
-                Err(Errno::EAGAIN) => {}
-                Err(errno) => return Err(errno),
-            }
-            // udevd writes this file when it is done with an interface.
-            if lost_events && Path::new(&format!("/run/udev/data/n{index}")).exists() {
+            if self.has_arrived(index)? {
                 return Ok(());
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return if is_udev { Err(Errno::ETIMEDOUT) } else { Ok(()) };
+                return if is_running() { Err(Errno::ETIMEDOUT) } else { Ok(()) };
             }
-            let pause = if lost_events { left.min(GLANCE) } else { left };
-            // Rounded up, so that the last wait does not become a busy one.
-            let pause = PollTimeout::try_from(pause + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
-            match poll(&mut [PollFd::new(self.monitor.as_fd(), PollFlags::POLLIN)], pause) {
+            let mut monitor: Vec<_> =
+                self.0.monitor.iter().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)).collect();
+            // GLANCE is a time that fits.
+            let pause = PollTimeout::try_from(left.min(GLANCE)).unwrap_or(PollTimeout::ZERO);
+            match poll(&mut monitor, pause) {
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(errno) => return Err(errno),
             }
         }
     }
 
-    /// Throws away what was received before.
-    fn drain(&self) {
-        let received = || recv(self.monitor.as_raw_fd(), &mut [], MsgFlags::empty());
-        while matches!(received(), Ok(_) | Err(Errno::EINTR | Errno::ENOBUFS)) {}
+    fn has_arrived(&self, index: InterfaceIndex) -> nix::Result<bool> {
+        let mut seen = self.0.seen();
+        match &self.0.monitor {
+            Ok(monitor) => seen.receive(monitor)?,
+            Err(_) => seen.lost = true,
+        }
+        // udevd writes this file when it is done with an interface.
+        Ok(seen.arrivals.remove(&index) || seen.lost && Path::new(&format!("/run/udev/data/n{index}")).exists())
     }
 }
 
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
-        // A socket that stays in the group only fills up and is drained the next time.
-        let _ = join(&self.monitor, 0);
-        self.drain();
+        let mut seen = self.0.seen();
+        seen.watches -= 1;
+        if seen.watches == 0 {
+            *seen = Seen::default();
+            if let Ok(monitor) = &self.0.monitor {
+                // A socket that stays in the group fills up, and is drained the next time.
+                let _ = join(monitor, 0);
+            }
+        }
     }
+}
+
+impl Seen {
+    /// Receives all that is there by now.
+    fn receive(&mut self, monitor: &OwnedFd) -> nix::Result<()> {
+        let mut buffer = [0; 8192];
+        loop {
+            match recv(monitor.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
+                Ok(len) => self.arrivals.extend(arrival(&buffer[..len.min(buffer.len())])),
+                Err(Errno::EINTR) => {}
+                Err(Errno::ENOBUFS) => self.lost = true,
+                Err(Errno::EAGAIN) => return Ok(()),
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+}
+
+/// Whether a udevd takes commands: the socket file alone may be left over, or of another's /run.
+fn is_running() -> bool {
+    let control = || {
+        let fd = socket(
+            AddressFamily::Unix,
+            SockType::SeqPacket,
+            SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
+            None,
+        )?;
+        connect(fd.as_raw_fd(), &UnixAddr::new("/run/udev/control")?)
+    };
+    // It is root's; who may not connect cannot know, and takes no risk.
+    matches!(control(), Ok(()) | Err(Errno::EACCES | Errno::EAGAIN))
+}
+
+/// Throws away what was received before.
+fn drain(monitor: &OwnedFd) {
+    let received = || recv(monitor.as_raw_fd(), &mut [], MsgFlags::empty());
+    while matches!(received(), Ok(_) | Err(Errno::EINTR | Errno::ENOBUFS)) {}
 }
 
 /// Makes the groups of a bound socket these: a second `bind` to the same address does that.
@@ -129,21 +189,20 @@ fn join(monitor: &OwnedFd, groups: u32) -> nix::Result<()> {
     bind(monitor.as_raw_fd(), &NetlinkAddr::new(own.pid(), groups))
 }
 
-/// Whether a message is udevd's word that it has handled the arrival of an interface.
+/// The interface that a message says has arrived, if it is udevd's word that it has handled that.
 ///
 /// Its header is `struct monitor_netlink_header`: "libudev" and a NUL, a magic number, three
 /// sizes of which the second (at 16) is where the properties begin, each `KEY=value` and a NUL.
-fn tells_arrival(message: &[u8], index: InterfaceIndex) -> bool {
-    let properties = || {
-        let start = message.get(16..)?.first_chunk()?;
-        message.strip_prefix(b"libudev\0")?;
-        message.get(usize::try_from(u32::from_ne_bytes(*start)).ok()?..)
-    };
-    let index = format!("IFINDEX={index}");
-    let wanted: [&[u8]; 3] = [b"ACTION=add", b"SUBSYSTEM=net", index.as_bytes()];
-    properties().is_some_and(|properties| {
-        wanted.iter().all(|wanted| properties.split(|&byte| byte == 0).any(|property| property == *wanted))
-    })
+fn arrival(message: &[u8]) -> Option<InterfaceIndex> {
+    message.strip_prefix(b"libudev\0")?;
+    let start = u32::from_ne_bytes(*message.get(16..)?.first_chunk()?);
+    let properties = || message.get(usize::try_from(start).ok()?..).map(|rest| rest.split(|&byte| byte == 0));
+    let has = |wanted: &[u8]| properties().is_some_and(|mut all| all.any(|property| property == wanted));
+    if !has(b"ACTION=add") || !has(b"SUBSYSTEM=net") {
+        return None;
+    }
+    let index = properties()?.find_map(|property| property.strip_prefix(b"IFINDEX="))?;
+    InterfaceIndex::new(std::str::from_utf8(index).ok()?.parse().ok()?)
 }
 
 #[cfg(test)]
@@ -165,19 +224,17 @@ mod tests {
 
     #[test]
     fn knows_the_arrival_of_one_interface() {
-        let seven = InterfaceIndex::new(7).expect("not 0");
         let add = ["ACTION=add", "DEVPATH=/devices/virtual/net/br0", "SUBSYSTEM=net", "IFINDEX=7"];
-        assert!(tells_arrival(&message(&add), seven));
-        assert!(!tells_arrival(&message(&add), InterfaceIndex::new(77).expect("not 0")));
-        assert!(!tells_arrival(&message(&["ACTION=move", "SUBSYSTEM=net", "IFINDEX=7"]), seven));
-        assert!(!tells_arrival(b"add@/devices/virtual/net/br0\0ACTION=add\0SUBSYSTEM=net\0IFINDEX=7\0", seven));
+        assert_eq!(arrival(&message(&add)), InterfaceIndex::new(7));
+        assert_eq!(arrival(&message(&["ACTION=move", "SUBSYSTEM=net", "IFINDEX=7"])), None);
+        assert_eq!(arrival(b"add@/devices/virtual/net/br0\0ACTION=add\0SUBSYSTEM=net\0IFINDEX=7\0"), None);
     }
 
     proptest! {
         #[test]
         fn no_bytes_panic(bytes: Vec<u8>, whole: bool) {
             let bytes = if whole { [b"libudev\0", &bytes[..]].concat() } else { bytes };
-            tells_arrival(&bytes, InterfaceIndex::new(1).expect("not 0"));
+            let _ = arrival(&bytes);
         }
     }
 }

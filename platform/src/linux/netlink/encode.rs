@@ -116,6 +116,11 @@ impl Request {
         bytes.into_inner()
     }
 
+    /// Whether the answer is a list.
+    pub(super) fn is_dump(&self) -> bool {
+        self.flags.contains(NlmF::DUMP)
+    }
+
     /// Whether the answer ends with an acknowledgement, and not with the first message.
     pub(super) fn wants_ack(&self) -> bool {
         self.flags.contains(NlmF::ACK)

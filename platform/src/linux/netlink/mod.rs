@@ -39,7 +39,9 @@ impl NetlinkBackend {
     pub fn open() -> Result<Self> {
         let at = Attempt::new(Self::NAME, Operation::Open);
         let socket = Socket::open().map_err(|source| match source.raw_os_error().map(Errno::from_raw) {
-            Some(errno @ (Errno::EPROTONOSUPPORT | Errno::EAFNOSUPPORT)) => at.os(ErrorKind::Unsupported, errno),
+            Some(errno @ (Errno::EPROTONOSUPPORT | Errno::EAFNOSUPPORT)) => {
+                at.means(ErrorKind::Unsupported, errno)
+            }
             Some(errno) => at.errno(errno),
             None => at.io(ErrorKind::Os, source),
         })?;
@@ -51,14 +53,17 @@ impl NetlinkBackend {
     }
 
     /// Adds a veth, one end with this name and MAC: an Ethernet interface for a [`Sandbox`](super::Sandbox).
-    pub(super) fn add_veth(&self, name: InterfaceName, mac: UnicastMac) -> Result<()> {
-        let at = Self::at(Operation::AddPort).port(name);
-        self.socket.execute(encode::create_veth(name, mac)).map_err(|failure| error(at, failure))
+    pub(super) fn add_veth(&self, name: InterfaceName, mac: UnicastMac) -> std::io::Result<()> {
+        self.socket.execute(encode::create_veth(name, mac)).map_err(|failure| match failure {
+            Failure::Refused(errno, _) => errno.into(),
+            Failure::Io(source) => source,
+            Failure::Malformed | Failure::Cut | Failure::ListChanged => std::io::ErrorKind::InvalidData.into(),
+        })
     }
 
     /// The interface of this name, of whatever kind.
     fn interface(&self, at: Attempt, name: InterfaceName) -> Result<Option<Link>> {
-        match self.socket.get(encode::get_by_name(name)) {
+        match self.socket.get(|| encode::get_by_name(name)) {
             Ok(link) => Ok(Some(link)),
             Err(Failure::Refused(Errno::ENODEV, _)) => Ok(None),
             Err(failure) => Err(error(at, failure)),
@@ -70,14 +75,14 @@ impl NetlinkBackend {
         match self.interface(at, name)? {
             Some(link) if link.is_bridge => Ok(link),
             Some(_) => Err(at.error(ErrorKind::NotABridge)),
-            None => Err(at.os(ErrorKind::NotFound, Errno::ENODEV)),
+            None => Err(at.means(ErrorKind::NotFound, Errno::ENODEV)),
         }
     }
 
     /// The bridge and the interface that is to be, or no longer to be, its port.
     fn bridge_and_port(&self, at: Attempt, bridge: InterfaceName, port: InterfaceName) -> Result<(Link, Link)> {
         let bridge = self.bridge(at, bridge)?;
-        let port = self.interface(at, port)?.ok_or_else(|| at.os(ErrorKind::PortNotFound, Errno::ENODEV))?;
+        let port = self.interface(at, port)?.ok_or_else(|| at.means(ErrorKind::PortNotFound, Errno::ENODEV))?;
         Ok((bridge, port))
     }
 
@@ -91,7 +96,7 @@ impl NetlinkBackend {
     ) -> Result<()> {
         let failure = match self.socket.execute(request) {
             Ok(()) => return Ok(()),
-            Err(Failure::Refused(errno, text)) => return Err(with_text(at.os(refusal(errno), errno), text)),
+            Err(Failure::Refused(errno, text)) => return Err(with_text(at.means(refusal(errno), errno), text)),
             Err(failure) => failure,
         };
         match is_done() {
@@ -106,7 +111,11 @@ impl NetlinkBackend {
 
     /// The interface of this index.
     fn indexed(&self, index: InterfaceIndex) -> std::result::Result<Link, Failure> {
-        self.socket.get(encode::get_by_index(index))
+        self.socket.get(|| encode::get_by_index(index))
+    }
+
+    fn is_gone(&self, index: InterfaceIndex) -> bool {
+        matches!(self.indexed(index), Err(Failure::Refused(Errno::ENODEV, _)))
     }
 
     /// Makes an interface the port of a bridge, or of none.
@@ -135,9 +144,10 @@ impl BridgeBackend for NetlinkBackend {
         let at = Self::at(Operation::Create).on(spec.name);
         // Who has the name, if anyone, matters more than what else is wrong, as on the other backends.
         let name_taken = |errno| match self.interface(at, spec.name) {
-            Ok(Some(link)) if link.is_bridge => Some(ErrorKind::BridgeExists),
-            Ok(Some(_)) => Some(ErrorKind::NameInUse),
-            _ => (errno == Errno::EEXIST).then_some(ErrorKind::NameInUse),
+            Ok(Some(link)) if !link.is_bridge => Some(ErrorKind::NameInUse),
+            Ok(Some(_)) => Some(ErrorKind::BridgeExists),
+            // It has vanished since: whoever wants this name wants a bridge.
+            _ => (errno == Errno::EEXIST).then_some(ErrorKind::BridgeExists),
         };
         let refusal = |errno| match errno {
             Errno::EEXIST | Errno::EPERM => name_taken(errno).unwrap_or(ErrorKind::of(errno)),
@@ -146,7 +156,7 @@ impl BridgeBackend for NetlinkBackend {
             Errno::EOPNOTSUPP => ErrorKind::NoDriver,
             errno => ErrorKind::of(errno),
         };
-        let is_done = || match self.socket.get(encode::get_by_name(spec.name)) {
+        let is_done = || match self.socket.get(|| encode::get_by_name(spec.name)) {
             Ok(link) => Ok(is_as_specified(&link, spec)),
             Err(Failure::Refused(Errno::ENODEV, _)) => Ok(false),
             Err(failure) => Err(failure),
@@ -213,12 +223,17 @@ impl BridgeBackend for NetlinkBackend {
         // The kernel would move a port of another bridge here without a word.
         match port.master {
             Some(master) if master == bridge.index => return Err(at.error(ErrorKind::AlreadyPort)),
+            // One in a VRF, say.
+            Some(_) if port.is_bridge => return Err(at.error(ErrorKind::PortIsBridge)),
             Some(_) => return Err(at.error(ErrorKind::PortBusy)),
             None => {}
         }
         self.set_master(at, port.index, Some(bridge.index), |errno| match errno {
             Errno::ELOOP => ErrorKind::PortIsBridge,
             Errno::EBUSY => ErrorKind::PortBusy,
+            Errno::EXFULL => ErrorKind::TooManyPorts,
+            // Also what the kernel says of a bridge that is no longer there.
+            Errno::EINVAL if self.is_gone(bridge.index) => ErrorKind::NotFound,
             Errno::EINVAL | Errno::EOPNOTSUPP => ErrorKind::PortUnsuitable,
             Errno::ENODEV => ErrorKind::PortNotFound,
             errno => ErrorKind::of(errno),
@@ -231,6 +246,7 @@ impl BridgeBackend for NetlinkBackend {
         if port.master != Some(bridge.index) {
             return Err(at.error(ErrorKind::NotAPort));
         }
+        // The kernel releases a port from whichever bridge it is with by now.
         self.set_master(at, port.index, None, |errno| match errno {
             Errno::ENODEV => ErrorKind::PortNotFound,
             errno => ErrorKind::of(errno),
@@ -250,7 +266,8 @@ impl BridgeBackend for NetlinkBackend {
     fn interfaces(&self) -> Result<Vec<InterfaceState>> {
         let links = self
             .socket
-            .dump(|| encode::dump(Filter::All), |_| true)
+            // For who has which name or MAC a moment more or less does not matter.
+            .dump_roughly(|| encode::dump(Filter::All))
             .map_err(|failure| error(Self::at(Operation::Interfaces), failure))?;
         Ok(links.iter().map(|link| InterfaceState { name: link.name, index: link.index, mac: link.mac }).collect())
     }
@@ -263,7 +280,7 @@ fn error(at: Attempt, failure: Failure) -> Error {
             Some(errno) => at.errno(errno),
             None => at.io(ErrorKind::Os, source),
         },
-        Failure::Malformed => at.error(ErrorKind::MalformedReply),
+        Failure::Malformed | Failure::Cut => at.error(ErrorKind::MalformedReply),
         Failure::ListChanged => at.error(ErrorKind::ListChanged),
     }
 }
@@ -275,8 +292,8 @@ fn with_text(error: Error, text: Option<String>) -> Error {
     }
 }
 
-/// Whether a bridge is one that `spec` asks for. Without a MAC in it, a bridge that was there before
-/// cannot be told from a new one.
+/// Whether a bridge is what `spec` asks for. One that was like that before cannot be told from one
+/// that was made by a call whose answer was lost.
 fn is_as_specified(link: &Link, spec: &BridgeSpec) -> bool {
     link.is_bridge
         && spec.mac.is_none_or(|mac| link.mac == Some(mac.into()))

@@ -18,10 +18,11 @@ use super::encode::Request;
 /// The kernel answers within the call that sends a request; only a bug could make it later.
 const TIMEOUT: TimeVal = TimeVal::new(5, 0);
 
-/// What the kernel packs at most into one datagram of a dump (`netlink_dump()`).
+/// What the kernel packs at most into one datagram of a dump (`netlink_dump()`), unless a single
+/// interface has more to say of itself: hundreds of altnames make one of more than 32 KiB.
 const DATAGRAM: usize = 32 * 1024;
 
-/// How often a dump is repeated that another process's changes interrupted.
+/// How often a list is read that is never the same, while other processes change interfaces.
 const DUMP_TRIES: usize = 16;
 
 /// Why an exchange failed.
@@ -33,6 +34,8 @@ pub(super) enum Failure {
     Io(io::Error),
     /// The answer makes no sense, so that what became of the request is not known.
     Malformed,
+    /// The answer was longer than the buffer, which has grown now.
+    Cut,
     /// The interfaces changed during each of several dumps.
     ListChanged,
 }
@@ -61,10 +64,10 @@ impl fmt::Debug for Socket {
 impl Socket {
     pub(super) fn open() -> io::Result<Self> {
         let socket = NlSocket::connect(NlFamily::Route, None, Groups::empty())?;
-        // Extended acknowledgements came with 4.12, strict checking with 4.20. A kernel that has
-        // neither (ENOPROTOOPT) works without: filters are looked at again when answers are read.
-        let _ = socket.enable_ext_ack(true);
-        let _ = socket.enable_strict_checking(true);
+        // Extended acknowledgements came with 4.12, strict checking with 4.20. A kernel without
+        // them will do: what it does not filter is looked at again when answers are read.
+        optional(socket.enable_ext_ack(true))?;
+        optional(socket.enable_strict_checking(true))?;
         // SAFETY: the descriptor is open, since `socket` owns it, and `socket` outlives the loan.
         let fd = unsafe { BorrowedFd::borrow_raw(socket.as_raw_fd()) };
         setsockopt(&fd, sockopt::ReceiveTimeout, &TIMEOUT)?;
@@ -78,37 +81,60 @@ impl Socket {
     }
 
     /// Gets one interface.
-    pub(super) fn get(&self, request: Request) -> Result<Link, Failure> {
-        let mut answer = None;
-        self.exchange(request, |payload| {
-            answer = Some(decode::link(payload)?);
-            Ok(())
-        })?;
-        answer.ok_or(Failure::Malformed)
+    pub(super) fn get(&self, request: impl Fn() -> Request) -> Result<Link, Failure> {
+        let (mut links, outcome) = self.read(request, |_| true);
+        outcome?;
+        links.pop().ok_or(Failure::Malformed)
     }
 
     /// Gets the interfaces of a dump that `keep` wants, by index.
+    ///
+    /// While interfaces come and go, the kernel says of a dump that it is not of one moment. What
+    /// two in a row agree about is taken all the same: the changes were elsewhere.
     pub(super) fn dump(
         &self,
         request: impl Fn() -> Request,
         keep: impl Fn(&Link) -> bool,
     ) -> Result<Vec<Link>, Failure> {
+        let mut last = None;
         for _ in 0..DUMP_TRIES {
+            match self.read(&request, &keep) {
+                (links, Ok(())) => return Ok(links),
+                (links, Err(Failure::ListChanged)) if last.as_ref() == Some(&links) => return Ok(links),
+                (links, Err(Failure::ListChanged)) => last = Some(links),
+                (_, Err(failure)) => return Err(failure),
+            }
+        }
+        Err(Failure::ListChanged)
+    }
+
+    /// Gets all interfaces of a dump, though they may not be of one moment.
+    pub(super) fn dump_roughly(&self, request: impl Fn() -> Request) -> Result<Vec<Link>, Failure> {
+        match self.read(request, |_| true) {
+            (links, Ok(()) | Err(Failure::ListChanged)) => Ok(links),
+            (_, Err(failure)) => Err(failure),
+        }
+    }
+
+    /// Reads interfaces, each once and by index; again if the buffer had to grow for it.
+    fn read(
+        &self,
+        request: impl Fn() -> Request,
+        keep: impl Fn(&Link) -> bool,
+    ) -> (Vec<Link>, Result<(), Failure>) {
+        loop {
             let mut links = Vec::new();
             let outcome = self.exchange(request(), |payload| {
                 links.extend(Some(decode::link(payload)?).filter(&keep));
                 Ok(())
             });
-            match outcome {
-                Ok(()) => {
-                    links.sort_unstable_by_key(|link| link.index);
-                    return Ok(links);
-                }
-                Err(Failure::ListChanged) => {}
-                Err(failure) => return Err(failure),
+            if !matches!(outcome, Err(Failure::Cut)) {
+                // One that was renamed meanwhile may be there twice.
+                links.sort_by_key(|link| link.index);
+                links.dedup_by_key(|link| link.index);
+                return (links, outcome);
             }
         }
-        Err(Failure::ListChanged)
     }
 
     fn exchange(
@@ -129,7 +155,7 @@ impl Channel {
         mut on_message: impl FnMut(&[u8]) -> Result<(), Malformed>,
     ) -> Result<(), Failure> {
         self.sequence = self.sequence.wrapping_add(1);
-        let wants_ack = request.wants_ack();
+        let (wants_ack, is_dump) = (request.wants_ack(), request.is_dump());
         let bytes = request.into_bytes(self.sequence);
         // Nothing was done if the request could not be sent.
         retry(|| self.socket.send(&bytes, Msg::empty())).map_err(|error| match error.raw_os_error() {
@@ -140,7 +166,12 @@ impl Channel {
         let mut outcome = Ok(());
         loop {
             let len = self.receive().map_err(Failure::Io)?;
-            let datagram = self.buffer.get(..len).ok_or(Failure::Malformed)?;
+            if len > self.buffer.len() {
+                self.drain();
+                self.buffer = vec![0; len.next_power_of_two()].into_boxed_slice();
+                return Err(Failure::Cut);
+            }
+            let datagram = &self.buffer[..len];
             for message in decode::messages(datagram) {
                 let message = message?;
                 if message.sequence != self.sequence {
@@ -152,7 +183,7 @@ impl Channel {
                     let verdict = decode::verdict(message)?;
                     return match verdict.errno {
                         // Newer kernels end an interrupted dump with EINTR, too.
-                        Some(Errno::EINTR) => Err(Failure::ListChanged),
+                        Some(Errno::EINTR) if is_dump => Err(Failure::ListChanged),
                         Some(errno) => Err(Failure::Refused(errno, verdict.text)),
                         None if changed => Err(Failure::ListChanged),
                         None => outcome.map_err(Failure::from),
@@ -167,11 +198,22 @@ impl Channel {
         }
     }
 
+    /// Receives what is left of an answer, so that the kernel takes another request: it goes on
+    /// with a dump within the call that receives, so that there is nothing to wait for.
+    fn drain(&self) {
+        while retry(|| self.socket.recv([], Msg::DONTWAIT)).is_ok() {}
+    }
+
     /// Receives one datagram; a length beyond the buffer's says that it was cut.
     fn receive(&mut self) -> io::Result<usize> {
         let Self { socket, buffer, .. } = self;
         retry(|| socket.recv(&mut buffer[..], Msg::TRUNC)).map(|(len, _)| len)
     }
+}
+
+/// What a kernel may not have (`ENOPROTOOPT`).
+fn optional(outcome: io::Result<()>) -> io::Result<()> {
+    outcome.or_else(|error| if error.raw_os_error() == Some(libc::ENOPROTOOPT) { Ok(()) } else { Err(error) })
 }
 
 /// Repeats a call that a signal interrupted.
