@@ -205,7 +205,7 @@ fn says_what_where_and_why() {
             assert!(errors.starts_with(&expected), "{errors} is not {expected}");
         };
         says("create virbr0", "cannot create bridge virbr0: a bridge of this name exists");
-        says("create tap0", "cannot create bridge tap0: an interface of this name exists that is no bridge");
+        says("create tap0", "cannot create bridge tap0: the name is in use, and not by a bridge");
         says("create x --mtu 1", "cannot create bridge x: the kernel refuses this MTU");
         says("delete x", "cannot delete bridge x: no such interface");
         says("delete tap0", "cannot delete bridge tap0: it is no bridge");
@@ -219,7 +219,7 @@ fn says_what_where_and_why() {
         );
         says(
             "attach virbr1 tap0",
-            "cannot add a port to bridge virbr1, port tap0: it belongs to another bridge or bond",
+            "cannot add a port to bridge virbr1, port tap0: it is in use by another bridge, a bond or the like",
         );
         says("attach virbr0 virbr1", "cannot add a port to bridge virbr0, port virbr1: a bridge cannot be a port");
         says(

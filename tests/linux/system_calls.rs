@@ -32,6 +32,7 @@ fn create_says_nothing_beside_the_point(backend: &str) {
             "ioctl SIOCGIFHWADDR",
             "ioctl SIOCSIFMTU",
             "ioctl SIOCSIFNAME",
+            "ioctl SIOCGIFNAME",
             "ioctl SIOCGIFFLAGS",
             "ioctl SIOCSIFFLAGS",
         ],
