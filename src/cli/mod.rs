@@ -4,11 +4,14 @@ mod args;
 mod demo;
 mod print;
 
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use vmbridge::{AVAILABLE, BridgeBackend, BridgeChange, BridgeSpec, LinkState, Operation, unused_mac};
+use vmbridge::{
+    AVAILABLE, BridgeBackend, BridgeChange, BridgeSpec, InterfaceName, LinkState, Operation, UnicastMac,
+    unused_mac,
+};
 
 use self::args::{Args, Command, MacChoice};
 
@@ -17,6 +20,8 @@ use self::args::{Args, Command, MacChoice};
 enum Failure {
     Bridge(vmbridge::Error),
     Output(io::Error),
+    /// The bridge is there, but its MAC could not be printed.
+    Unprinted(InterfaceName, UnicastMac, io::Error),
     Demo(String),
 }
 
@@ -35,17 +40,24 @@ impl From<io::Error> for Failure {
 /// Exits with 0 when all is done, 1 when the system or the state of things refused, 2 (by clap)
 /// when the command line is wrong.
 pub(crate) fn main() -> ExitCode {
-    match run(Args::parse()) {
+    let text = match run(Args::parse()) {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failure::Bridge(error)) => match error.hint() {
-            Some(hint) => eprintln!("vmbridge: {error}; {hint}"),
-            None => eprintln!("vmbridge: {error}"),
+            Some(hint) => format!("{error}; {hint}"),
+            None => error.to_string(),
         },
         // Whoever reads the output has had enough.
-        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {}
-        Err(Failure::Output(error)) => eprintln!("vmbridge: cannot write the output: {error}"),
-        Err(Failure::Demo(text)) => eprintln!("vmbridge: {text}"),
-    }
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => return ExitCode::FAILURE,
+        Err(Failure::Output(error)) => format!("cannot write the output: {error}"),
+        Err(Failure::Unprinted(bridge, mac, error)) => {
+            format!(
+                "bridge {bridge} was created with MAC {mac}, but that cannot be written to the output: {error}"
+            )
+        }
+        Err(Failure::Demo(text)) => text,
+    };
+    // Where errors cannot be written, the exit status still tells (and `eprintln!` would panic).
+    let _ = writeln!(io::stderr(), "vmbridge: {text}");
     ExitCode::FAILURE
 }
 
@@ -73,7 +85,7 @@ fn execute(bridges: &dyn BridgeBackend, command: Command) -> Result<(), Failure>
                 spec.link = LinkState::Up;
             }
             bridges.create(&spec)?;
-            print::mac(mac)?;
+            print::mac(mac).map_err(|error| Failure::Unprinted(name, mac, error))?;
         }
         Command::Delete { name } => bridges.delete(name)?,
         Command::List { json } => print::bridges(&bridges.list()?, json)?,

@@ -1,6 +1,11 @@
 //! The command, as its users see it: output, errors, exit status.
 
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command, Stdio};
+
 use libtest_mimic::Trial;
+use nix::fcntl::OFlag;
 use serde_json::{Value, json};
 
 use crate::support::{ip, link, output, snapshot, trial};
@@ -24,7 +29,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         hints_at_what_is_missing,
         the_demo_shows_the_main_job,
         the_demo_leaves_no_trace,
-        a_reader_that_stops_reading_is_no_error,
+        stops_without_a_word_when_its_reader_has,
+        says_that_the_output_cannot_be_written,
+        says_that_a_bridge_was_created_where_its_mac_cannot_be_printed,
+        fails_where_errors_cannot_be_written,
     ]
 }
 
@@ -270,14 +278,60 @@ fn the_demo_leaves_no_trace() {
     assert_eq!(snapshot(), before);
 }
 
-fn a_reader_that_stops_reading_is_no_error() {
-    let script = format!(
-        "{} list | true; exec 2>&1 >/dev/full; {} list",
-        env!("CARGO_BIN_EXE_vmbridge"),
-        env!("CARGO_BIN_EXE_vmbridge")
-    );
-    let output = output("sh", ["-c", &script]);
-    assert_eq!(output.status.code(), Some(1));
-    let errors = String::from_utf8(output.stdout).expect("UTF-8");
-    assert!(errors.starts_with("vmbridge: cannot write the output:") && errors.lines().count() == 1, "{errors}");
+/// Runs `vmbridge` with this as its output and as its errors: exit status, errors.
+fn writing_to(out: impl Into<Stdio>, errors: impl Into<Stdio>, args: &str) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vmbridge"));
+    let output =
+        command.args(args.split(' ')).stdout(out).stderr(errors).spawn().and_then(Child::wait_with_output);
+    let output = output.expect("it runs");
+    (output.status.code(), String::from_utf8(output.stderr).expect("UTF-8"))
+}
+
+/// The writing end of a pipe that nobody reads.
+fn broken_pipe() -> OwnedFd {
+    let (_, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC).expect("a pipe can be made");
+    writer
+}
+
+/// Where nothing can be written.
+fn full() -> File {
+    File::options().write(true).open("/dev/full").expect("it is there")
+}
+
+fn stops_without_a_word_when_its_reader_has() {
+    for args in ["list", "list --json", "demo"] {
+        assert_eq!(writing_to(broken_pipe(), Stdio::piped(), args), (Some(1), String::new()), "{args}");
+    }
+}
+
+fn says_that_the_output_cannot_be_written() {
+    for args in ["list", "list --json", "demo"] {
+        let (status, errors) = writing_to(full(), Stdio::piped(), args);
+        assert_eq!(status, Some(1), "{args}");
+        assert!(
+            errors.starts_with("vmbridge: cannot write the output: ") && errors.lines().count() == 1,
+            "{errors}"
+        );
+    }
+}
+
+/// Otherwise its user would think that there is none, and not know its MAC.
+fn says_that_a_bridge_was_created_where_its_mac_cannot_be_printed() {
+    for (bridge, out) in [("virbr0", full().into()), ("virbr1", broken_pipe())] {
+        let (status, errors) = writing_to(out, Stdio::piped(), &format!("create {bridge}"));
+        let created = link(bridge).expect("it was created");
+        let mac = created["address"].as_str().expect("a MAC");
+        let expected = format!(
+            "vmbridge: bridge {bridge} was created with MAC {mac}, but that cannot be written to the output: "
+        );
+        assert!(errors.starts_with(&expected) && errors.lines().count() == 1, "{errors}");
+        assert_eq!(status, Some(1));
+    }
+}
+
+fn fails_where_errors_cannot_be_written() {
+    assert_eq!(writing_to(Stdio::null(), full(), "delete virbr0").0, Some(1));
+    assert_eq!(writing_to(Stdio::null(), broken_pipe(), "delete virbr0").0, Some(1));
+    assert_eq!(writing_to(full(), full(), "create virbr0").0, Some(1));
+    assert_eq!(writing_to(Stdio::null(), full(), "nonsense").0, Some(2));
 }
