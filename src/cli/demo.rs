@@ -17,12 +17,11 @@ const PORTS: [([&str; 2], &str); 2] =
     [(["port20a", "port20b"], "02:00:00:00:00:20"), (["port10a", "port10b"], "02:00:00:00:00:10")];
 
 pub(super) fn run<'a>(backends: impl Iterator<Item = &'a Available>) -> Result<(), Failure> {
-    let cannot = |what: &str, error: &dyn std::fmt::Display| Failure::Demo(format!("the demo {what}: {error}"));
-    let sandbox = Sandbox::enter().map_err(|error| cannot("cannot enter a network of its own", &error))?;
+    let sandbox = Sandbox::enter().map_err(|error| cannot("enter a network of its own", &error))?;
     for (ports, mac) in PORTS {
         for port in ports {
             let added = sandbox.add_interface(name(port), unicast(mac));
-            added.map_err(|error| cannot("cannot make interfaces to play with", &error))?;
+            added.map_err(|error| cannot("make interfaces to play with", &error))?;
         }
     }
     let mut out = io::stdout().lock();
@@ -31,6 +30,13 @@ pub(super) fn run<'a>(backends: impl Iterator<Item = &'a Available>) -> Result<(
         show(&mut out, &*(backend.open)()?)?;
     }
     Ok(out.flush()?)
+}
+
+fn cannot(what: &str, error: &io::Error) -> Failure {
+    // The sandbox's own words say what to do; the system's do not.
+    let is_bare = error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error().is_some();
+    let advice = if is_bare { "; run it as root, outside of containers" } else { "" };
+    Failure::Demo(format!("the demo cannot {what}: {error}{advice}"))
 }
 
 fn show(out: &mut impl Write, backend: &dyn BridgeBackend) -> Result<(), Failure> {

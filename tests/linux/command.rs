@@ -8,7 +8,7 @@ use libtest_mimic::Trial;
 use nix::fcntl::OFlag;
 use serde_json::{Value, json};
 
-use crate::support::{ip, link, output, snapshot, trial};
+use crate::support::{ip, link, needs, output, snapshot, trial};
 
 macro_rules! trials {
     ($($case:ident),+ $(,)?) => {
@@ -17,7 +17,7 @@ macro_rules! trials {
 }
 
 pub(crate) fn trials() -> Vec<Trial> {
-    trials![
+    let mut trials = trials![
         creates_shows_and_deletes,
         prints_the_mac_that_it_generates,
         attaches_and_detaches,
@@ -33,7 +33,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         says_that_the_output_cannot_be_written,
         says_that_a_bridge_was_created_where_its_mac_cannot_be_printed,
         fails_where_errors_cannot_be_written,
-    ]
+    ];
+    let on_strace = trials![the_demo_says_in_a_line_what_it_lacks];
+    trials.extend(on_strace.into_iter().map(|trial| needs("strace", trial)));
+    trials
 }
 
 const MAC: &str = "52:54:00:01:02:03";
@@ -276,6 +279,21 @@ fn the_demo_leaves_no_trace() {
     let before = snapshot();
     done("demo");
     assert_eq!(snapshot(), before);
+}
+
+/// Where there is no network of one's own to be had, as far as strace can make that so.
+fn the_demo_says_in_a_line_what_it_lacks() {
+    let makes_interfaces = if cfg!(feature = "netlink") { "sendto" } else { "ioctl" };
+    for (call, lacks) in [("unshare", "a network of its own"), (makes_interfaces, "interfaces to play with")] {
+        let injection = format!("inject={call}:error=EPERM");
+        let command = ["-qq", "-o", "/dev/null", "-e", &injection, env!("CARGO_BIN_EXE_vmbridge"), "demo"];
+        let output = output("strace", command);
+        let errors = String::from_utf8(output.stderr).expect("UTF-8");
+        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), &b""[..]), "{errors}");
+        assert!(errors.starts_with("vmbridge: the demo cannot ") && errors.contains(lacks), "{errors}");
+        assert!(errors.contains("run it as root"), "{errors}");
+        assert_eq!(errors.lines().count(), 1, "{errors}");
+    }
 }
 
 /// Runs `vmbridge` with this as its output and as its errors: exit status, errors.
