@@ -3,7 +3,7 @@
 use libtest_mimic::Trial;
 use vmbridge::{Available, BridgeBackend, BridgeSpec, InterfaceName, UnicastMac};
 
-use crate::support::{enter_namespace, exists, ip, link, run, sysfs, trial};
+use crate::support::{enter_namespace, exists, ip, ip_batch, link, run, sysfs, trial};
 
 type Case = fn(&Available);
 
@@ -72,10 +72,7 @@ fn a_mac_is_set_and_not_only_assigned(backend: &Available) {
 fn lists_more_bridges_than_one_call_tells() {
     const BRIDGES: usize = 2050;
     let create: Vec<String> = (0..BRIDGES).map(|number| format!("link add name br{number} type bridge")).collect();
-    let batch = std::env::temp_dir().join(format!("vmbridge-batch-{}", std::process::id()));
-    std::fs::write(&batch, create.join("\n")).expect("it can be written");
-    run("ip", ["-batch", batch.to_str().expect("UTF-8")]);
-    let _ = std::fs::remove_file(&batch);
+    ip_batch(&create.join("\n"));
     ip("link add name tap0 type veth peer name tap1");
     let bridges = vmbridge::linux::IoctlBackend::open().expect("it opens");
     let list = bridges.list().expect("it lists");

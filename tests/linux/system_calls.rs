@@ -57,14 +57,12 @@ fn lists_few_bridges_among_many_interfaces() {
 
 /// Runs `vmbridge` and gives what strace tells of these calls.
 fn trace(calls: &str, backend: &str, args: &str) -> String {
-    let log = std::env::temp_dir().join(format!("vmbridge-calls-{backend}-{calls}-{}", std::process::id()));
-    let log = log.to_str().expect("UTF-8");
-    let traced = ["-qq", "-o", log, "-e", &format!("trace={calls}")];
+    let log = tempfile::NamedTempFile::new().expect("a file can be made");
+    let path = log.path().to_str().expect("UTF-8");
+    let traced = ["-qq", "-o", path, "-e", &format!("trace={calls}")];
     let command = [env!("CARGO_BIN_EXE_vmbridge"), "--backend", backend];
     run("strace", traced.into_iter().chain(command).chain(args.split(' ')));
-    let trace = fs::read_to_string(log).expect("strace has written it");
-    let _ = fs::remove_file(log);
-    trace
+    fs::read_to_string(path).expect("strace has written it")
 }
 
 /// The calls that carry a message to or from the kernel, and what the message is.

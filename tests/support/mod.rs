@@ -73,6 +73,13 @@ pub(crate) fn ip(args: &str) -> String {
     run("ip", args.split(' '))
 }
 
+/// `ip` with many commands, one a line.
+pub(crate) fn ip_batch(commands: &str) {
+    let batch = tempfile::NamedTempFile::new().expect("a file can be made");
+    fs::write(batch.path(), commands).expect("it can be written");
+    run("ip", [OsStr::new("-batch"), batch.path().as_os_str()]);
+}
+
 /// All that `ip` says of all interfaces, once it no longer changes by itself: the kernel notes
 /// only some time after an interface went up whether it has a carrier (`net/core/link_watch.c`).
 pub(crate) fn snapshot() -> String {
