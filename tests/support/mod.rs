@@ -80,19 +80,30 @@ pub(crate) fn ip_batch(commands: &str) {
     run("ip", [OsStr::new("-batch"), batch.path().as_os_str()]);
 }
 
-/// All that `ip` says of all interfaces, once it no longer changes by itself: the kernel notes
-/// only some time after an interface went up whether it has a carrier (`net/core/link_watch.c`).
+/// All that `ip` says of all interfaces, and whether their MACs were set, once that no longer
+/// changes by itself: the kernel notes only some time after an interface went up whether it has a
+/// carrier (`net/core/link_watch.c`).
 pub(crate) fn snapshot() -> String {
-    let mut text = String::new();
+    let mut links = Vec::new();
     wait_until("every carrier is known", || {
-        text = ip("-j link");
-        let links: Vec<Value> = serde_json::from_str(&text).expect("JSON");
-        links.iter().all(|link| {
-            let is_up = link["flags"].as_array().is_some_and(|flags| flags.iter().any(|flag| flag == "UP"));
-            !is_up || link["link_type"] == "loopback" || link["operstate"] != "UNKNOWN"
-        })
+        links = self::links();
+        links.iter().all(|link| !is_up(link) || link["link_type"] == "loopback" || link["operstate"] != "UNKNOWN")
     });
-    text
+    for link in &mut links {
+        // A bridge follows its ports until its MAC is set, be it to the one that it has.
+        link["addr_assign_type"] = sysfs(link["ifname"].as_str().expect("a name"), "addr_assign_type").into();
+    }
+    Value::from(links).to_string()
+}
+
+/// What `ip` says of all interfaces.
+pub(crate) fn links() -> Vec<Value> {
+    serde_json::from_str(&ip("-j link")).expect("JSON")
+}
+
+/// Whether an interface is up, by what `ip` says of it.
+pub(crate) fn is_up(link: &Value) -> bool {
+    link["flags"].as_array().is_some_and(|flags| flags.iter().any(|flag| flag == "UP"))
 }
 
 /// Waits until a condition holds, and panics when it does not within 20 s.
