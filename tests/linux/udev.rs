@@ -5,14 +5,18 @@
 //! by delays (strace injects them), so that they fall before, between and after.
 
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::Command;
 
 use libtest_mimic::Trial;
 use nix::mount::{MsFlags, mount};
-use vmbridge::{BridgeSpec, InterfaceName, UnicastMac};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use vmbridge::{BridgeBackend, BridgeSpec, ErrorKind, InterfaceName, UnicastMac};
 
-use crate::support::{link, needs, run, sysfs, trial, wait_until};
+use crate::support::{Guarded, link, needs, run, snapshot, sysfs, trial, wait_until};
 
 /// How many bridges each backend creates.
 const BRIDGES: usize = 1000;
@@ -20,12 +24,18 @@ const BRIDGES: usize = 1000;
 const DELAYS: [usize; 5] = [0, 100, 200, 350, 500];
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials =
-        vec![trial("udev::a_bridge_without_a_mac_gets_one_of_udevd", a_bridge_without_a_mac_gets_one_of_udevd)];
+    let mut trials = vec![
+        trial("udev::a_bridge_without_a_mac_gets_one_of_udevd", a_bridge_without_a_mac_gets_one_of_udevd),
+        trial("udev::ioctl::gives_up_a_stuck_udevd", gives_up_a_stuck_udevd),
+        trial("udev::ioctl::many_threads_give_up_a_stuck_udevd", many_threads_give_up_a_stuck_udevd),
+    ];
     for backend in vmbridge::AVAILABLE {
-        trials.push(trial(format!("udev::{}::keeps_every_mac", backend.name), || keeps_every_mac(backend.name)));
-        let name = format!("udev::{}::waits_for_no_one_else", backend.name);
-        trials.push(trial(name, || waits_for_no_one_else(backend.name)));
+        let mut on = |name: &str, case: fn(&str)| {
+            trials.push(trial(format!("udev::{}::{name}", backend.name), move || case(backend.name)));
+        };
+        on("keeps_every_mac", keeps_every_mac);
+        on("keeps_every_mac_from_a_udevd_of_elsewhere", keeps_every_mac_from_a_udevd_of_elsewhere);
+        on("creates_although_another_listens", creates_although_another_listens);
     }
     trials.into_iter().map(|trial| needs("udev, strace", trial)).collect()
 }
@@ -41,9 +51,13 @@ pub(crate) fn is_the_work_to_be_delayed() -> bool {
     true
 }
 
-fn create(backend: &str, numbers: std::ops::Range<usize>) {
+fn open(backend: &str) -> Box<dyn BridgeBackend> {
     let backend = vmbridge::AVAILABLE.iter().find(|other| other.name == backend).expect("it is compiled in");
-    let bridges = (backend.open)().expect("it opens");
+    (backend.open)().expect("it opens")
+}
+
+fn create(backend: &str, numbers: Range<usize>) {
+    let bridges = open(backend);
     for number in numbers {
         bridges.create(&BridgeSpec::new(name(number)).mac(mac(number))).expect("the name is free");
     }
@@ -58,35 +72,41 @@ fn mac(number: usize) -> UnicastMac {
 }
 
 /// A systemd-udevd that sees the network namespace of the calling thread only.
-struct Udevd(Child);
+struct Udevd(Guarded);
 
 impl Udevd {
     fn start() -> Self {
-        let none = None::<&str>;
-        mount(Some("tmpfs"), "/run", Some("tmpfs"), MsFlags::empty(), none).expect("a tmpfs can be mounted");
+        empty_run();
         let program = ["/usr/lib/systemd/systemd-udevd", "/lib/systemd/systemd-udevd"]
             .into_iter()
             .find(|path| Path::new(path).exists())
             .expect("systemd-udevd is installed");
-        let child = Command::new(program).spawn().expect("systemd-udevd starts");
-        let udevd = Self(child);
+        let udevd = Self(Guarded(Command::new(program).spawn().expect("systemd-udevd starts")));
         wait_until("udevd listens", || {
             Path::new("/run/udev/control").exists() && run("udevadm", ["control", "--ping"]).is_empty()
         });
         udevd
     }
+
+    /// It listens on, but does nothing any more.
+    fn stop(&self) {
+        let pid = Pid::from_raw(self.0.0.id().try_into().expect("a process id"));
+        kill(pid, Signal::SIGSTOP).expect("it is there");
+        wait_until("udevd is stopped", || {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it is there");
+            stat.rsplit(')').next().is_some_and(|state| state.trim_start().starts_with('T'))
+        });
+    }
+}
+
+/// Hides the host's /run from the calling thread; a udevd would write there.
+fn empty_run() {
+    mount(Some("tmpfs"), "/run", Some("tmpfs"), MsFlags::empty(), None::<&str>).expect("a tmpfs can be mounted");
 }
 
 /// Waits until udevd has handled every event.
 fn settle() {
     run("udevadm", ["settle", "--timeout=120"]);
-}
-
-impl Drop for Udevd {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 fn a_bridge_without_a_mac_gets_one_of_udevd() {
@@ -105,39 +125,91 @@ fn keeps_every_mac(backend: &str) {
     let _udevd = Udevd::start();
     let share = BRIDGES / DELAYS.len();
     for (part, delay) in DELAYS.into_iter().enumerate() {
-        let injection = format!("inject=ioctl:delay_exit={delay}");
-        let (first, last) = ((part * share).to_string(), ((part + 1) * share).to_string());
-        let program = std::env::current_exe().expect("it has a path");
-        let program = program.to_str().expect("UTF-8");
-        let traced = ["-qq", "-o", "/dev/null", "-e", "trace=ioctl", "-e", &injection, program];
-        run("strace", traced.into_iter().chain(["--create", backend, &first, &last]));
+        create_with_delay(backend, delay, part * share..(part + 1) * share);
     }
     settle();
-    let lost: Vec<_> = (0..BRIDGES)
-        .filter(|&number| {
-            let bridge = name(number).to_string();
-            let address = fs::read_to_string(format!("/sys/class/net/{bridge}/address")).expect("it is there");
-            address.trim_end() != mac(number).to_string() || sysfs(&bridge, "addr_assign_type") != "3"
-        })
-        .collect();
-    assert!(lost.is_empty(), "{} of {BRIDGES} MACs lost: {lost:?}", lost.len());
+    assert_eq!(lost(0..BRIDGES), [0; 0]);
+}
+
+/// One that shares the network, but whose `/run/udev` cannot be seen, as that of the host from a
+/// container with the host's network.
+fn keeps_every_mac_from_a_udevd_of_elsewhere(backend: &str) {
+    let _udevd = Udevd::start();
+    let share = 200 / DELAYS.len();
+    std::thread::scope(|scope| {
+        let elsewhere = scope.spawn(|| {
+            unshare(CloneFlags::CLONE_NEWNS).expect("namespaces are there for root");
+            empty_run();
+            for (part, delay) in DELAYS.into_iter().enumerate() {
+                create_with_delay(backend, delay, part * share..(part + 1) * share);
+            }
+        });
+        elsewhere.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    });
+    settle();
+    assert_eq!(lost(0..200), [0; 0]);
+}
+
+/// Creates bridges in a process whose ioctls take this much longer, in microseconds.
+fn create_with_delay(backend: &str, delay: usize, numbers: Range<usize>) {
+    let injection = format!("inject=ioctl:delay_exit={delay}");
+    let program = std::env::current_exe().expect("it has a path");
+    let program = program.to_str().expect("UTF-8");
+    let traced = ["-qq", "-o", "/dev/null", "-e", "trace=ioctl", "-e", &injection, program];
+    let (first, last) = (numbers.start.to_string(), numbers.end.to_string());
+    run("strace", traced.into_iter().chain(["--create", backend, &first, &last]));
+}
+
+/// Those whose MAC is not the one that they were created with.
+fn lost(numbers: Range<usize>) -> Vec<usize> {
+    let is_lost = |&number: &usize| {
+        let bridge = name(number).to_string();
+        sysfs(&bridge, "address") != mac(number).to_string() || sysfs(&bridge, "addr_assign_type") != "3"
+    };
+    numbers.filter(is_lost).collect()
 }
 
 /// A listener to uevents that is no udevd keeps no bridge from being made.
-fn waits_for_no_one_else(backend: &str) {
-    // It would create /run/udev otherwise, or find the host's.
-    mount(Some("tmpfs"), "/run", Some("tmpfs"), MsFlags::empty(), None::<&str>).expect("a tmpfs can be mounted");
-    let mut listener = Command::new("udevadm")
+fn creates_although_another_listens(backend: &str) {
+    // Without one of its own, udevadm would find the host's /run/udev or make it.
+    empty_run();
+    let monitor = Command::new("udevadm")
         .args(["monitor", "--kernel", "--subsystem-match=net"])
         .stdout(std::process::Stdio::null())
-        .spawn()
-        .expect("udevadm starts");
+        .spawn();
+    let _listener = Guarded(monitor.expect("udevadm starts"));
     wait_until("udevadm listens", || {
         let sockets = fs::read_to_string("/proc/thread-self/net/netlink").expect("it is there");
         sockets.lines().any(|line| line.split_ascii_whitespace().nth(1) == Some("15") && line.contains("00000001"))
     });
     create(backend, 0..1);
-    let _ = listener.kill();
-    let _ = listener.wait();
     assert_eq!(link("virbr0").expect("it was created")["address"], mac(0).to_string());
+}
+
+fn gives_up_a_stuck_udevd() {
+    let udevd = Udevd::start();
+    udevd.stop();
+    let before = snapshot();
+    let error = open("ioctl").create(&BridgeSpec::new(name(0)).mac(mac(0))).expect_err("udevd is stuck");
+    assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
+    assert_eq!(snapshot(), before);
+}
+
+/// All at once on one handle.
+fn many_threads_give_up_a_stuck_udevd() {
+    let udevd = Udevd::start();
+    udevd.stop();
+    let before = snapshot();
+    let bridges = open("ioctl");
+    std::thread::scope(|scope| {
+        for number in 0..4 {
+            let bridges = &bridges;
+            scope.spawn(move || {
+                let error = bridges.create(&BridgeSpec::new(name(number)).mac(mac(number)));
+                let error = error.expect_err("udevd is stuck");
+                assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
+            });
+        }
+    });
+    assert_eq!(snapshot(), before);
 }

@@ -6,7 +6,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
@@ -78,6 +78,16 @@ pub(crate) fn ip_batch(commands: &str) {
     let batch = tempfile::NamedTempFile::new().expect("a file can be made");
     fs::write(batch.path(), commands).expect("it can be written");
     run("ip", [OsStr::new("-batch"), batch.path().as_os_str()]);
+}
+
+/// A process that ends with the test that started it, also when that panics.
+pub(crate) struct Guarded(pub(crate) Child);
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// All that `ip` says of all interfaces, and whether their MACs were set, once that no longer
