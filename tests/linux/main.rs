@@ -1,6 +1,8 @@
 //! What only Linux asks: each trial on the real kernel, in a network namespace of its own.
 
 #[cfg(target_os = "linux")]
+mod altnames;
+#[cfg(target_os = "linux")]
 mod command;
 #[cfg(target_os = "linux")]
 mod faults;
@@ -22,6 +24,7 @@ fn main() {
     let args = libtest_mimic::Arguments::from_args();
     support::prepare();
     let mut trials = command::trials();
+    trials.extend(altnames::trials());
     trials.extend(faults::trials());
     trials.extend(system_calls::trials());
     trials.extend(udev::trials());

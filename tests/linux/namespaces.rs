@@ -7,10 +7,11 @@ use crate::support::{enter_namespace, exists, ip, ip_batch, link, run, sysfs, tr
 
 type Case = fn(&Available);
 
-const CASES: [(&str, Case); 3] = [
+const CASES: [(&str, Case); 4] = [
     ("a_handle_stays_in_its_namespace", a_handle_stays_in_its_namespace),
     ("a_mac_is_set_and_not_only_assigned", a_mac_is_set_and_not_only_assigned),
     ("takes_an_interface_by_a_name_that_is_no_utf8", takes_an_interface_by_a_name_that_is_no_utf8),
+    ("lists_while_others_come_and_go", lists_while_others_come_and_go),
 ];
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -91,4 +92,39 @@ fn takes_an_interface_by_a_name_that_is_no_utf8(backend: &Available) {
     assert_eq!(list[0].name.as_bytes(), odd.as_bytes());
     bridges.delete(list[0].name).expect("it is a bridge");
     assert_eq!(bridges.list().expect("it lists"), []);
+}
+
+/// What comes, goes and changes its name while the list is read is in it or not; what stays is in it.
+fn lists_while_others_come_and_go(backend: &Available) {
+    ip("link add name virbr0 address 52:54:00:01:02:03 type bridge");
+    // So many that the kernel tells of them in several parts, with changes in between.
+    let many = (0..100).map(|number| format!("link add name many{number} type veth peer name more{number}"));
+    ip_batch(&many.collect::<Vec<_>>().join("\n"));
+    let come_and_go = (0..20).flat_map(|number| {
+        [
+            format!("link add name tap{number} type veth peer name peer{number}"),
+            format!("link add name other{number} type bridge"),
+            format!("link set dev peer{number} name reep{number}"),
+            format!("link delete dev tap{number}"),
+            format!("link delete dev other{number}"),
+        ]
+    });
+    let come_and_go = come_and_go.collect::<Vec<_>>().join("\n");
+
+    let stays = name("virbr0");
+    let bridges = open(backend);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            for round in 0..300 {
+                let list = bridges.list().unwrap_or_else(|error| panic!("round {round}: {error}"));
+                assert!(list.iter().any(|bridge| bridge.name == stays && bridge.mac == mac()), "{list:?}");
+                let all = bridges.interfaces().unwrap_or_else(|error| panic!("round {round}: {error}"));
+                assert!(all.iter().any(|other| other.name == stays && other.mac == Some(mac().into())), "{all:?}");
+            }
+        });
+        while !reader.is_finished() {
+            ip_batch(&come_and_go);
+        }
+        reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    });
 }

@@ -1,0 +1,93 @@
+//! Interfaces with alternative names (`ip link property`): the kernel finds them by any of their
+//! names, and a message about one of them may be larger than all others together.
+
+use libtest_mimic::Trial;
+use vmbridge::{Available, BridgeBackend, BridgeSpec, InterfaceName, UnicastMac};
+
+use crate::support::{exists, ip, ip_batch, link, trial};
+
+type Case = fn(&dyn BridgeBackend);
+
+const CASES: [(&str, Case); 4] = [
+    ("finds_by_any_name_and_tells_the_main_one", finds_by_any_name_and_tells_the_main_one),
+    ("deletes_by_any_name", deletes_by_any_name),
+    ("attaches_and_detaches_by_any_name", attaches_and_detaches_by_any_name),
+    ("is_not_disturbed_by_many", is_not_disturbed_by_many),
+];
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let trials = vmbridge::AVAILABLE.iter().flat_map(|backend| {
+        CASES.map(|(name, case)| trial(format!("altnames::{}::{name}", backend.name), move || on(backend, case)))
+    });
+    trials.collect()
+}
+
+/// On a host with the bridges `br0`, also known as `other`, and `br1`, and the interface `tap0`,
+/// also known as `plug`.
+fn on(backend: &Available, case: Case) {
+    ip("link add name br0 address 52:54:00:00:00:01 type bridge");
+    ip("link add name br1 address 52:54:00:00:00:02 type bridge");
+    ip("link add name tap0 address 02:00:00:00:00:01 type veth peer name peer0");
+    ip("link property add dev br0 altname other");
+    ip("link property add dev tap0 altname plug");
+    case(&*(backend.open)().expect("it opens"));
+}
+
+fn name(text: &str) -> InterfaceName {
+    text.parse().expect("a name")
+}
+
+fn finds_by_any_name_and_tells_the_main_one(bridges: &dyn BridgeBackend) {
+    bridges.add_port(name("br0"), name("tap0")).expect("it can be a port");
+    let found = bridges.find(name("other")).expect("it is a bridge");
+    assert_eq!(found, bridges.find(name("br0")).expect("it is a bridge"));
+    assert_eq!(found.expect("it is there").name, name("br0"));
+    let ports = bridges.ports(name("other")).expect("it is a bridge");
+    assert_eq!(ports, bridges.ports(name("br0")).expect("it is a bridge"));
+    assert_eq!(ports[0].name, name("tap0"));
+}
+
+fn deletes_by_any_name(bridges: &dyn BridgeBackend) {
+    bridges.delete(name("other")).expect("it is a bridge");
+    assert!(!exists("br0") && exists("br1"));
+    ip("link property add dev br1 altname other");
+    ip("link set dev br1 up");
+    bridges.delete(name("other")).expect("it is a bridge");
+    assert!(!exists("br1"));
+}
+
+fn attaches_and_detaches_by_any_name(bridges: &dyn BridgeBackend) {
+    bridges.add_port(name("other"), name("plug")).expect("it can be a port");
+    assert_eq!(link("tap0").expect("it is there")["master"], "br0");
+    let error = bridges.add_port(name("br0"), name("plug")).expect_err("it is one already");
+    assert_eq!(error.kind(), vmbridge::ErrorKind::AlreadyPort);
+    let error = bridges.add_port(name("br1"), name("plug")).expect_err("it is one of another's");
+    assert_eq!(error.kind(), vmbridge::ErrorKind::PortBusy);
+    bridges.remove_port(name("other"), name("plug")).expect("it is a port");
+    assert_eq!(link("tap0").expect("it is there").get("master"), None);
+}
+
+/// 320 names of 127 bytes are 42 kB in one message about one interface.
+fn is_not_disturbed_by_many(bridges: &dyn BridgeBackend) {
+    let add = |dev: &str| {
+        let names = (0..320).map(|number| format!("link property add dev {dev} altname {dev}-{number:0>122}"));
+        ip_batch(&names.collect::<Vec<_>>().join("\n"));
+    };
+    add("br0");
+    add("tap0");
+    let list = bridges.list().expect("it lists");
+    assert_eq!(list.iter().map(|bridge| bridge.name).collect::<Vec<_>>(), [name("br0"), name("br1")]);
+    // lo, br0, br1, tap0, peer0
+    assert_eq!(bridges.interfaces().expect("it lists").len(), 5);
+    let mac: UnicastMac = vmbridge::unused_mac(bridges).expect("it lists");
+    bridges.create(&BridgeSpec::new(name("virbr0")).mac(mac)).expect("the name is free");
+    assert_eq!(link("virbr0").expect("it was created")["address"], mac.to_string());
+
+    assert_eq!(bridges.find(name("br0")).expect("it is a bridge").expect("it is there").name, name("br0"));
+    bridges.add_port(name("br0"), name("tap0")).expect("it can be a port");
+    assert_eq!(link("tap0").expect("it is there")["master"], "br0");
+    assert_eq!(bridges.ports(name("br0")).expect("it is a bridge")[0].name, name("tap0"));
+    bridges.remove_port(name("br0"), name("tap0")).expect("it is a port");
+    bridges.delete(name("br0")).expect("it is a bridge");
+    assert!(!exists("br0"));
+}
