@@ -1,0 +1,212 @@
+//! Every ioctl of every operation made to fail in turn, by a library that is loaded into the
+//! command (`ci/freebsd/faults.c`): the host is then as it was, or the operation is done; never in
+//! between.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Output};
+use std::{env, fs, process};
+
+use libtest_mimic::Trial;
+use nix::errno::Errno;
+use vmbridge::ErrorKind;
+
+use crate::command::{done, program};
+use crate::support::{add_interface, bridge_of, ifconfig, interface, needs, output, snapshot, trial};
+
+const MAC: &str = "52:54:00:01:02:03";
+
+/// An operation, on a host with the bridges `virbr0` (down) and `virbr1` (up, `tap1` its port)
+/// and the interface `tap0`: its arguments, and whether it is done.
+struct Operation {
+    name: &'static str,
+    args: &'static str,
+    is_done: fn() -> bool,
+}
+
+const OPERATIONS: [Operation; 8] = [
+    Operation {
+        name: "create",
+        args: "create virbr2 --mac 52:54:00:01:02:03 --mtu 1400 --up",
+        is_done: || is("virbr2", 1400, true),
+    },
+    Operation {
+        name: "create_numbered",
+        args: "create bridge7 --mac 52:54:00:01:02:03 --mtu 1400 --up",
+        is_done: || is("bridge7", 1400, true),
+    },
+    Operation { name: "delete", args: "delete virbr0", is_done: || interface("virbr0").is_none() },
+    Operation { name: "delete_up", args: "delete virbr1", is_done: || interface("virbr1").is_none() },
+    Operation {
+        name: "change",
+        args: "set virbr0 --mac 52:54:00:01:02:03 --mtu 1400 --up",
+        is_done: || is("virbr0", 1400, true),
+    },
+    Operation {
+        name: "change_down",
+        args: "set virbr1 --mac 52:54:00:01:02:03 --mtu 1400 --down",
+        is_done: || is("virbr1", 1400, false),
+    },
+    Operation {
+        name: "add_port",
+        args: "attach virbr0 tap0",
+        is_done: || bridge_of("tap0").as_deref() == Some("virbr0"),
+    },
+    Operation { name: "remove_port", args: "detach virbr1 tap1", is_done: || bridge_of("tap1").is_none() },
+];
+
+fn is(bridge: &str, mtu: u32, is_up: bool) -> bool {
+    interface(bridge).is_some_and(|seen| (seen.mac.as_deref(), seen.mtu, seen.is_up) == (Some(MAC), mtu, is_up))
+}
+
+/// What a call fails with: some of these mean something to the operations.
+const ERRNOS: [Errno; 4] = [Errno::EIO, Errno::EPERM, Errno::EINVAL, Errno::EEXIST];
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let mut trials = Vec::new();
+    let mut add = |operation: &Operation, what: &str, test: Box<dyn FnOnce() + Send>| {
+        let trial = trial(format!("faults::{}::{what}", operation.name), test);
+        trials.push(needs("the library of ci/freebsd/faults.c as VMBRIDGE_FAULTS", trial));
+    };
+    for operation in &OPERATIONS {
+        for errno in ERRNOS {
+            add(operation, &format!("fails_once::{errno:?}"), Box::new(move || fails_once(operation, errno)));
+        }
+        add(operation, "fails_from_then_on", Box::new(|| fails_from_then_on(operation)));
+        add(operation, "is_interrupted", Box::new(|| is_interrupted(operation)));
+        add(operation, "is_killed", Box::new(|| is_killed(operation)));
+    }
+    add(&OPERATIONS[0], "the_name_is_taken_meanwhile", Box::new(|| the_name_is_taken_meanwhile(&OPERATIONS[0])));
+    trials
+}
+
+fn prepare_host() {
+    for (number, link) in [(0, "down"), (1, "up")] {
+        let bridge = ifconfig("bridge create");
+        ifconfig(&format!("{bridge} name virbr{number}"));
+        ifconfig(&format!("virbr{number} ether 52:54:00:00:00:0{number} {link}"));
+        add_interface(&format!("tap{number}"));
+    }
+    ifconfig("virbr1 addm tap1");
+}
+
+fn clear_host() {
+    for name in ifconfig("-l").split(' ').filter(|&name| name != "lo0") {
+        // One end of an epair goes with the other.
+        output("ifconfig", [name, "destroy"]);
+    }
+}
+
+/// Runs the operation with a fault at the call of this number; `None` when it is done without as
+/// many calls.
+fn run_with(operation: &Operation, call: usize, fault: &[(&str, &str)]) -> Option<Output> {
+    let log = env::temp_dir().join(format!("vmbridge-faults-{}", process::id()));
+    let library = env::var("VMBRIDGE_FAULTS").expect("VMBRIDGE_FAULTS is the library's path");
+    let output = Command::new(program())
+        .args(operation.args.split(' '))
+        .env("LD_PRELOAD", library)
+        .env("FAULT_LOG", &log)
+        .env("FAULT_CALL", call.to_string())
+        .envs(fault.iter().copied())
+        .output()
+        .expect("it can be run");
+    if fs::remove_file(log).is_ok() {
+        return Some(output);
+    }
+    assert!(output.status.success() && (operation.is_done)(), "{}", String::from_utf8_lossy(&output.stderr));
+    None
+}
+
+/// Repeats a check for the first call, the second, and so on, each time on the same host.
+fn for_each_call(check: impl Fn(usize, &str) -> bool) {
+    let mut call = 1;
+    prepare_host();
+    let mut before = snapshot();
+    while check(call, &before) {
+        if snapshot() != before {
+            clear_host();
+            prepare_host();
+            before = snapshot();
+        }
+        call += 1;
+    }
+    assert!(call > 1, "the fault never had its turn");
+}
+
+fn fails_once(operation: &Operation, errno: Errno) {
+    let errno = (errno as i32).to_string();
+    for_each_call(|call, before| {
+        let Some(output) = run_with(operation, call, &[("FAULT_ERRNO", &errno)]) else { return false };
+        let errors = String::from_utf8_lossy(&output.stderr);
+        if output.status.success() {
+            assert!((operation.is_done)(), "call {call}: it says that it is done");
+        } else {
+            assert_eq!(snapshot(), before, "call {call}: {errors}");
+            assert!(errors.starts_with("vmbridge: cannot"), "call {call}: {errors}");
+        }
+        true
+    });
+}
+
+/// Undoing fails as well: then the error says what is left.
+fn fails_from_then_on(operation: &Operation) {
+    let errno = (Errno::EIO as i32).to_string();
+    for_each_call(|call, before| {
+        let fault = [("FAULT_ERRNO", errno.as_str()), ("FAULT_ALL", "")];
+        let Some(output) = run_with(operation, call, &fault) else { return false };
+        let errors = String::from_utf8_lossy(&output.stderr);
+        if output.status.success() {
+            assert!((operation.is_done)(), "call {call}: it says that it is done");
+        } else if snapshot() != before {
+            let says_it = errors.contains("undoing failed too") && errors.contains("is left");
+            assert!(says_it, "call {call}: {errors}");
+        }
+        true
+    });
+}
+
+/// A signal is no failure.
+fn is_interrupted(operation: &Operation) {
+    let errno = (Errno::EINTR as i32).to_string();
+    for_each_call(|call, _| {
+        let Some(output) = run_with(operation, call, &[("FAULT_ERRNO", &errno)]) else { return false };
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && (operation.is_done)(), "call {call}: {errors}");
+        true
+    });
+}
+
+/// No bridge ever bears its name without its MAC, whenever the process dies; but for `bridgeN`,
+/// whose name the kernel wants first.
+fn is_killed(operation: &Operation) {
+    for_each_call(|call, _| {
+        let Some(output) = run_with(operation, call, &[("FAULT_RUN", "kill -9 $PPID")]) else { return false };
+        assert_eq!(output.status.signal(), Some(9), "call {call}");
+        if let Some(bridge) = interface("virbr2") {
+            assert_eq!(bridge.mac.as_deref(), Some(MAC), "killed at call {call}");
+        } else if operation.name == "create" {
+            // The next try is not in the way of what the last one left.
+            done(operation.args);
+            assert!((operation.is_done)(), "killed at call {call}");
+        }
+        true
+    });
+}
+
+/// Someone else gives the name to an interface that is no bridge, before each call in turn.
+fn the_name_is_taken_meanwhile(create: &Operation) {
+    for_each_call(|call, before| {
+        // It fails where the bridge has its name by then.
+        let fault = [("FAULT_RUN", "ifconfig tap0 name virbr2 2>/dev/null")];
+        let Some(output) = run_with(create, call, &fault) else { return false };
+        let errors = String::from_utf8_lossy(&output.stderr);
+        if output.status.success() {
+            assert!((create.is_done)(), "call {call}: it says that it is done");
+        } else {
+            let expected = format!("vmbridge: cannot create bridge virbr2: {}", ErrorKind::NameInUse);
+            assert!(errors.starts_with(&expected), "call {call}: {errors}");
+            ifconfig("virbr2 name tap0");
+            assert_eq!(snapshot(), before, "call {call}: {errors}");
+        }
+        true
+    });
+}
