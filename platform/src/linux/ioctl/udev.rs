@@ -9,7 +9,7 @@
 //! udevd tells when it has handled an event by sending it on to the group `udev` of the same
 //! netlink protocol, in the namespace it runs in (`systemd/src/libsystemd/sd-device/device-monitor.c`).
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -46,7 +46,7 @@ pub(super) struct Udev {
 struct Seen {
     /// The monitor is in its group while there is a watch.
     watches: usize,
-    arrivals: HashSet<InterfaceIndex>,
+    arrivals: BTreeSet<InterfaceIndex>,
     /// Messages were lost since the first of the watches.
     lost: bool,
 }
