@@ -46,7 +46,8 @@ type Macs = BTreeMap<InterfaceName, Option<MacAddr>>;
 /// - All ports of a bridge have its MTU. The first port sets the bridge's, also one that was set
 ///   before; a later one gets the bridge's, and so do all of them when that is changed.
 /// - A bridge that was never given a MAC keeps the one that it was born with, unless the sysctl
-///   `net.link.bridge.inherit_mac` is 1: then it takes its first port's.
+///   `net.link.bridge.inherit_mac` is 1: then it takes its first port's, and loses one that it is
+///   given while it has that as soon as that port leaves.
 /// - In a jail that has no VNET of its own the kernel tells no MAC: that of a bridge is then all
 ///   zero.
 /// - The kernel destroys one interface at a time, and waits without end for a tap that someone
