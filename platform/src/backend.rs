@@ -37,7 +37,8 @@ use crate::{
 /// On Linux a name may also be an alternative one (`ip link property add altname`); what is read
 /// has the interface's own.
 ///
-/// The trait is object-safe and open: others may implement it.
+/// The trait is object-safe and open: others may implement it
+/// ([`Attempt`](crate::Attempt) makes its errors).
 pub trait BridgeBackend: fmt::Debug + Send + Sync {
     /// The backend's name, as errors and the command give it.
     fn name(&self) -> &'static str;

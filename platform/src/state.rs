@@ -19,6 +19,14 @@ pub struct BridgeState {
     pub link: LinkState,
 }
 
+impl BridgeState {
+    /// A bridge of which this much is known.
+    #[must_use]
+    pub const fn new(name: InterfaceName, index: InterfaceIndex, mac: MacAddr, mtu: u32, link: LinkState) -> Self {
+        Self { name, index, mac, mtu, link }
+    }
+}
+
 /// A port of a bridge as the kernel has it ("member" in FreeBSD's manual).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -36,6 +44,14 @@ pub struct PortState {
     pub link: LinkState,
 }
 
+impl PortState {
+    /// A port of which this much is known.
+    #[must_use]
+    pub const fn new(name: InterfaceName, index: InterfaceIndex, mac: MacAddr, mtu: u32, link: LinkState) -> Self {
+        Self { name, index, mac, mtu, link }
+    }
+}
+
 /// Any interface of the host, of whatever kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -47,6 +63,14 @@ pub struct InterfaceState {
     pub index: InterfaceIndex,
     /// Its MAC; `None` for one that has no address of six bytes, such as a tunnel.
     pub mac: Option<MacAddr>,
+}
+
+impl InterfaceState {
+    /// An interface of which this much is known.
+    #[must_use]
+    pub const fn new(name: InterfaceName, index: InterfaceIndex, mac: Option<MacAddr>) -> Self {
+        Self { name, index, mac }
+    }
 }
 
 /// Whether an interface is up (`IFF_UP`): what the administrator asked for, not whether it has a carrier.
