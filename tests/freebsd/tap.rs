@@ -34,4 +34,6 @@ fn is_refused_at_once_while_someone_holds_it_open() {
     assert_eq!(vmbridge("delete virbr0").status.code(), Some(0));
     drop(held);
     assert!(interface(&tap).is_some(), "it stays");
+    // It would keep its jail from going, and the jail it (seen).
+    ifconfig(&format!("{tap} destroy"));
 }
