@@ -3,7 +3,9 @@
 use std::fmt;
 
 use crate::{
-    BridgeChange, BridgeSpec, BridgeState, Capabilities, InterfaceName, InterfaceState, PortState, Result,
+    Attempt, BridgeChange, BridgeSpec, BridgeState, Capabilities, Capability, Error, ErrorKind, FdbEntry,
+    InterfaceName, InterfaceState, Operation, PortOptions, PortState, PortVlans, Result, StaticEntry, UnicastMac,
+    VlanId, VlanRange,
 };
 
 /// A kernel's interface for bridges.
@@ -49,7 +51,7 @@ pub trait BridgeBackend: fmt::Debug + Send + Sync {
     /// Creates a bridge, complete.
     ///
     /// # Errors
-    /// `BridgeExists`, `NameInUse`, `InvalidMtu`, `PermissionDenied`, `NoDriver`; `MacNotKept` or
+    /// `Unsupported` for an option, before anything is made; `InvalidOption`, `BridgeExists`, `NameInUse`, `InvalidMtu`, `PermissionDenied`, `NoDriver`; `MacNotKept` or
     /// `TimedOut` where something else on the host sets MACs and could not be outlasted;
     /// `NotFound` when someone deletes the bridge before it is complete.
     fn create(&self, spec: &BridgeSpec) -> Result<()>;
@@ -72,12 +74,13 @@ pub trait BridgeBackend: fmt::Debug + Send + Sync {
     /// `ListChanged` when no two readings agree, since other processes change bridges all the time.
     fn list(&self) -> Result<Vec<BridgeState>>;
 
-    /// Changes a bridge: first the MTU, which a kernel may well refuse, then the MAC, then up or
-    /// down. What had been changed when a later step fails is set back. (A bridge whose MAC or
+    /// Changes a bridge: first the MTU and the options, which a kernel may well refuse, then the
+    /// MAC, then up or down. What had been changed when a later step fails is set back. (A bridge whose MAC or
     /// MTU was set back no longer follows its ports: no kernel can undo that.)
     ///
     /// # Errors
-    /// `NotFound`, `NotABridge`, `InvalidMtu`, `PermissionDenied`.
+    /// `NotFound`, `NotABridge`, `InvalidMtu`, `PermissionDenied`; `Unsupported` for an option,
+    /// before anything is changed, and `InvalidOption`.
     fn change(&self, bridge: InterfaceName, change: &BridgeChange) -> Result<()>;
 
     /// Makes an interface a port of a bridge.
@@ -99,9 +102,100 @@ pub trait BridgeBackend: fmt::Debug + Send + Sync {
     /// `NotFound`, `NotABridge`; `ListChanged` as with [`list`](Self::list).
     fn ports(&self, bridge: InterfaceName) -> Result<Vec<PortState>>;
 
+    /// Changes the options of a port, all or none.
+    ///
+    /// # Errors
+    /// `Unsupported`, `NotFound`, `NotABridge`, `PortNotFound`, `NotAPort`, `InvalidOption`,
+    /// `PermissionDenied`.
+    fn change_port(&self, bridge: InterfaceName, port: InterfaceName, options: &PortOptions) -> Result<()> {
+        let at = Attempt::new(self.name(), Operation::ChangePort).on(bridge).port(port);
+        match options.iter().next() {
+            Some(option) => Err(at.with(option.capability()).error(ErrorKind::Unsupported)),
+            None => Ok(()),
+        }
+    }
+
+    /// The forwarding database of a bridge, by port index, VLAN and MAC.
+    ///
+    /// # Errors
+    /// `Unsupported`, `NotFound`, `NotABridge`; `ListChanged` as with [`list`](Self::list).
+    fn fdb(&self, bridge: InterfaceName) -> Result<Vec<FdbEntry>> {
+        Err(unsupported(self.name(), Operation::Fdb, bridge, Capability::FdbList))
+    }
+
+    /// Adds a static entry to the forwarding database of a bridge.
+    ///
+    /// # Errors
+    /// `EntryExists` when the bridge has an entry for this address and VLAN, learned or not;
+    /// `Unsupported`, `NotFound`, `NotABridge`, `PortNotFound`, `NotAPort`, `PermissionDenied`.
+    fn add_fdb_entry(&self, bridge: InterfaceName, entry: &StaticEntry) -> Result<()> {
+        let _ = entry;
+        Err(unsupported(self.name(), Operation::AddFdbEntry, bridge, Capability::FdbStatic))
+    }
+
+    /// Makes an address static behind a port, wherever it was before.
+    ///
+    /// # Errors
+    /// As with [`add_fdb_entry`](Self::add_fdb_entry), but for `EntryExists`.
+    fn replace_fdb_entry(&self, bridge: InterfaceName, entry: &StaticEntry) -> Result<()> {
+        let _ = entry;
+        Err(unsupported(self.name(), Operation::ReplaceFdbEntry, bridge, Capability::FdbStatic))
+    }
+
+    /// Removes the entry of an address in a VLAN (or without one), static or learned.
+    ///
+    /// # Errors
+    /// `EntryNotFound`; `Unsupported`, `NotFound`, `NotABridge`, `PermissionDenied`.
+    fn remove_fdb_entry(&self, bridge: InterfaceName, mac: UnicastMac, vlan: Option<VlanId>) -> Result<()> {
+        let _ = (mac, vlan);
+        Err(unsupported(self.name(), Operation::RemoveFdbEntry, bridge, Capability::FdbStatic))
+    }
+
+    /// Forgets what a bridge has learned; static entries stay.
+    ///
+    /// # Errors
+    /// `Unsupported`, `NotFound`, `NotABridge`, `PermissionDenied`.
+    fn flush_fdb(&self, bridge: InterfaceName) -> Result<()> {
+        Err(unsupported(self.name(), Operation::FlushFdb, bridge, Capability::FdbFlush))
+    }
+
+    /// The VLANs of a port, in order, VLANs in a row with the same tagging as one range.
+    ///
+    /// # Errors
+    /// `Unsupported`, `NotFound`, `NotABridge`, `PortNotFound`, `NotAPort`.
+    fn vlans(&self, bridge: InterfaceName, port: InterfaceName) -> Result<Vec<PortVlans>> {
+        let _ = port;
+        Err(unsupported(self.name(), Operation::Vlans, bridge, Capability::PortVlans))
+    }
+
+    /// Lets VLANs through a port, or changes how they pass it.
+    ///
+    /// # Errors
+    /// `Unsupported` (with the kernel's words where it was built without 802.1Q), `NotFound`,
+    /// `NotABridge`, `PortNotFound`, `NotAPort`, `InvalidOption` for a range as PVID,
+    /// `PermissionDenied`.
+    fn add_vlans(&self, bridge: InterfaceName, port: InterfaceName, vlans: PortVlans) -> Result<()> {
+        let _ = (port, vlans);
+        Err(unsupported(self.name(), Operation::AddVlans, bridge, Capability::PortVlans))
+    }
+
+    /// Lets VLANs no longer through a port; those of the range that it has not are no error, but
+    /// none at all is.
+    ///
+    /// # Errors
+    /// `EntryNotFound`; else as with [`add_vlans`](Self::add_vlans).
+    fn remove_vlans(&self, bridge: InterfaceName, port: InterfaceName, vlans: VlanRange) -> Result<()> {
+        let _ = (port, vlans);
+        Err(unsupported(self.name(), Operation::RemoveVlans, bridge, Capability::PortVlans))
+    }
+
     /// All interfaces of the host, by index: who has which name and which MAC. While others make
     /// and remove interfaces, the list need not be of one moment.
     fn interfaces(&self) -> Result<Vec<InterfaceState>>;
+}
+
+fn unsupported(backend: &'static str, operation: Operation, bridge: InterfaceName, lacking: Capability) -> Error {
+    Attempt::new(backend, operation).on(bridge).with(lacking).error(ErrorKind::Unsupported)
 }
 
 /// A backend that is compiled in.

@@ -2,35 +2,116 @@
 
 use std::fmt;
 
-/// Something that one backend can do and another may not.
-///
-/// What is not listed here (create, delete, find, list, the MAC, the MTU, up and down, ports)
-/// every backend does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Capability {
-    /// The kernel creates a bridge with its MAC, MTU and link state in one transaction: no
+macro_rules! capabilities {
+    ($($(#[$doc:meta])* $Variant:ident = $name:literal;)+) => {
+        /// Something that one backend can do and another may not.
+        ///
+        /// What is not listed here (create, delete, find, list, the MAC, the MTU, up and down,
+        /// ports) every backend does.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum Capability {
+            $($(#[$doc])* $Variant,)+
+        }
+
+        impl Capability {
+            /// Every capability there is.
+            pub const ALL: &[Self] = &[$(Self::$Variant),+];
+
+            /// Its name, as errors and the command have it.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$Variant => $name,)+
+                }
+            }
+
+            const fn bit(self) -> u64 {
+                1 << self as u32
+            }
+        }
+    };
+}
+
+capabilities! {
+    /// The kernel creates a bridge with its MAC, MTU, options and link state in one transaction: no
     /// moment, under any name, at which it exists without them.
-    AtomicCreate,
+    AtomicCreate = "atomic-create";
     /// A bridge that was never given a MAC takes the lowest of its ports', and changes with them.
-    MacFollowsPorts,
+    MacFollowsPorts = "mac-follows-ports";
+    /// [`BridgeOptions::stp_protocol`](crate::BridgeOptions::stp_protocol).
+    StpProtocol = "stp-protocol";
+    /// [`BridgeOptions::forward_delay`](crate::BridgeOptions::forward_delay).
+    ForwardDelay = "forward-delay";
+    /// [`BridgeOptions::hello_time`](crate::BridgeOptions::hello_time).
+    HelloTime = "hello-time";
+    /// [`BridgeOptions::max_age`](crate::BridgeOptions::max_age).
+    MaxAge = "max-age";
+    /// [`BridgeOptions::priority`](crate::BridgeOptions::priority).
+    Priority = "priority";
+    /// [`BridgeOptions::stp`](crate::BridgeOptions::stp).
+    Stp = "stp";
+    /// [`BridgeOptions::ageing_time`](crate::BridgeOptions::ageing_time).
+    AgeingTime = "ageing-time";
+    /// [`BridgeOptions::max_addresses`](crate::BridgeOptions::max_addresses).
+    MaxAddresses = "max-addresses";
+    /// [`BridgeOptions::multicast_snooping`](crate::BridgeOptions::multicast_snooping).
+    MulticastSnooping = "multicast-snooping";
+    /// [`BridgeOptions::group_forward_mask`](crate::BridgeOptions::group_forward_mask).
+    GroupForwardMask = "group-forward-mask";
+    /// [`BridgeOptions::vlan_filtering`](crate::BridgeOptions::vlan_filtering).
+    VlanFiltering = "vlan-filtering";
+    /// [`BridgeOptions::default_pvid`](crate::BridgeOptions::default_pvid).
+    DefaultPvid = "default-pvid";
+    /// [`PortOptions::isolated`](crate::PortOptions::isolated).
+    Isolated = "isolated";
+    /// [`PortOptions::learning`](crate::PortOptions::learning).
+    Learning = "learning";
+    /// [`PortOptions::unicast_flood`](crate::PortOptions::unicast_flood).
+    UnicastFlood = "unicast-flood";
+    /// [`PortOptions::multicast_flood`](crate::PortOptions::multicast_flood).
+    MulticastFlood = "multicast-flood";
+    /// [`PortOptions::broadcast_flood`](crate::PortOptions::broadcast_flood).
+    BroadcastFlood = "broadcast-flood";
+    /// [`PortOptions::bpdu_guard`](crate::PortOptions::bpdu_guard).
+    BpduGuard = "bpdu-guard";
+    /// [`PortOptions::root_block`](crate::PortOptions::root_block).
+    RootBlock = "root-block";
+    /// [`PortOptions::fast_leave`](crate::PortOptions::fast_leave).
+    FastLeave = "fast-leave";
+    /// [`PortOptions::hairpin`](crate::PortOptions::hairpin).
+    Hairpin = "hairpin";
+    /// [`PortOptions::neighbor_suppression`](crate::PortOptions::neighbor_suppression).
+    NeighborSuppression = "neighbor-suppression";
+    /// [`PortOptions::locked`](crate::PortOptions::locked).
+    Locked = "locked";
+    /// [`PortOptions::path_cost`](crate::PortOptions::path_cost).
+    PathCost = "path-cost";
+    /// [`PortOptions::priority`](crate::PortOptions::priority).
+    PortPriority = "port-priority";
+    /// [`PortOptions::stp`](crate::PortOptions::stp).
+    PortStp = "port-stp";
+    /// [`PortOptions::sticky`](crate::PortOptions::sticky).
+    Sticky = "sticky";
+    /// [`PortState::stp_state`](crate::PortState::stp_state).
+    PortStpState = "port-stp-state";
+    /// [`BridgeBackend::fdb`](crate::BridgeBackend::fdb).
+    FdbList = "fdb-list";
+    /// [`add_fdb_entry`](crate::BridgeBackend::add_fdb_entry), `replace_fdb_entry` and `remove_fdb_entry`.
+    FdbStatic = "fdb-static";
+    /// Static FDB entries of one VLAN.
+    FdbVlan = "fdb-vlan";
+    /// [`flush_fdb`](crate::BridgeBackend::flush_fdb).
+    FdbFlush = "fdb-flush";
+    /// [`add_vlans`](crate::BridgeBackend::add_vlans), `remove_vlans` and `vlans`.
+    PortVlans = "port-vlans";
 }
 
-impl Capability {
-    /// Every capability there is.
-    pub const ALL: &[Self] = &[Self::AtomicCreate, Self::MacFollowsPorts];
-
-    const fn bit(self) -> u64 {
-        1 << self as u32
-    }
-}
+const _: () = assert!(Capability::ALL.len() <= 64, "a bit for each");
 
 impl fmt::Display for Capability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::AtomicCreate => "atomic-create",
-            Self::MacFollowsPorts => "mac-follows-ports",
-        })
+        f.pad(self.name())
     }
 }
 

@@ -1,12 +1,13 @@
 //! Changing a bridge where the kernel has no transaction for it: one step after the other, and
 //! back when one fails.
 
-use crate::{BridgeChange, BridgeState, ErrorKind, LinkState, MacAddr, Result};
+use crate::{BridgeChange, BridgeOption, BridgeState, ErrorKind, LinkState, MacAddr, Result};
 
 /// One thing that a kernel changes in one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
     Mtu(u32),
+    Option(BridgeOption),
     Mac(MacAddr),
     Link(LinkState),
 }
@@ -36,12 +37,11 @@ pub(crate) fn apply(
 fn steps(before: &BridgeState, change: &BridgeChange) -> Vec<Step> {
     // A MAC is set even if it is the one that the bridge has: it may have that from a port, and
     // is kept only once it was set. An MTU is not, since Linux then stops following the ports'.
-    let steps = [
-        change.mtu.filter(|&mtu| mtu != before.mtu).map(Step::Mtu),
-        change.mac.map(|mac| Step::Mac(mac.into())),
-        change.link.filter(|&link| link != before.link).map(Step::Link),
-    ];
-    steps.into_iter().flatten().collect()
+    let mtu = change.mtu.filter(|&mtu| mtu != before.mtu).map(Step::Mtu);
+    let options = change.options.unlike(&before.options).map(Step::Option);
+    let mac = change.mac.map(|mac| Step::Mac(mac.into()));
+    let link = change.link.filter(|&link| link != before.link).map(Step::Link);
+    mtu.into_iter().chain(options).chain(mac).chain(link).collect()
 }
 
 fn undo(
@@ -57,6 +57,7 @@ fn undo(
     };
     let back = tried.iter().rev().filter_map(|&step| match step {
         Step::Mtu(mtu) => (now.mtu == mtu && mtu != before.mtu).then_some(Step::Mtu(before.mtu)),
+        Step::Option(option) => before.options.former(&now.options, option).map(Step::Option),
         Step::Mac(mac) => (now.mac == mac && mac != before.mac).then_some(Step::Mac(before.mac)),
         Step::Link(link) => (now.link == link && link != before.link).then_some(Step::Link(before.link)),
     });

@@ -5,7 +5,7 @@ use std::{fmt, io};
 
 use nix::errno::Errno;
 
-use crate::InterfaceName;
+use crate::{Capability, InterfaceName};
 
 /// What a backend was asked to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,6 +33,24 @@ pub enum Operation {
     Interfaces,
     /// Generate a MAC.
     GenerateMac,
+    /// Change a port.
+    ChangePort,
+    /// List the FDB of a bridge.
+    Fdb,
+    /// Add an entry to the FDB of a bridge.
+    AddFdbEntry,
+    /// Replace an entry in the FDB of a bridge.
+    ReplaceFdbEntry,
+    /// Remove an entry from the FDB of a bridge.
+    RemoveFdbEntry,
+    /// Flush the FDB of a bridge.
+    FlushFdb,
+    /// List the VLANs of a port.
+    Vlans,
+    /// Add VLANs to a port.
+    AddVlans,
+    /// Remove VLANs from a port.
+    RemoveVlans,
 }
 
 /// The kind of an [`Error`]: the same for the same situation on every backend.
@@ -79,6 +97,15 @@ pub enum ErrorKind {
     /// The kernel refuses the MAC.
     #[error("the kernel refuses this MAC")]
     InvalidMac,
+    /// The kernel refuses the value of an option.
+    #[error("the kernel refuses this value")]
+    InvalidOption,
+    /// The entry is in the FDB already.
+    #[error("such an entry exists")]
+    EntryExists,
+    /// No such entry is in the FDB, or no such VLAN on the port.
+    #[error("no such entry")]
+    EntryNotFound,
     /// The kernel refuses the MTU.
     #[error("the kernel refuses this MTU")]
     InvalidMtu,
@@ -121,13 +148,15 @@ impl ErrorKind {
 
     const fn io(self) -> io::ErrorKind {
         match self {
-            Self::NotFound | Self::PortNotFound => io::ErrorKind::NotFound,
-            Self::BridgeExists | Self::NameInUse | Self::AlreadyPort => io::ErrorKind::AlreadyExists,
+            Self::NotFound | Self::PortNotFound | Self::EntryNotFound => io::ErrorKind::NotFound,
+            Self::BridgeExists | Self::NameInUse | Self::AlreadyPort | Self::EntryExists => {
+                io::ErrorKind::AlreadyExists
+            }
             Self::PermissionDenied => io::ErrorKind::PermissionDenied,
             Self::NotABridge | Self::NotAPort | Self::PortIsBridge | Self::PortUnsuitable => {
                 io::ErrorKind::InvalidInput
             }
-            Self::InvalidMac | Self::InvalidMtu => io::ErrorKind::InvalidInput,
+            Self::InvalidMac | Self::InvalidMtu | Self::InvalidOption => io::ErrorKind::InvalidInput,
             Self::PortBusy => io::ErrorKind::ResourceBusy,
             Self::TooManyPorts => io::ErrorKind::QuotaExceeded,
             Self::Unsupported | Self::NoDriver => io::ErrorKind::Unsupported,
@@ -200,6 +229,12 @@ impl Error {
     #[must_use]
     pub const fn port(&self) -> Option<InterfaceName> {
         self.0.attempt.port
+    }
+
+    /// The option that could not be set, or what the backend is not capable of.
+    #[must_use]
+    pub const fn capability(&self) -> Option<Capability> {
+        self.0.attempt.capability
     }
 
     /// Why it failed.
@@ -295,13 +330,14 @@ pub struct Attempt {
     operation: Operation,
     interface: Option<InterfaceName>,
     port: Option<InterfaceName>,
+    capability: Option<Capability>,
 }
 
 impl Attempt {
     /// An operation on no interface in particular.
     #[must_use]
     pub const fn new(backend: &'static str, operation: Operation) -> Self {
-        Self { backend, operation, interface: None, port: None }
+        Self { backend, operation, interface: None, port: None, capability: None }
     }
 
     /// On this interface.
@@ -315,6 +351,13 @@ impl Attempt {
     #[must_use]
     pub const fn port(mut self, port: InterfaceName) -> Self {
         self.port = Some(port);
+        self
+    }
+
+    /// With this option, or this part of it.
+    #[must_use]
+    pub const fn with(mut self, capability: Capability) -> Self {
+        self.capability = Some(capability);
         self
     }
 
@@ -363,12 +406,24 @@ impl fmt::Display for Attempt {
             Operation::Ports => "cannot list the ports of bridge",
             Operation::Interfaces => "cannot list the interfaces",
             Operation::GenerateMac => "cannot generate a MAC",
+            Operation::ChangePort => "cannot change a port of bridge",
+            Operation::Fdb => "cannot list the FDB of bridge",
+            Operation::AddFdbEntry => "cannot add to the FDB of bridge",
+            Operation::ReplaceFdbEntry => "cannot replace in the FDB of bridge",
+            Operation::RemoveFdbEntry => "cannot remove from the FDB of bridge",
+            Operation::FlushFdb => "cannot flush the FDB of bridge",
+            Operation::Vlans => "cannot list the VLANs of a port of bridge",
+            Operation::AddVlans => "cannot add VLANs to a port of bridge",
+            Operation::RemoveVlans => "cannot remove VLANs from a port of bridge",
         })?;
         if let Some(interface) = self.interface {
             write!(f, " {interface}")?;
         }
         if let Some(port) = self.port {
             write!(f, ", port {port}")?;
+        }
+        if let Some(capability) = self.capability {
+            write!(f, ", {capability}")?;
         }
         Ok(())
     }

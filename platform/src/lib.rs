@@ -27,22 +27,28 @@ mod backend;
 mod capability;
 mod change;
 mod error;
+mod fdb;
 mod mac;
 pub mod model;
 mod name;
+mod options;
 mod random;
 mod spec;
 mod state;
 #[cfg(feature = "serde")]
 mod text;
+mod vlan;
 
 pub use backend::{Available, BridgeBackend};
 pub use capability::{Capabilities, Capability};
 pub use error::{Attempt, Error, ErrorKind, Operation, Result, Undo};
+pub use fdb::{FdbEntry, FdbOrigin, StaticEntry};
 pub use mac::{InvalidMac, MacAddr, MacReason, UnicastMac};
 pub use name::{InterfaceIndex, InterfaceName, InvalidIndex, InvalidName, NameReason};
+pub use options::{BridgeOption, BridgeOptions, PortOption, PortOptions, PortStpState, StpProtocol};
 pub use spec::{BridgeChange, BridgeSpec};
 pub use state::{BridgeState, InterfaceState, LinkState, PortState};
+pub use vlan::{InvalidVlan, PortVlans, VlanId, VlanRange, VlanTagging};
 
 cfg_if::cfg_if! {
     if #[cfg(target_os = "linux")] {

@@ -25,8 +25,9 @@ use nix::errno::Errno;
 
 use crate::error::Attempt;
 use crate::{
-    BridgeBackend, BridgeChange, BridgeSpec, BridgeState, Capabilities, Capability, Error, ErrorKind,
-    InterfaceIndex, InterfaceName, InterfaceState, LinkState, MacAddr, Operation, PortState, Result, UnicastMac,
+    BridgeBackend, BridgeChange, BridgeOptions, BridgeSpec, BridgeState, Capabilities, Capability, Error,
+    ErrorKind, InterfaceIndex, InterfaceName, InterfaceState, LinkState, MacAddr, Operation, PortOptions,
+    PortState, Result, UnicastMac,
 };
 
 /// The MTU of an interface that was given none (`ETH_DATA_LEN`).
@@ -154,6 +155,7 @@ impl BridgeBackend for Model {
     fn create(&self, spec: &BridgeSpec) -> Result<()> {
         let mut host = self.host();
         let at = Attempt::new(NAME, Operation::Create).on(spec.name);
+        spec.options.check(at, self.capabilities())?;
         host.check_free(at, spec.name)?;
         host.check_privilege(at)?;
         check_mtu(at, spec.mtu)?;
@@ -203,6 +205,7 @@ impl BridgeBackend for Model {
     fn change(&self, bridge: InterfaceName, change: &BridgeChange) -> Result<()> {
         let mut host = self.host();
         let at = Attempt::new(NAME, Operation::Change).on(bridge);
+        change.options.check(at, self.capabilities())?;
         let (index, before) = host.bridge(at, bridge)?;
         let mut after = before.clone();
         let Kind::Bridge { mac_set, mtu_set } = &mut after.kind else { unreachable!("bridge() found a bridge") };
@@ -276,6 +279,8 @@ impl BridgeBackend for Model {
                 mac: port.mac,
                 mtu: port.mtu,
                 link: port.link,
+                options: PortOptions::default(),
+                stp_state: None,
             })
             .collect())
     }
@@ -373,5 +378,12 @@ fn name_taken(at: Attempt, errno: Errno, by_bridge: bool) -> Error {
 }
 
 fn bridge_state(index: InterfaceIndex, interface: &Interface) -> BridgeState {
-    BridgeState { name: interface.name, index, mac: interface.mac, mtu: interface.mtu, link: interface.link }
+    BridgeState {
+        name: interface.name,
+        index,
+        mac: interface.mac,
+        mtu: interface.mtu,
+        link: interface.link,
+        options: BridgeOptions::default(),
+    }
 }

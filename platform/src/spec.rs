@@ -1,6 +1,6 @@
 //! What a caller wants of a bridge.
 
-use crate::{InterfaceName, LinkState, UnicastMac};
+use crate::{BridgeOptions, InterfaceName, LinkState, UnicastMac};
 
 /// The bridge that [`create`](crate::BridgeBackend::create) makes.
 ///
@@ -32,13 +32,16 @@ pub struct BridgeSpec {
     /// Whether it is up from the start.
     #[cfg_attr(feature = "serde", serde(default))]
     pub link: LinkState,
+    /// Its options.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub options: BridgeOptions,
 }
 
 impl BridgeSpec {
     /// A bridge of this name that is down, with the rest left to the kernel.
     #[must_use]
-    pub const fn new(name: InterfaceName) -> Self {
-        Self { name, mac: None, mtu: None, link: LinkState::Down }
+    pub fn new(name: InterfaceName) -> Self {
+        Self { name, mac: None, mtu: None, link: LinkState::Down, options: BridgeOptions::default() }
     }
 
     /// With this MAC for life.
@@ -61,6 +64,13 @@ impl BridgeSpec {
         self.link = link;
         self
     }
+
+    /// With these options.
+    #[must_use]
+    pub const fn options(mut self, options: BridgeOptions) -> Self {
+        self.options = options;
+        self
+    }
 }
 
 /// What [`change`](crate::BridgeBackend::change) changes of a bridge; `None` is left as it is.
@@ -81,6 +91,9 @@ pub struct BridgeChange {
     pub mtu: Option<u32>,
     /// Up or down.
     pub link: Option<LinkState>,
+    /// Options; those that are `None` are left as they are.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub options: BridgeOptions,
 }
 
 impl BridgeChange {
@@ -102,6 +115,13 @@ impl BridgeChange {
     #[must_use]
     pub const fn link(mut self, link: LinkState) -> Self {
         self.link = Some(link);
+        self
+    }
+
+    /// With these options.
+    #[must_use]
+    pub const fn options(mut self, options: BridgeOptions) -> Self {
+        self.options = options;
         self
     }
 }

@@ -1,6 +1,6 @@
 //! What a kernel has.
 
-use crate::{InterfaceIndex, InterfaceName, MacAddr};
+use crate::{BridgeOptions, InterfaceIndex, InterfaceName, MacAddr, PortOptions, PortStpState};
 
 /// A bridge as the kernel has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,13 +17,16 @@ pub struct BridgeState {
     pub mtu: u32,
     /// Whether it is up.
     pub link: LinkState,
+    /// Its options, those that the backend can read.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub options: BridgeOptions,
 }
 
 impl BridgeState {
     /// A bridge of which this much is known.
     #[must_use]
-    pub const fn new(name: InterfaceName, index: InterfaceIndex, mac: MacAddr, mtu: u32, link: LinkState) -> Self {
-        Self { name, index, mac, mtu, link }
+    pub fn new(name: InterfaceName, index: InterfaceIndex, mac: MacAddr, mtu: u32, link: LinkState) -> Self {
+        Self { name, index, mac, mtu, link, options: BridgeOptions::default() }
     }
 }
 
@@ -42,13 +45,19 @@ pub struct PortState {
     pub mtu: u32,
     /// Whether it is up.
     pub link: LinkState,
+    /// Its options, those that the backend can read.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub options: PortOptions,
+    /// Where it stands in STP, if the backend can read that.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub stp_state: Option<PortStpState>,
 }
 
 impl PortState {
     /// A port of which this much is known.
     #[must_use]
-    pub const fn new(name: InterfaceName, index: InterfaceIndex, mac: MacAddr, mtu: u32, link: LinkState) -> Self {
-        Self { name, index, mac, mtu, link }
+    pub fn new(name: InterfaceName, index: InterfaceIndex, mac: MacAddr, mtu: u32, link: LinkState) -> Self {
+        Self { name, index, mac, mtu, link, options: PortOptions::default(), stp_state: None }
     }
 }
 

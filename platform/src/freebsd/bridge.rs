@@ -21,8 +21,9 @@ use super::{abi, list, module, unit};
 use crate::change::{self, Step};
 use crate::error::Attempt;
 use crate::{
-    BridgeBackend, BridgeChange, BridgeSpec, BridgeState, Capabilities, Error, ErrorKind, InterfaceIndex,
-    InterfaceName, InterfaceState, LinkState, MacAddr, Operation, PortState, Result, UnicastMac,
+    BridgeBackend, BridgeChange, BridgeOptions, BridgeSpec, BridgeState, Capabilities, Error, ErrorKind,
+    InterfaceIndex, InterfaceName, InterfaceState, LinkState, MacAddr, Operation, PortOptions, PortState, Result,
+    UnicastMac,
 };
 
 /// How many numbers are tried for a bridge under way; one is taken with odds of the number of
@@ -125,6 +126,7 @@ impl FreeBsdBackend {
             mac: mac.unwrap_or(MacAddr::ZERO),
             mtu: self.control.mtu(bridge)?,
             link: self.control.link(bridge)?,
+            options: BridgeOptions::default(),
         })
     }
 
@@ -260,6 +262,7 @@ impl BridgeBackend for FreeBsdBackend {
 
     fn create(&self, spec: &BridgeSpec) -> Result<()> {
         let at = Self::at(Operation::Create).on(spec.name);
+        spec.options.check(at, self.capabilities())?;
         self.check_free(at, spec.name)?;
         let made = self.make(at, spec.name)?;
         let index = self.control.index(made).map_err(|errno| {
@@ -300,12 +303,14 @@ impl BridgeBackend for FreeBsdBackend {
 
     fn change(&self, bridge: InterfaceName, change: &BridgeChange) -> Result<()> {
         let at = Self::at(Operation::Change).on(bridge);
+        change.options.check(at, self.capabilities())?;
         self.check_bridge(at, bridge)?;
         let read = || self.state(at, bridge);
         let set = |step| match step {
             Step::Mtu(mtu) => self.control.set_mtu(bridge, mtu).map_err(|errno| mtu_error(at, errno)),
             Step::Mac(mac) => self.control.set_mac(bridge, mac).map_err(|errno| at.errno(errno)),
             Step::Link(link) => self.control.set_link(bridge, link).map_err(|errno| at.errno(errno)),
+            Step::Option(option) => Err(at.with(option.capability()).error(ErrorKind::Unsupported)),
         };
         change::apply(&read()?, change, set, read)
     }
@@ -358,6 +363,8 @@ impl BridgeBackend for FreeBsdBackend {
                 mac: mac.unwrap_or(MacAddr::ZERO),
                 mtu: self.control.mtu(name)?,
                 link: self.control.link(name)?,
+                options: PortOptions::default(),
+                stp_state: None,
             })
         });
         let mut ports = still_there(at, ports)?;

@@ -20,8 +20,9 @@ use crate::change::{self, Step};
 use crate::error::Attempt;
 use crate::random;
 use crate::{
-    BridgeBackend, BridgeChange, BridgeSpec, BridgeState, Capabilities, Capability, ErrorKind, InterfaceIndex,
-    InterfaceName, InterfaceState, LinkState, MacAddr, Operation, PortState, Result, UnicastMac,
+    BridgeBackend, BridgeChange, BridgeOptions, BridgeSpec, BridgeState, Capabilities, Capability, ErrorKind,
+    InterfaceIndex, InterfaceName, InterfaceState, LinkState, MacAddr, Operation, PortOptions, PortState, Result,
+    UnicastMac,
 };
 
 #[cfg(not(feature = "netlink"))]
@@ -103,6 +104,7 @@ impl IoctlBackend {
             mac: self.control.mac(name)?.unwrap_or(MacAddr::ZERO),
             mtu: self.control.mtu(name)?,
             link: self.control.link(name)?,
+            options: BridgeOptions::default(),
         })
     }
 
@@ -245,6 +247,7 @@ impl BridgeBackend for IoctlBackend {
 
     fn create(&self, spec: &BridgeSpec) -> Result<()> {
         let at = Self::at(Operation::Create).on(spec.name);
+        spec.options.check(at, self.capabilities())?;
         self.check_free(at, spec.name)?;
         let watch = match spec.mac {
             Some(_) => self.udev.watch(self.namespace.as_ref().ok()).map_err(|errno| at.errno(errno))?,
@@ -306,12 +309,14 @@ impl BridgeBackend for IoctlBackend {
 
     fn change(&self, bridge: InterfaceName, change: &BridgeChange) -> Result<()> {
         let at = Self::at(Operation::Change).on(bridge);
+        change.options.check(at, self.capabilities())?;
         let (index, bridge) = self.check_bridge(at, bridge)?;
         let read = || self.state(bridge, index).map_err(|errno| at.errno(errno));
         let set = |step| match step {
             Step::Mtu(mtu) => self.control.set_mtu(bridge, mtu).map_err(|errno| mtu_error(at, errno)),
             Step::Mac(mac) => self.control.set_mac(bridge, mac).map_err(|errno| at.errno(errno)),
             Step::Link(link) => self.control.set_link(bridge, link).map_err(|errno| at.errno(errno)),
+            Step::Option(option) => Err(at.with(option.capability()).error(ErrorKind::Unsupported)),
         };
         change::apply(&read()?, change, set, read)
     }
@@ -371,6 +376,8 @@ impl BridgeBackend for IoctlBackend {
                 mac: self.control.mac(name)?.unwrap_or(MacAddr::ZERO),
                 mtu: self.control.mtu(name)?,
                 link: self.control.link(name)?,
+                options: PortOptions::default(),
+                stp_state: None,
             })
         });
         still_there(at, ports)

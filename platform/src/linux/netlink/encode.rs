@@ -58,6 +58,7 @@ pub(super) fn set(index: InterfaceIndex, step: Step) -> Request {
         Step::Mtu(mtu) => (on(index), vec![attribute(Ifla::Mtu, mtu)]),
         Step::Mac(mac) => (on(index), vec![attribute(Ifla::Address, mac.bytes())]),
         Step::Link(link) => (link_state(on(index), link), vec![]),
+        Step::Option(_) => (on(index), vec![]),
     };
     request(Rtm::Setlink, NlmF::ACK, message, attributes)
 }

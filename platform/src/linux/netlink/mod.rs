@@ -15,8 +15,9 @@ use super::BRIDGE_MTU;
 use crate::change::{self, Step};
 use crate::error::Attempt;
 use crate::{
-    BridgeBackend, BridgeChange, BridgeSpec, BridgeState, Capabilities, Capability, Error, ErrorKind,
-    InterfaceIndex, InterfaceName, InterfaceState, MacAddr, Operation, PortState, Result, UnicastMac,
+    BridgeBackend, BridgeChange, BridgeOptions, BridgeSpec, BridgeState, Capabilities, Capability, Error,
+    ErrorKind, InterfaceIndex, InterfaceName, InterfaceState, MacAddr, Operation, PortOptions, PortState, Result,
+    UnicastMac,
 };
 
 /// A bridge's `IFLA_INFO_KIND`.
@@ -142,6 +143,7 @@ impl BridgeBackend for NetlinkBackend {
 
     fn create(&self, spec: &BridgeSpec) -> Result<()> {
         let at = Self::at(Operation::Create).on(spec.name);
+        spec.options.check(at, self.capabilities())?;
         // Who has the name, if anyone, matters more than what else is wrong, as on the other backends.
         let name_taken = |errno| match self.interface(at, spec.name) {
             Ok(Some(link)) if !link.is_bridge => Some(ErrorKind::NameInUse),
@@ -194,6 +196,7 @@ impl BridgeBackend for NetlinkBackend {
 
     fn change(&self, bridge: InterfaceName, change: &BridgeChange) -> Result<()> {
         let at = Self::at(Operation::Change).on(bridge);
+        change.options.check(at, self.capabilities())?;
         let before = bridge_state(&self.bridge(at, bridge)?);
         let set = |step| {
             let is_done = || {
@@ -202,6 +205,7 @@ impl BridgeBackend for NetlinkBackend {
                     Step::Mtu(mtu) => now.mtu == mtu,
                     Step::Mac(mac) => now.mac == mac,
                     Step::Link(link) => now.link == link,
+                    Step::Option(_) => false,
                 })
             };
             let refusal = |errno| match (step, errno) {
@@ -308,6 +312,7 @@ fn bridge_state(link: &Link) -> BridgeState {
         mac: link.mac.unwrap_or(MacAddr::ZERO),
         mtu: link.mtu,
         link: link.state,
+        options: BridgeOptions::default(),
     }
 }
 
@@ -318,5 +323,7 @@ fn port_state(link: &Link) -> PortState {
         mac: link.mac.unwrap_or(MacAddr::ZERO),
         mtu: link.mtu,
         link: link.state,
+        options: PortOptions::default(),
+        stp_state: None,
     }
 }

@@ -1,0 +1,64 @@
+//! The forwarding database (FDB) of a bridge: which address is behind which port.
+
+use std::time::Duration;
+
+use crate::{InterfaceName, MacAddr, UnicastMac, VlanId};
+
+/// An entry as the kernel has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct FdbEntry {
+    /// The address.
+    pub mac: MacAddr,
+    /// The port that it is behind; the bridge's own name for its own addresses on Linux.
+    pub port: InterfaceName,
+    /// The VLAN that the entry is for; `None` for one that holds without VLANs.
+    pub vlan: Option<VlanId>,
+    /// How it came to be.
+    pub origin: FdbOrigin,
+    /// The time since the last frame from the address, where the kernel tells: of learned entries.
+    pub age: Option<Duration>,
+}
+
+/// How an entry of an FDB came to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
+#[non_exhaustive]
+pub enum FdbOrigin {
+    /// From a frame that came in; it ages.
+    Learned,
+    /// It was added, and stays.
+    Static,
+    /// It is the port's or the bridge's own address (Linux).
+    Local,
+}
+
+/// A static entry, to be added or replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct StaticEntry {
+    /// The address.
+    pub mac: UnicastMac,
+    /// The port that it is behind.
+    pub port: InterfaceName,
+    /// The VLAN that the entry is for; `None` for one that holds without VLANs.
+    pub vlan: Option<VlanId>,
+}
+
+impl StaticEntry {
+    /// This address is behind this port.
+    #[must_use]
+    pub const fn new(mac: UnicastMac, port: InterfaceName) -> Self {
+        Self { mac, port, vlan: None }
+    }
+
+    /// In this VLAN.
+    #[must_use]
+    pub const fn vlan(mut self, vlan: VlanId) -> Self {
+        self.vlan = Some(vlan);
+        self
+    }
+}

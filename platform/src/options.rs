@@ -1,0 +1,209 @@
+//! The options of a bridge and of its ports.
+//!
+//! Each is written down once, below: the field of the struct that a caller fills in, the variant
+//! that a backend acts on, and the [`Capability`] that says whether a backend can.
+
+use std::time::Duration;
+
+use crate::{Attempt, Capabilities, Capability, ErrorKind, Result, VlanId};
+
+macro_rules! options {
+    (
+        $(#[$struct_doc:meta])* struct $Options:ident;
+        $(#[$enum_doc:meta])* enum $Option:ident;
+        $($(#[$doc:meta])* $field:ident: $Variant:ident($Value:ty) = $capability:ident;)+
+    ) => {
+        $(#[$struct_doc])*
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+        #[cfg_attr(feature = "serde", serde(default, rename_all = "kebab-case"))]
+        #[non_exhaustive]
+        pub struct $Options {
+            $(
+                $(#[$doc])*
+                #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+                pub $field: Option<$Value>,
+            )+
+        }
+
+        $(#[$enum_doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum $Option {
+            $($(#[$doc])* $Variant($Value),)+
+        }
+
+        impl $Options {
+            $(
+                $(#[$doc])*
+                #[must_use]
+                pub const fn $field(mut self, $field: $Value) -> Self {
+                    self.$field = Some($field);
+                    self
+                }
+            )+
+
+            /// Those that are given, in the order in which they are to be set.
+            pub fn iter(&self) -> impl Iterator<Item = $Option> + use<> {
+                [$(self.$field.map($Option::$Variant)),+].into_iter().flatten()
+            }
+
+            /// Those that are given here and are not the same in `current`.
+            pub(crate) fn unlike<'a>(&'a self, current: &'a Self) -> impl Iterator<Item = $Option> + 'a {
+                self.iter().filter(|option| !current.iter().any(|other| other == *option))
+            }
+
+            /// What an option was here, in the state before, if it is as `set` in `now`, and was not.
+            pub(crate) fn former(&self, now: &Self, set: $Option) -> Option<$Option> {
+                match set {
+                    $($Option::$Variant(value) if now.$field == Some(value) => {
+                        self.$field.filter(|&former| former != value).map($Option::$Variant)
+                    })+
+                    _ => None,
+                }
+            }
+
+            /// Refuses, before anything is done, what a backend cannot do.
+            pub(crate) fn check(&self, at: Attempt, capabilities: Capabilities) -> Result<()> {
+                match self.iter().find(|option| !capabilities.contains(option.capability())) {
+                    Some(option) => Err(at.with(option.capability()).error(ErrorKind::Unsupported)),
+                    None => Ok(()),
+                }
+            }
+        }
+
+        impl $Option {
+            /// What a backend must be capable of to set it.
+            #[must_use]
+            pub const fn capability(self) -> Capability {
+                match self {
+                    $(Self::$Variant(_) => Capability::$capability,)+
+                }
+            }
+        }
+
+        impl Extend<$Option> for $Options {
+            fn extend<I: IntoIterator<Item = $Option>>(&mut self, options: I) {
+                for option in options {
+                    match option {
+                        $($Option::$Variant(value) => self.$field = Some(value),)+
+                    }
+                }
+            }
+        }
+
+        impl FromIterator<$Option> for $Options {
+            fn from_iter<I: IntoIterator<Item = $Option>>(options: I) -> Self {
+                let mut collected = Self::default();
+                collected.extend(options);
+                collected
+            }
+        }
+    };
+}
+
+options! {
+    /// Options of a bridge; those that are `None` are left to the kernel, or as they are.
+    ///
+    /// A time is a whole number of 10 ms on Linux and of seconds on FreeBSD: any other is refused
+    /// ([`ErrorKind::InvalidOption`]), as is a value that the kernel refuses.
+    struct BridgeOptions;
+    /// One option of a bridge.
+    enum BridgeOption;
+
+    /// The protocol that STP is spoken with (FreeBSD; of the ports that join later, too).
+    stp_protocol: StpProtocol(StpProtocol) = StpProtocol;
+    /// How long a port listens, and then learns, before it forwards. Linux: 2 to 30 s while STP is
+    /// on, anything while it is off; turning STP on makes it 2 s at least. FreeBSD: 4 to 30 s.
+    forward_delay: ForwardDelay(Duration) = ForwardDelay;
+    /// How often STP says hello. Linux: 1 to 10 s. FreeBSD: 1 to 2 s, with the protocol STP only.
+    hello_time: HelloTime(Duration) = HelloTime;
+    /// How long STP believes a hello. 6 to 40 s.
+    max_age: MaxAge(Duration) = MaxAge;
+    /// Which bridge becomes STP's root: the lowest. FreeBSD: in steps of 4096.
+    priority: Priority(u16) = Priority;
+    /// Whether the bridge speaks STP. FreeBSD has no such switch, but one for each port
+    /// ([`PortOptions::stp`]).
+    stp: Stp(bool) = Stp;
+    /// How long a learned address stays without a frame from it. On FreeBSD at least 1 s.
+    ageing_time: AgeingTime(Duration) = AgeingTime;
+    /// How many addresses are learned (FreeBSD).
+    max_addresses: MaxAddresses(u32) = MaxAddresses;
+    /// Whether multicast goes only where it is asked for (IGMP and MLD snooping).
+    multicast_snooping: MulticastSnooping(bool) = MulticastSnooping;
+    /// Which of the link-local group addresses 01:80:c2:00:00:0X are forwarded, as a mask of X; the
+    /// kernel refuses 0, 1 and 2 (STP, pause frames, LACP).
+    group_forward_mask: GroupForwardMask(u16) = GroupForwardMask;
+    /// Whether the bridge tells VLANs apart.
+    vlan_filtering: VlanFiltering(bool) = VlanFiltering;
+    /// The PVID of ports that join; `None` inside for no VLAN at all.
+    default_pvid: DefaultPvid(Option<VlanId>) = DefaultPvid;
+}
+
+options! {
+    /// Options of a port; those that are `None` are left as they are.
+    struct PortOptions;
+    /// One option of a port.
+    enum PortOption;
+
+    /// Isolated ports do not reach one another ("private" in FreeBSD's manual).
+    isolated: Isolated(bool) = Isolated;
+    /// Addresses are learned from frames that come in.
+    learning: Learning(bool) = Learning;
+    /// Frames to unknown addresses go out ("discover" in FreeBSD's manual).
+    unicast_flood: UnicastFlood(bool) = UnicastFlood;
+    /// Multicast that nobody asked for goes out.
+    multicast_flood: MulticastFlood(bool) = MulticastFlood;
+    /// Broadcast goes out.
+    broadcast_flood: BroadcastFlood(bool) = BroadcastFlood;
+    /// A BPDU that comes in disables the port.
+    bpdu_guard: BpduGuard(bool) = BpduGuard;
+    /// The port cannot become the way to STP's root.
+    root_block: RootBlock(bool) = RootBlock;
+    /// A multicast group is left at once when its leave message comes in.
+    fast_leave: FastLeave(bool) = FastLeave;
+    /// Frames may go out where they came in.
+    hairpin: Hairpin(bool) = Hairpin;
+    /// ARP and neighbour discovery are answered by the bridge where it can.
+    neighbor_suppression: NeighborSuppression(bool) = NeighborSuppression;
+    /// Only frames from static FDB entries of the port come in (Linux 5.16).
+    locked: Locked(bool) = Locked;
+    /// STP's cost of the port. Linux: 1 to 65535. FreeBSD: up to 200000000, 0 for automatic.
+    path_cost: PathCost(u32) = PathCost;
+    /// STP's priority of the port. Linux: 0 to 63. FreeBSD: 0 to 240, in steps of 16.
+    priority: Priority(u8) = PortPriority;
+    /// The port speaks STP (FreeBSD).
+    stp: Stp(bool) = PortStp;
+    /// A learned address stays with the port (FreeBSD).
+    sticky: Sticky(bool) = Sticky;
+}
+
+/// The protocols of spanning trees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
+#[non_exhaustive]
+pub enum StpProtocol {
+    /// IEEE 802.1D-1998.
+    Stp,
+    /// IEEE 802.1w, rapid.
+    Rstp,
+}
+
+/// Where a port stands in STP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
+#[non_exhaustive]
+pub enum PortStpState {
+    /// It takes no part; on Linux a port that is down or has no carrier.
+    Disabled,
+    /// It takes in BPDUs only, to learn where the root is.
+    Listening,
+    /// It takes in addresses, but forwards nothing yet.
+    Learning,
+    /// It forwards.
+    Forwarding,
+    /// It does not forward, since that would make a loop ("discarding" in RSTP).
+    Blocking,
+}
