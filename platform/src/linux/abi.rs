@@ -67,13 +67,123 @@ pub(super) mod netlink {
     // linux/rtnetlink.h
     pub(in crate::linux) const RTEXT_FILTER_SKIP_STATS: u32 = 8;
 
+    // linux/netlink.h: requests
+    pub(in crate::linux) const NLM_F_REQUEST: u16 = 1;
+    pub(in crate::linux) const NLM_F_ACK: u16 = 4;
+    pub(in crate::linux) const NLM_F_DUMP: u16 = 0x300;
+    pub(in crate::linux) const NLM_F_REPLACE: u16 = 0x100;
+    pub(in crate::linux) const NLM_F_EXCL: u16 = 0x200;
+    pub(in crate::linux) const NLM_F_CREATE: u16 = 0x400;
+
+    // linux/if_link.h: a bridge
+    pub(in crate::linux) const IFLA_BR_FORWARD_DELAY: u16 = 1;
+    pub(in crate::linux) const IFLA_BR_HELLO_TIME: u16 = 2;
+    pub(in crate::linux) const IFLA_BR_MAX_AGE: u16 = 3;
+    pub(in crate::linux) const IFLA_BR_AGEING_TIME: u16 = 4;
+    pub(in crate::linux) const IFLA_BR_STP_STATE: u16 = 5;
+    pub(in crate::linux) const IFLA_BR_PRIORITY: u16 = 6;
+    pub(in crate::linux) const IFLA_BR_VLAN_FILTERING: u16 = 7;
+    pub(in crate::linux) const IFLA_BR_GROUP_FWD_MASK: u16 = 9;
+    pub(in crate::linux) const IFLA_BR_FDB_FLUSH: u16 = 21;
+    pub(in crate::linux) const IFLA_BR_MCAST_SNOOPING: u16 = 23;
+    pub(in crate::linux) const IFLA_BR_VLAN_DEFAULT_PVID: u16 = 39;
+
+    // linux/if_link.h: a port
+    pub(in crate::linux) const IFLA_BRPORT_STATE: u16 = 1;
+    pub(in crate::linux) const IFLA_BRPORT_PRIORITY: u16 = 2;
+    pub(in crate::linux) const IFLA_BRPORT_COST: u16 = 3;
+    pub(in crate::linux) const IFLA_BRPORT_MODE: u16 = 4;
+    pub(in crate::linux) const IFLA_BRPORT_GUARD: u16 = 5;
+    pub(in crate::linux) const IFLA_BRPORT_PROTECT: u16 = 6;
+    pub(in crate::linux) const IFLA_BRPORT_FAST_LEAVE: u16 = 7;
+    pub(in crate::linux) const IFLA_BRPORT_LEARNING: u16 = 8;
+    pub(in crate::linux) const IFLA_BRPORT_UNICAST_FLOOD: u16 = 9;
+    pub(in crate::linux) const IFLA_BRPORT_MCAST_FLOOD: u16 = 27;
+    pub(in crate::linux) const IFLA_BRPORT_BCAST_FLOOD: u16 = 30;
+    pub(in crate::linux) const IFLA_BRPORT_NEIGH_SUPPRESS: u16 = 32;
+    pub(in crate::linux) const IFLA_BRPORT_ISOLATED: u16 = 33;
+    pub(in crate::linux) const IFLA_BRPORT_LOCKED: u16 = 39;
+
+    // linux/if_bridge.h: the states of a port, and its VLANs
+    pub(in crate::linux) const BR_STATE_DISABLED: u8 = 0;
+    pub(in crate::linux) const BR_STATE_LISTENING: u8 = 1;
+    pub(in crate::linux) const BR_STATE_LEARNING: u8 = 2;
+    pub(in crate::linux) const BR_STATE_FORWARDING: u8 = 3;
+    pub(in crate::linux) const BR_STATE_BLOCKING: u8 = 4;
+    pub(in crate::linux) const IFLA_BRIDGE_FLAGS: u16 = 0;
+    pub(in crate::linux) const IFLA_BRIDGE_VLAN_INFO: u16 = 2;
+    pub(in crate::linux) const BRIDGE_FLAGS_SELF: u16 = 2;
+    pub(in crate::linux) const BRIDGE_VLAN_INFO_PVID: u16 = 2;
+    pub(in crate::linux) const BRIDGE_VLAN_INFO_UNTAGGED: u16 = 4;
+    pub(in crate::linux) const BRIDGE_VLAN_INFO_RANGE_BEGIN: u16 = 8;
+    pub(in crate::linux) const BRIDGE_VLAN_INFO_RANGE_END: u16 = 16;
+    pub(in crate::linux) const RTEXT_FILTER_BRVLAN_COMPRESSED: u32 = 4;
+
+    // linux/neighbour.h
+    pub(in crate::linux) const NDA_LLADDR: u16 = 2;
+    pub(in crate::linux) const NDA_CACHEINFO: u16 = 3;
+    pub(in crate::linux) const NDA_VLAN: u16 = 5;
+    pub(in crate::linux) const NDA_MASTER: u16 = 9;
+    pub(in crate::linux) const NTF_SELF: u8 = 2;
+    pub(in crate::linux) const NTF_MASTER: u8 = 4;
+    pub(in crate::linux) const NUD_NOARP: u16 = 0x40;
+    pub(in crate::linux) const NUD_PERMANENT: u16 = 0x80;
+
+    /// What `RTM_…NEIGH` is about.
+    #[repr(C)]
+    #[allow(non_camel_case_types, reason = "the kernel's name")]
+    pub(in crate::linux) struct ndmsg {
+        pub(in crate::linux) ndm_family: u8,
+        _pad: [u8; 3],
+        pub(in crate::linux) ndm_ifindex: i32,
+        pub(in crate::linux) ndm_state: u16,
+        pub(in crate::linux) ndm_flags: u8,
+        pub(in crate::linux) ndm_type: u8,
+    }
+
     const _: () = {
+        use std::mem::offset_of;
+
         assert!(NLMSG_ERROR == 2 && NLMSG_DONE == 3);
         assert!(NLM_F_MULTI == 2 && NLM_F_DUMP_INTR == 0x10);
         assert!(NLM_F_CAPPED == 0x100 && NLM_F_ACK_TLVS == 0x200);
         assert!(NLA_F_NESTED == 0x8000 && NLA_F_NET_BYTEORDER == 0x4000);
         assert!(NLMSGERR_ATTR_MSG == 1);
         assert!(RTEXT_FILTER_SKIP_STATS == 8);
+
+        assert!(NLM_F_REQUEST == 1 && NLM_F_ACK == 4 && NLM_F_DUMP == 0x300);
+        assert!(NLM_F_REPLACE == 0x100 && NLM_F_EXCL == 0x200 && NLM_F_CREATE == 0x400);
+
+        assert!(IFLA_BR_FORWARD_DELAY == 1 && IFLA_BR_HELLO_TIME == 2 && IFLA_BR_MAX_AGE == 3);
+        assert!(IFLA_BR_AGEING_TIME == 4 && IFLA_BR_STP_STATE == 5 && IFLA_BR_PRIORITY == 6);
+        assert!(IFLA_BR_VLAN_FILTERING == 7 && IFLA_BR_GROUP_FWD_MASK == 9 && IFLA_BR_FDB_FLUSH == 21);
+        assert!(IFLA_BR_MCAST_SNOOPING == 23 && IFLA_BR_VLAN_DEFAULT_PVID == 39);
+
+        assert!(IFLA_BRPORT_STATE == 1 && IFLA_BRPORT_PRIORITY == 2 && IFLA_BRPORT_COST == 3);
+        assert!(IFLA_BRPORT_MODE == 4 && IFLA_BRPORT_GUARD == 5 && IFLA_BRPORT_PROTECT == 6);
+        assert!(IFLA_BRPORT_FAST_LEAVE == 7 && IFLA_BRPORT_LEARNING == 8 && IFLA_BRPORT_UNICAST_FLOOD == 9);
+        assert!(
+            IFLA_BRPORT_MCAST_FLOOD == 27 && IFLA_BRPORT_BCAST_FLOOD == 30 && IFLA_BRPORT_NEIGH_SUPPRESS == 32
+        );
+        assert!(IFLA_BRPORT_ISOLATED == 33 && IFLA_BRPORT_LOCKED == 39);
+
+        assert!(BR_STATE_DISABLED == 0 && BR_STATE_LISTENING == 1 && BR_STATE_LEARNING == 2);
+        assert!(BR_STATE_FORWARDING == 3 && BR_STATE_BLOCKING == 4 && IFLA_BRIDGE_FLAGS == 0);
+        assert!(IFLA_BRIDGE_VLAN_INFO == 2 && BRIDGE_FLAGS_SELF == 2 && BRIDGE_VLAN_INFO_PVID == 2);
+        assert!(
+            BRIDGE_VLAN_INFO_UNTAGGED == 4
+                && BRIDGE_VLAN_INFO_RANGE_BEGIN == 8
+                && BRIDGE_VLAN_INFO_RANGE_END == 16
+        );
+        assert!(RTEXT_FILTER_BRVLAN_COMPRESSED == 4);
+
+        assert!(NDA_LLADDR == 2 && NDA_CACHEINFO == 3 && NDA_VLAN == 5);
+        assert!(NDA_MASTER == 9 && NTF_SELF == 2 && NTF_MASTER == 4);
+        assert!(NUD_NOARP == 0x40 && NUD_PERMANENT == 0x80);
+
+        assert!(size_of::<ndmsg>() == 12 && offset_of!(ndmsg, ndm_family) == 0);
+        assert!(offset_of!(ndmsg, ndm_ifindex) == 4 && offset_of!(ndmsg, ndm_state) == 8);
+        assert!(offset_of!(ndmsg, ndm_flags) == 10 && offset_of!(ndmsg, ndm_type) == 11);
     };
 }
 

@@ -6,12 +6,12 @@
 
 use nix::errno::Errno;
 
-use super::KIND;
+use super::{KIND, options};
 use crate::linux::abi::netlink::{
     NLA_F_NESTED, NLA_F_NET_BYTEORDER, NLM_F_ACK_TLVS, NLM_F_CAPPED, NLM_F_DUMP_INTR, NLM_F_MULTI, NLMSG_DONE,
     NLMSG_ERROR, NLMSGERR_ATTR_MSG,
 };
-use crate::{InterfaceIndex, InterfaceName, LinkState, MacAddr};
+use crate::{BridgeOptions, InterfaceIndex, InterfaceName, LinkState, MacAddr, PortOptions, PortStpState};
 
 /// Bytes that are no netlink message, or no message of the kind that they should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +71,7 @@ pub(super) fn messages(mut rest: &[u8]) -> impl Iterator<Item = Result<Message<'
 /// The attributes of a message, nested or not: type and payload.
 ///
 /// The flags `NLA_F_NESTED` and `NLA_F_NET_BYTEORDER` are not part of the type.
-fn attributes(mut rest: &[u8]) -> impl Iterator<Item = Result<(u16, &[u8]), Malformed>> {
+pub(super) fn attributes(mut rest: &[u8]) -> impl Iterator<Item = Result<(u16, &[u8]), Malformed>> {
     std::iter::from_fn(move || {
         if rest.is_empty() {
             return None;
@@ -144,15 +144,20 @@ pub(super) struct Link {
     pub(super) mac: Option<MacAddr>,
     pub(super) mtu: u32,
     pub(super) is_bridge: bool,
+    /// Those of a bridge.
+    pub(super) options: BridgeOptions,
     /// The bridge, bond or the like that it belongs to.
     pub(super) master: Option<InterfaceIndex>,
+    /// Those of a port of a bridge.
+    pub(super) port_options: PortOptions,
+    pub(super) stp_state: Option<PortStpState>,
 }
 
 /// Reads the payload of an `RTM_NEWLINK`.
 pub(super) fn link(payload: &[u8]) -> Result<Link, Malformed> {
     let index = u32_at(payload, 4).and_then(InterfaceIndex::new).ok_or(Malformed)?;
     let flags = u32_at(payload, 8).ok_or(Malformed)?;
-    let (mut name, mut mac, mut mtu, mut is_bridge, mut master) = (None, None, None, false, None);
+    let (mut name, mut mac, mut mtu, mut master, mut info) = (None, None, None, None, LinkInfo::default());
     for attribute in attributes(payload.get(LINK_HEADER..).ok_or(Malformed)?) {
         let (kind, payload) = attribute?;
         match kind {
@@ -160,29 +165,61 @@ pub(super) fn link(payload: &[u8]) -> Result<Link, Malformed> {
             libc::IFLA_ADDRESS => mac = payload.try_into().ok().map(MacAddr::new),
             libc::IFLA_MTU => mtu = u32_at(payload, 0),
             libc::IFLA_MASTER => master = u32_at(payload, 0).and_then(InterfaceIndex::new),
-            libc::IFLA_LINKINFO => is_bridge = kind_of(payload)? == Some(KIND.as_bytes()),
+            libc::IFLA_LINKINFO => info = link_info(payload)?,
             _ => {}
         }
     }
+    let (port_options, stp_state) = info.port_options()?;
     Ok(Link {
         index,
         name: name.ok_or(Malformed)?,
         state: LinkState::of_flags(flags),
         mac,
         mtu: mtu.ok_or(Malformed)?,
-        is_bridge,
+        is_bridge: info.kind == Some(KIND.as_bytes()),
+        options: info.options()?,
         master,
+        port_options,
+        stp_state,
     })
 }
 
-fn kind_of(link_info: &[u8]) -> Result<Option<&[u8]>, Malformed> {
-    for attribute in attributes(link_info) {
-        let (kind, payload) = attribute?;
-        if kind == libc::IFLA_INFO_KIND {
-            return Ok(Some(until_nul(payload)));
+/// An `IFLA_LINKINFO`: what driver an interface has, and what that one and its master's say of it.
+#[derive(Default)]
+struct LinkInfo<'a> {
+    kind: Option<&'a [u8]>,
+    data: &'a [u8],
+    port_kind: Option<&'a [u8]>,
+    port_data: &'a [u8],
+}
+
+impl LinkInfo<'_> {
+    fn options(&self) -> Result<BridgeOptions, Malformed> {
+        if self.kind == Some(KIND.as_bytes()) { options::decode(self.data) } else { Ok(BridgeOptions::default()) }
+    }
+
+    fn port_options(&self) -> Result<(PortOptions, Option<PortStpState>), Malformed> {
+        if self.port_kind == Some(KIND.as_bytes()) {
+            options::decode_port(self.port_data)
+        } else {
+            Ok((PortOptions::default(), None))
         }
     }
-    Ok(None)
+}
+
+fn link_info(bytes: &[u8]) -> Result<LinkInfo<'_>, Malformed> {
+    let mut info = LinkInfo::default();
+    for attribute in attributes(bytes) {
+        let (kind, payload) = attribute?;
+        match kind {
+            libc::IFLA_INFO_KIND => info.kind = Some(until_nul(payload)),
+            libc::IFLA_INFO_DATA => info.data = payload,
+            libc::IFLA_INFO_SLAVE_KIND => info.port_kind = Some(until_nul(payload)),
+            libc::IFLA_INFO_SLAVE_DATA => info.port_data = payload,
+            _ => {}
+        }
+    }
+    Ok(info)
 }
 
 fn until_nul(bytes: &[u8]) -> &[u8] {
@@ -194,7 +231,11 @@ const fn aligned(len: usize) -> usize {
     len.next_multiple_of(4)
 }
 
-fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
+pub(super) fn u8_at(bytes: &[u8], offset: usize) -> Option<u8> {
+    bytes.get(offset).copied()
+}
+
+pub(super) fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
     Some(u16::from_ne_bytes(*bytes.get(offset..)?.first_chunk()?))
 }
 
@@ -202,7 +243,7 @@ fn i32_at(bytes: &[u8], offset: usize) -> Option<i32> {
     Some(i32::from_ne_bytes(*bytes.get(offset..)?.first_chunk()?))
 }
 
-fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
+pub(super) fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(*bytes.get(offset..)?.first_chunk()?))
 }
 

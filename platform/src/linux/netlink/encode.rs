@@ -2,82 +2,87 @@
 //!
 //! The attributes are those of `linux/if_link.h`; what the kernel reads of them is in
 //! `rtnl_newlink()`, `rtnl_getlink()` and `rtnl_dump_ifinfo()` (`net/core/rtnetlink.c`).
+//!
+//! neli's builders are not used here: each of them allocates, and they know none of the bridge's
+//! own attributes.
 
-use std::io::Cursor;
+use std::ffi::c_int;
 
-use neli::consts::nl::NlmF;
-use neli::consts::rtnl::{Iff, Ifla, IflaInfo, RtAddrFamily, RtaType, Rtm};
-use neli::nl::{NlPayload, NlmsghdrBuilder};
-use neli::rtnl::{Ifinfomsg, IfinfomsgBuilder, Rtattr, RtattrBuilder};
-use neli::types::{Buffer, RtBuffer};
-use neli::{Size, ToBytes};
-
-use super::KIND;
+use super::{KIND, options};
 use crate::change::Step;
-use crate::linux::abi::netlink::RTEXT_FILTER_SKIP_STATS;
-use crate::linux::c_index;
+use crate::linux::abi::netlink::{
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, RTEXT_FILTER_SKIP_STATS,
+};
+use crate::linux::{abi, c_index};
 use crate::{BridgeSpec, InterfaceIndex, InterfaceName, LinkState, UnicastMac};
+
+/// `ifi_flags` is wider than an ioctl's flags.
+const IFF_UP: u32 = abi::IFF_UP as u32;
 
 /// A request but for its sequence number.
 #[derive(Debug)]
 pub(super) struct Request {
-    kind: Rtm,
-    flags: NlmF,
-    message: Ifinfomsg,
+    flags: u16,
+    bytes: Vec<u8>,
 }
 
 /// The bridge with everything that its spec says, in one message.
 pub(super) fn create(spec: &BridgeSpec) -> Request {
-    let mut attributes = vec![attribute(Ifla::Ifname, spec.name.as_bytes())];
+    let mut request = link(libc::RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, None, Some(spec.link))
+        .attribute(libc::IFLA_IFNAME, spec.name.as_bytes());
     if let Some(mac) = spec.mac {
-        attributes.push(attribute(Ifla::Address, mac.bytes()));
+        request = request.attribute(libc::IFLA_ADDRESS, &mac.bytes());
     }
     if let Some(mtu) = spec.mtu {
-        attributes.push(attribute(Ifla::Mtu, mtu));
+        request = request.attribute(libc::IFLA_MTU, &mtu.to_ne_bytes());
     }
-    attributes.push(link_kind(KIND));
-    let message = link_state(IfinfomsgBuilder::default(), spec.link);
-    request(Rtm::Newlink, NlmF::ACK | NlmF::CREATE | NlmF::EXCL, message, attributes)
+    bridge(request, |data| spec.options.iter().fold(data, options::encode))
 }
 
 /// A veth, one end with this name and MAC; the kernel names the other.
 pub(super) fn create_veth(name: InterfaceName, mac: UnicastMac) -> Request {
-    let attributes =
-        vec![attribute(Ifla::Ifname, name.as_bytes()), attribute(Ifla::Address, mac.bytes()), link_kind("veth")];
-    request(Rtm::Newlink, NlmF::ACK | NlmF::CREATE | NlmF::EXCL, IfinfomsgBuilder::default(), attributes)
+    link(libc::RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, None, None)
+        .attribute(libc::IFLA_IFNAME, name.as_bytes())
+        .attribute(libc::IFLA_ADDRESS, &mac.bytes())
+        .nested(libc::IFLA_LINKINFO, |info| info.text(libc::IFLA_INFO_KIND, b"veth"))
 }
 
 /// The deletion of an interface, of whatever kind.
 pub(super) fn delete(index: InterfaceIndex) -> Request {
-    request(Rtm::Dellink, NlmF::ACK, on(index), vec![])
+    link(libc::RTM_DELLINK, NLM_F_ACK, Some(index), None)
 }
 
 /// One change of an interface.
 pub(super) fn set(index: InterfaceIndex, step: Step) -> Request {
-    let (message, attributes) = match step {
-        Step::Mtu(mtu) => (on(index), vec![attribute(Ifla::Mtu, mtu)]),
-        Step::Mac(mac) => (on(index), vec![attribute(Ifla::Address, mac.bytes())]),
-        Step::Link(link) => (link_state(on(index), link), vec![]),
-        Step::Option(_) => (on(index), vec![]),
-    };
-    request(Rtm::Setlink, NlmF::ACK, message, attributes)
+    let set = |link_state| link(libc::RTM_SETLINK, NLM_F_ACK, Some(index), link_state);
+    match step {
+        Step::Mtu(mtu) => set(None).attribute(libc::IFLA_MTU, &mtu.to_ne_bytes()),
+        Step::Mac(mac) => set(None).attribute(libc::IFLA_ADDRESS, &mac.bytes()),
+        Step::Link(link) => set(Some(link)),
+        Step::Option(option) => set_bridge(index, |data| options::encode(data, option)),
+    }
+}
+
+/// A change of a bridge's own attributes.
+pub(super) fn set_bridge(index: InterfaceIndex, data: impl FnOnce(Request) -> Request) -> Request {
+    // RTM_SETLINK skips them without a word.
+    bridge(link(libc::RTM_NEWLINK, NLM_F_ACK, Some(index), None), data)
 }
 
 /// The bridge that an interface is a port of, or none.
 pub(super) fn set_master(index: InterfaceIndex, bridge: Option<InterfaceIndex>) -> Request {
-    let master = attribute(Ifla::Master, bridge.map_or(0, InterfaceIndex::get));
-    request(Rtm::Setlink, NlmF::ACK, on(index), vec![master])
+    let master = bridge.map_or(0, InterfaceIndex::get);
+    link(libc::RTM_SETLINK, NLM_F_ACK, Some(index), None).attribute(libc::IFLA_MASTER, &master.to_ne_bytes())
 }
 
 /// The interface of this name.
 pub(super) fn get_by_name(name: InterfaceName) -> Request {
-    let attributes = vec![attribute(Ifla::Ifname, name.as_bytes()), without_statistics()];
-    request(Rtm::Getlink, NlmF::empty(), IfinfomsgBuilder::default(), attributes)
+    without_statistics(link(libc::RTM_GETLINK, 0, None, None).attribute(libc::IFLA_IFNAME, name.as_bytes()))
 }
 
 /// The interface of this index.
 pub(super) fn get_by_index(index: InterfaceIndex) -> Request {
-    request(Rtm::Getlink, NlmF::empty(), on(index), vec![without_statistics()])
+    without_statistics(link(libc::RTM_GETLINK, 0, Some(index), None))
 }
 
 /// Which interfaces a dump is about.
@@ -93,75 +98,118 @@ pub(super) enum Filter {
 
 /// All interfaces that the filter lets through.
 pub(super) fn dump(filter: Filter) -> Request {
-    let mut attributes = vec![without_statistics()];
+    let request = without_statistics(link(libc::RTM_GETLINK, NLM_F_DUMP, None, None));
     match filter {
-        Filter::All => {}
-        Filter::Bridges => attributes.push(link_kind(KIND)),
-        Filter::PortsOf(bridge) => attributes.push(attribute(Ifla::Master, bridge.get())),
+        Filter::All => request,
+        Filter::Bridges => bridge(request, |data| data),
+        Filter::PortsOf(bridge) => request.attribute(libc::IFLA_MASTER, &bridge.get().to_ne_bytes()),
     }
-    request(Rtm::Getlink, NlmF::DUMP, IfinfomsgBuilder::default(), attributes)
 }
 
 impl Request {
+    /// The longest request without options, rounded up.
+    const CAPACITY: usize = 128;
+
+    /// A request of this kind, with the header of its family.
+    pub(super) fn new(kind: u16, flags: u16, header: &[u8]) -> Self {
+        let mut bytes = Vec::with_capacity(Self::CAPACITY);
+        bytes.extend([0; 4]);
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend((flags | NLM_F_REQUEST).to_ne_bytes());
+        bytes.extend([0; 8]);
+        bytes.extend(header);
+        Self { flags, bytes }
+    }
+
+    /// With an attribute.
+    pub(super) fn attribute(self, kind: u16, payload: &[u8]) -> Self {
+        self.nested(kind, |mut request| {
+            request.bytes.extend(payload);
+            request
+        })
+    }
+
+    /// With an attribute that is a string, which the kernel wants with a NUL at its end.
+    fn text(self, kind: u16, text: &[u8]) -> Self {
+        self.nested(kind, |mut request| {
+            request.bytes.extend(text);
+            request.bytes.push(0);
+            request
+        })
+    }
+
+    /// With an attribute that `fill` fills.
+    pub(super) fn nested(mut self, kind: u16, fill: impl FnOnce(Self) -> Self) -> Self {
+        let start = self.bytes.len();
+        self.bytes.extend([0; 2]);
+        self.bytes.extend(kind.to_ne_bytes());
+        self = fill(self);
+        let len = u16::try_from(self.bytes.len() - start).expect("no request is that long");
+        self.bytes[start..start + 2].copy_from_slice(&len.to_ne_bytes());
+        self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
+        self
+    }
+
     /// The message as the kernel takes it.
-    pub(super) fn into_bytes(self, sequence: u32) -> Vec<u8> {
-        let message = NlmsghdrBuilder::default()
-            .nl_type(self.kind)
-            .nl_flags(self.flags | NlmF::REQUEST)
-            .nl_seq(sequence)
-            .nl_payload(NlPayload::Payload(self.message))
-            .build()
-            .expect("every field without a default is set");
-        let mut bytes = Cursor::new(Vec::with_capacity(message.padded_size()));
-        message.to_bytes(&mut bytes).expect("a vector takes any number of bytes");
-        bytes.into_inner()
+    pub(super) fn into_bytes(mut self, sequence: u32) -> Vec<u8> {
+        let len = u32::try_from(self.bytes.len()).expect("no request is that long");
+        self.bytes[..4].copy_from_slice(&len.to_ne_bytes());
+        self.bytes[8..12].copy_from_slice(&sequence.to_ne_bytes());
+        self.bytes
     }
 
     /// Whether the answer is a list.
-    pub(super) fn is_dump(&self) -> bool {
-        self.flags.contains(NlmF::DUMP)
+    pub(super) const fn is_dump(&self) -> bool {
+        self.flags & NLM_F_DUMP == NLM_F_DUMP
     }
 
     /// Whether the answer ends with an acknowledgement, and not with the first message.
-    pub(super) fn wants_ack(&self) -> bool {
-        self.flags.contains(NlmF::ACK)
+    pub(super) const fn wants_ack(&self) -> bool {
+        self.flags & NLM_F_ACK != 0
     }
 }
 
-fn on(index: InterfaceIndex) -> IfinfomsgBuilder {
-    IfinfomsgBuilder::default().ifi_index(c_index(index))
-}
-
-fn link_state(message: IfinfomsgBuilder, link: LinkState) -> IfinfomsgBuilder {
-    let flags = match link {
-        LinkState::Up => Iff::UP,
-        LinkState::Down => Iff::empty(),
+/// A request on an interface, or on none in particular, that brings it up or down or leaves it.
+fn link(kind: u16, flags: u16, index: Option<InterfaceIndex>, state: Option<LinkState>) -> Request {
+    let up = match state {
+        Some(LinkState::Up) => IFF_UP,
+        Some(LinkState::Down) | None => 0,
     };
-    message.ifi_flags(flags).ifi_change(Iff::UP)
+    let change = state.map_or(0, |_| IFF_UP);
+    Request::new(kind, flags, &link_header(libc::AF_UNSPEC, index, up, change))
 }
 
-fn link_kind(kind: &str) -> Rtattr<Ifla, Buffer> {
-    attribute(Ifla::Linkinfo, ())
-        .nest(&attribute(IflaInfo::Kind, kind))
-        .expect("a vector takes any number of bytes")
+/// A request to the bridge that an interface is a port of, or to all bridges.
+pub(super) fn bridge_link(kind: u16, flags: u16, index: Option<InterfaceIndex>) -> Request {
+    Request::new(kind, flags, &link_header(libc::AF_BRIDGE, index, 0, 0))
+}
+
+/// A `struct ifinfomsg`.
+fn link_header(family: c_int, index: Option<InterfaceIndex>, flags: u32, change: u32) -> [u8; 16] {
+    let mut header = [0; 16];
+    header[0] = u8::try_from(family).expect("a family is a byte");
+    header[4..8].copy_from_slice(&index.map_or(0, c_index).to_ne_bytes());
+    header[8..12].copy_from_slice(&flags.to_ne_bytes());
+    header[12..].copy_from_slice(&change.to_ne_bytes());
+    header
+}
+
+/// Says that an interface is a bridge, and what else `data` says of it.
+fn bridge(request: Request, data: impl FnOnce(Request) -> Request) -> Request {
+    request.nested(libc::IFLA_LINKINFO, |info| {
+        let mut info = info.text(libc::IFLA_INFO_KIND, KIND.as_bytes());
+        let start = info.bytes.len();
+        info = info.nested(libc::IFLA_INFO_DATA, data);
+        if info.bytes.len() == start + 4 {
+            info.bytes.truncate(start);
+        }
+        info
+    })
 }
 
 /// Leaves the statistics, most of a link's message, out of answers (since 4.4).
-fn without_statistics() -> Rtattr<Ifla, Buffer> {
-    attribute(Ifla::ExtMask, RTEXT_FILTER_SKIP_STATS)
-}
-
-fn attribute<T: RtaType + Size, P: Size + ToBytes>(kind: T, payload: P) -> Rtattr<T, Buffer> {
-    RtattrBuilder::default().rta_type(kind).rta_payload(payload).build().expect("type and payload are set")
-}
-
-fn request(kind: Rtm, flags: NlmF, message: IfinfomsgBuilder, attributes: Vec<Rtattr<Ifla, Buffer>>) -> Request {
-    let message = message
-        .ifi_family(RtAddrFamily::Unspecified)
-        .rtattrs(RtBuffer::from_iter(attributes))
-        .build()
-        .expect("every field without a default is set");
-    Request { kind, flags, message }
+fn without_statistics(request: Request) -> Request {
+    request.attribute(libc::IFLA_EXT_MASK, &RTEXT_FILTER_SKIP_STATS.to_ne_bytes())
 }
 
 #[cfg(test)]

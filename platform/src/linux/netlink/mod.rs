@@ -4,6 +4,8 @@
 
 mod decode;
 mod encode;
+mod options;
+mod port;
 mod socket;
 
 use nix::errno::Errno;
@@ -15,13 +17,42 @@ use super::BRIDGE_MTU;
 use crate::change::{self, Step};
 use crate::error::Attempt;
 use crate::{
-    BridgeBackend, BridgeChange, BridgeOptions, BridgeSpec, BridgeState, Capabilities, Capability, Error,
-    ErrorKind, InterfaceIndex, InterfaceName, InterfaceState, MacAddr, Operation, PortOptions, PortState, Result,
-    UnicastMac,
+    BridgeBackend, BridgeChange, BridgeOption, BridgeOptions, BridgeSpec, BridgeState, Capabilities, Capability,
+    Error, ErrorKind, InterfaceIndex, InterfaceName, InterfaceState, MacAddr, Operation, PortOptions, PortState,
+    Result, UnicastMac,
 };
 
 /// A bridge's `IFLA_INFO_KIND`.
 const KIND: &str = "bridge";
+
+const CAPABILITIES: &[Capability] = &[
+    Capability::AtomicCreate,
+    Capability::MacFollowsPorts,
+    Capability::ForwardDelay,
+    Capability::HelloTime,
+    Capability::MaxAge,
+    Capability::Priority,
+    Capability::Stp,
+    Capability::AgeingTime,
+    Capability::MulticastSnooping,
+    Capability::GroupForwardMask,
+    Capability::VlanFiltering,
+    Capability::DefaultPvid,
+    Capability::Isolated,
+    Capability::Learning,
+    Capability::UnicastFlood,
+    Capability::MulticastFlood,
+    Capability::BroadcastFlood,
+    Capability::BpduGuard,
+    Capability::RootBlock,
+    Capability::FastLeave,
+    Capability::Hairpin,
+    Capability::NeighborSuppression,
+    Capability::Locked,
+    Capability::PathCost,
+    Capability::PortPriority,
+    Capability::PortStpState,
+];
 
 /// Bridges through rtnetlink, in the network namespace that it was opened in.
 #[derive(Debug)]
@@ -64,7 +95,7 @@ impl NetlinkBackend {
 
     /// The interface of this name, of whatever kind.
     fn interface(&self, at: Attempt, name: InterfaceName) -> Result<Option<Link>> {
-        match self.socket.get(|| encode::get_by_name(name)) {
+        match self.socket.get_link(|| encode::get_by_name(name)) {
             Ok(link) => Ok(Some(link)),
             Err(Failure::Refused(Errno::ENODEV, _)) => Ok(None),
             Err(failure) => Err(error(at, failure)),
@@ -88,16 +119,20 @@ impl NetlinkBackend {
     }
 
     /// Has the kernel do something. Where its answer is lost, `is_done` finds out what it did.
-    fn execute(
+    fn execute<C: Into<Cause>>(
         &self,
         at: Attempt,
         request: Request,
         is_done: impl FnOnce() -> std::result::Result<bool, Failure>,
-        refusal: impl FnOnce(Errno) -> ErrorKind,
+        refusal: impl FnOnce(Errno, Option<&str>) -> C,
     ) -> Result<()> {
         let failure = match self.socket.execute(request) {
             Ok(()) => return Ok(()),
-            Err(Failure::Refused(errno, text)) => return Err(with_text(at.means(refusal(errno), errno), text)),
+            Err(Failure::Refused(errno, text)) => {
+                let cause = refusal(errno, text.as_deref()).into();
+                let at = cause.option.map_or(at, |option| at.with(option));
+                return Err(with_text(at.means(cause.kind, errno), text));
+            }
             Err(failure) => failure,
         };
         match is_done() {
@@ -110,9 +145,25 @@ impl NetlinkBackend {
         }
     }
 
+    /// Takes a bridge back whose kernel has ignored an option: it does not report what it does not
+    /// know, or was built without, such as multicast snooping.
+    fn check_created(&self, at: Attempt, spec: &BridgeSpec) -> Result<()> {
+        let link = self.bridge(at, spec.name)?;
+        let ignored = |option: &BridgeOption| !link.options.iter().any(|known| is_same(known, *option));
+        match spec.options.iter().find(ignored) {
+            None => Ok(()),
+            Some(option) => {
+                let outcome =
+                    self.socket.execute(encode::delete(link.index)).map_err(|failure| error(at, failure));
+                let error = at.with(option.capability()).error(ErrorKind::Unsupported);
+                Err(error.undone(outcome, format_args!("bridge {}", spec.name)))
+            }
+        }
+    }
+
     /// The interface of this index.
     fn indexed(&self, index: InterfaceIndex) -> std::result::Result<Link, Failure> {
-        self.socket.get(|| encode::get_by_index(index))
+        self.socket.get_link(|| encode::get_by_index(index))
     }
 
     fn is_gone(&self, index: InterfaceIndex) -> bool {
@@ -128,7 +179,7 @@ impl NetlinkBackend {
         refusal: impl FnOnce(Errno) -> ErrorKind,
     ) -> Result<()> {
         let is_done = || Ok(self.indexed(port)?.master == bridge);
-        self.execute(at, encode::set_master(port, bridge), is_done, refusal)
+        self.execute(at, encode::set_master(port, bridge), is_done, |errno, _| refusal(errno))
     }
 }
 
@@ -138,12 +189,13 @@ impl BridgeBackend for NetlinkBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::from_iter([Capability::AtomicCreate, Capability::MacFollowsPorts])
+        CAPABILITIES.iter().copied().collect()
     }
 
     fn create(&self, spec: &BridgeSpec) -> Result<()> {
         let at = Self::at(Operation::Create).on(spec.name);
         spec.options.check(at, self.capabilities())?;
+        options::check(at, &spec.options)?;
         // Who has the name, if anyone, matters more than what else is wrong, as on the other backends.
         let name_taken = |errno| match self.interface(at, spec.name) {
             Ok(Some(link)) if !link.is_bridge => Some(ErrorKind::NameInUse),
@@ -151,19 +203,26 @@ impl BridgeBackend for NetlinkBackend {
             // It has vanished since: whoever wants this name wants a bridge.
             _ => (errno == Errno::EEXIST).then_some(ErrorKind::BridgeExists),
         };
-        let refusal = |errno| match errno {
-            Errno::EEXIST | Errno::EPERM => name_taken(errno).unwrap_or(ErrorKind::of(errno)),
-            Errno::EINVAL if spec.mtu.is_some_and(|mtu| !BRIDGE_MTU.contains(&mtu)) => ErrorKind::InvalidMtu,
-            // "Unknown device type": no driver of this kind, nor could one be loaded.
-            Errno::EOPNOTSUPP => ErrorKind::NoDriver,
-            errno => ErrorKind::of(errno),
+        let refusal = |errno, text: Option<&str>| match errno {
+            Errno::EEXIST | Errno::EPERM => name_taken(errno).unwrap_or(ErrorKind::of(errno)).into(),
+            Errno::EINVAL if spec.mtu.is_some_and(|mtu| !BRIDGE_MTU.contains(&mtu)) => {
+                ErrorKind::InvalidMtu.into()
+            }
+            // No driver of this kind, nor could one be loaded.
+            Errno::EOPNOTSUPP if text == Some("Unknown device type") => ErrorKind::NoDriver.into(),
+            _ => match Cause::of_options(errno, spec.options.iter().map(BridgeOption::capability)) {
+                // Kernels before 4.12 have no words for it.
+                None if errno == Errno::EOPNOTSUPP => ErrorKind::NoDriver.into(),
+                cause => cause.unwrap_or(ErrorKind::of(errno).into()),
+            },
         };
-        let is_done = || match self.socket.get(|| encode::get_by_name(spec.name)) {
+        let is_done = || match self.socket.get_link(|| encode::get_by_name(spec.name)) {
             Ok(link) => Ok(is_as_specified(&link, spec)),
             Err(Failure::Refused(Errno::ENODEV, _)) => Ok(false),
             Err(failure) => Err(failure),
         };
-        self.execute(at, encode::create(spec), is_done, refusal)
+        self.execute(at, encode::create(spec), is_done, refusal)?;
+        if spec.options == BridgeOptions::default() { Ok(()) } else { self.check_created(at, spec) }
     }
 
     fn delete(&self, bridge: InterfaceName) -> Result<()> {
@@ -174,7 +233,7 @@ impl BridgeBackend for NetlinkBackend {
             Err(Failure::Refused(Errno::ENODEV, _)) => Ok(true),
             Err(failure) => Err(failure),
         };
-        self.execute(at, encode::delete(index), is_done, ErrorKind::of)
+        self.execute(at, encode::delete(index), is_done, |errno, _| ErrorKind::of(errno))
     }
 
     fn find(&self, bridge: InterfaceName) -> Result<Option<BridgeState>> {
@@ -197,26 +256,49 @@ impl BridgeBackend for NetlinkBackend {
     fn change(&self, bridge: InterfaceName, change: &BridgeChange) -> Result<()> {
         let at = Self::at(Operation::Change).on(bridge);
         change.options.check(at, self.capabilities())?;
+        options::check(at, &change.options)?;
         let before = bridge_state(&self.bridge(at, bridge)?);
         let set = |step| {
             let is_done = || {
-                let now = bridge_state(&self.indexed(before.index)?);
+                let now = self.indexed(before.index)?;
                 Ok(match step {
                     Step::Mtu(mtu) => now.mtu == mtu,
-                    Step::Mac(mac) => now.mac == mac,
-                    Step::Link(link) => now.link == link,
-                    Step::Option(_) => false,
+                    Step::Mac(mac) => now.mac == Some(mac),
+                    Step::Link(link) => now.state == link,
+                    Step::Option(option) => {
+                        let asked = BridgeOptions::from_iter([option]);
+                        asked.unlike(&options::unrounded(now.options, &asked)).next().is_none()
+                    }
                 })
             };
-            let refusal = |errno| match (step, errno) {
-                (Step::Mtu(_), Errno::EINVAL | Errno::ERANGE) => ErrorKind::InvalidMtu,
-                (_, errno) => ErrorKind::of(errno),
+            let refusal = |errno, _: Option<&str>| match (step, errno) {
+                (Step::Mtu(_), Errno::EINVAL | Errno::ERANGE) => ErrorKind::InvalidMtu.into(),
+                (Step::Option(option), errno) => {
+                    Cause::of_options(errno, [option.capability()]).unwrap_or(ErrorKind::of(errno).into())
+                }
+                (_, errno) => ErrorKind::of(errno).into(),
             };
-            self.execute(at, encode::set(before.index, step), is_done, refusal)
+            self.execute::<Cause>(at, encode::set(before.index, step), is_done, refusal)
+        };
+        let set = |step| {
+            set(step)?;
+            match step {
+                Step::Option(option) if !before.options.iter().any(|known| is_same(known, option)) => {
+                    Err(at.with(option.capability()).error(ErrorKind::Unsupported))
+                }
+                // Undone: what it had made of the forward delay is not.
+                Step::Option(BridgeOption::Stp(false)) if before.options.stp == Some(false) => {
+                    let delay = before.options.forward_delay.map(BridgeOption::ForwardDelay);
+                    delay.map_or(Ok(()), |delay| set(Step::Option(delay)))
+                }
+                _ => Ok(()),
+            }
         };
         let read = || {
             let link = self.indexed(before.index).map_err(|failure| error(at, failure))?;
-            Ok(bridge_state(&link))
+            let mut now = bridge_state(&link);
+            now.options = options::unrounded(now.options, &change.options);
+            Ok(now)
         };
         change::apply(&before, change, set, read)
     }
@@ -267,6 +349,10 @@ impl BridgeBackend for NetlinkBackend {
         Ok(links.iter().map(port_state).collect())
     }
 
+    fn change_port(&self, bridge: InterfaceName, port: InterfaceName, options: &PortOptions) -> Result<()> {
+        self.set_port_options(bridge, port, options)
+    }
+
     fn interfaces(&self) -> Result<Vec<InterfaceState>> {
         let links = self
             .socket
@@ -275,6 +361,37 @@ impl BridgeBackend for NetlinkBackend {
             .map_err(|failure| error(Self::at(Operation::Interfaces), failure))?;
         Ok(links.iter().map(|link| InterfaceState { name: link.name, index: link.index, mac: link.mac }).collect())
     }
+}
+
+/// What a refusal means: its kind, and the option that it is about if that is known.
+struct Cause {
+    kind: ErrorKind,
+    option: Option<Capability>,
+}
+
+impl From<ErrorKind> for Cause {
+    fn from(kind: ErrorKind) -> Self {
+        Self { kind, option: None }
+    }
+}
+
+impl Cause {
+    /// The kernel refuses a message with these options; which of several, it does not tell.
+    fn of_options(errno: Errno, options: impl IntoIterator<Item = Capability>) -> Option<Self> {
+        let kind = match errno {
+            Errno::EINVAL | Errno::ERANGE => ErrorKind::InvalidOption,
+            Errno::EOPNOTSUPP => ErrorKind::Unsupported,
+            _ => return None,
+        };
+        let mut options = options.into_iter();
+        let first = options.next()?;
+        Some(Self { kind, option: options.next().is_none().then_some(first) })
+    }
+}
+
+/// Whether these are values of the same option.
+fn is_same(one: BridgeOption, other: BridgeOption) -> bool {
+    one.capability() == other.capability()
 }
 
 fn error(at: Attempt, failure: Failure) -> Error {
@@ -312,7 +429,7 @@ fn bridge_state(link: &Link) -> BridgeState {
         mac: link.mac.unwrap_or(MacAddr::ZERO),
         mtu: link.mtu,
         link: link.state,
-        options: BridgeOptions::default(),
+        options: link.options,
     }
 }
 
@@ -323,7 +440,7 @@ fn port_state(link: &Link) -> PortState {
         mac: link.mac.unwrap_or(MacAddr::ZERO),
         mtu: link.mtu,
         link: link.state,
-        options: PortOptions::default(),
-        stp_state: None,
+        options: link.port_options,
+        stp_state: link.stp_state,
     }
 }

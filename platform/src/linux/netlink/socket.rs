@@ -23,7 +23,7 @@ const TIMEOUT: TimeVal = TimeVal::new(5, 0);
 const DATAGRAM: usize = 32 * 1024;
 
 /// How often a list is read that is never the same, while other processes change interfaces.
-const DUMP_TRIES: usize = 16;
+pub(super) const DUMP_TRIES: usize = 16;
 
 /// Why an exchange failed.
 #[derive(Debug)]
@@ -81,10 +81,19 @@ impl Socket {
     }
 
     /// Gets one interface.
-    pub(super) fn get(&self, request: impl Fn() -> Request) -> Result<Link, Failure> {
-        let (mut links, outcome) = self.read(request, |_| true);
+    pub(super) fn get_link(&self, request: impl Fn() -> Request) -> Result<Link, Failure> {
+        self.get(request, |payload| decode::link(payload).map(Some))?.ok_or(Failure::Malformed)
+    }
+
+    /// Gets one answer; `None` if it is not about what `decode` wants.
+    pub(super) fn get<T>(
+        &self,
+        request: impl Fn() -> Request,
+        decode: impl Fn(&[u8]) -> Result<Option<T>, Malformed>,
+    ) -> Result<Option<T>, Failure> {
+        let (mut answers, outcome) = self.read(request, decode);
         outcome?;
-        links.pop().ok_or(Failure::Malformed)
+        Ok(answers.pop())
     }
 
     /// Gets the interfaces of a dump that `keep` wants, by index.
@@ -98,7 +107,7 @@ impl Socket {
     ) -> Result<Vec<Link>, Failure> {
         let mut last = None;
         for _ in 0..DUMP_TRIES {
-            match self.read(&request, &keep) {
+            match self.read_links(&request, &keep) {
                 (links, Ok(())) => return Ok(links),
                 (links, Err(Failure::ListChanged)) if last.as_ref() == Some(&links) => return Ok(links),
                 (links, Err(Failure::ListChanged)) => last = Some(links),
@@ -110,29 +119,39 @@ impl Socket {
 
     /// Gets all interfaces of a dump, though they may not be of one moment.
     pub(super) fn dump_roughly(&self, request: impl Fn() -> Request) -> Result<Vec<Link>, Failure> {
-        match self.read(request, |_| true) {
+        match self.read_links(request, |_| true) {
             (links, Ok(()) | Err(Failure::ListChanged)) => Ok(links),
             (_, Err(failure)) => Err(failure),
         }
     }
 
-    /// Reads interfaces, each once and by index; again if the buffer had to grow for it.
-    fn read(
+    /// Reads interfaces, each once and by index.
+    fn read_links(
         &self,
         request: impl Fn() -> Request,
         keep: impl Fn(&Link) -> bool,
     ) -> (Vec<Link>, Result<(), Failure>) {
+        let (mut links, outcome) = self.read(request, |payload| Ok(Some(decode::link(payload)?).filter(&keep)));
+        // One that was renamed meanwhile may be there twice.
+        links.sort_by_key(|link| link.index);
+        links.dedup_by_key(|link| link.index);
+        (links, outcome)
+    }
+
+    /// Reads what `decode` wants of an answer; again if the buffer had to grow for it.
+    pub(super) fn read<T>(
+        &self,
+        request: impl Fn() -> Request,
+        decode: impl Fn(&[u8]) -> Result<Option<T>, Malformed>,
+    ) -> (Vec<T>, Result<(), Failure>) {
         loop {
-            let mut links = Vec::new();
+            let mut answers = Vec::new();
             let outcome = self.exchange(request(), |payload| {
-                links.extend(Some(decode::link(payload)?).filter(&keep));
+                answers.extend(decode(payload)?);
                 Ok(())
             });
             if !matches!(outcome, Err(Failure::Cut)) {
-                // One that was renamed meanwhile may be there twice.
-                links.sort_by_key(|link| link.index);
-                links.dedup_by_key(|link| link.index);
-                return (links, outcome);
+                return (answers, outcome);
             }
         }
     }
