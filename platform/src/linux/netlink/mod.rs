@@ -4,9 +4,11 @@
 
 mod decode;
 mod encode;
+mod fdb;
 mod options;
 mod port;
 mod socket;
+mod vlan;
 
 use nix::errno::Errno;
 
@@ -18,8 +20,8 @@ use crate::change::{self, Step};
 use crate::error::Attempt;
 use crate::{
     BridgeBackend, BridgeChange, BridgeOption, BridgeOptions, BridgeSpec, BridgeState, Capabilities, Capability,
-    Error, ErrorKind, InterfaceIndex, InterfaceName, InterfaceState, MacAddr, Operation, PortOptions, PortState,
-    Result, UnicastMac,
+    Error, ErrorKind, FdbEntry, InterfaceIndex, InterfaceName, InterfaceState, MacAddr, Operation, PortOptions,
+    PortState, PortVlans, Result, StaticEntry, UnicastMac, VlanId, VlanRange,
 };
 
 /// A bridge's `IFLA_INFO_KIND`.
@@ -52,6 +54,11 @@ const CAPABILITIES: &[Capability] = &[
     Capability::PathCost,
     Capability::PortPriority,
     Capability::PortStpState,
+    Capability::FdbList,
+    Capability::FdbStatic,
+    Capability::FdbVlan,
+    Capability::FdbFlush,
+    Capability::PortVlans,
 ];
 
 /// Bridges through rtnetlink, in the network namespace that it was opened in.
@@ -351,6 +358,38 @@ impl BridgeBackend for NetlinkBackend {
 
     fn change_port(&self, bridge: InterfaceName, port: InterfaceName, options: &PortOptions) -> Result<()> {
         self.set_port_options(bridge, port, options)
+    }
+
+    fn fdb(&self, bridge: InterfaceName) -> Result<Vec<FdbEntry>> {
+        self.read_fdb(bridge)
+    }
+
+    fn add_fdb_entry(&self, bridge: InterfaceName, entry: &StaticEntry) -> Result<()> {
+        self.add_neighbour(bridge, entry)
+    }
+
+    fn replace_fdb_entry(&self, bridge: InterfaceName, entry: &StaticEntry) -> Result<()> {
+        self.replace_neighbour(bridge, entry)
+    }
+
+    fn remove_fdb_entry(&self, bridge: InterfaceName, mac: UnicastMac, vlan: Option<VlanId>) -> Result<()> {
+        self.remove_neighbour(bridge, mac, vlan)
+    }
+
+    fn flush_fdb(&self, bridge: InterfaceName) -> Result<()> {
+        self.forget(bridge)
+    }
+
+    fn vlans(&self, bridge: InterfaceName, port: InterfaceName) -> Result<Vec<PortVlans>> {
+        self.read_vlans(bridge, port)
+    }
+
+    fn add_vlans(&self, bridge: InterfaceName, port: InterfaceName, vlans: PortVlans) -> Result<()> {
+        self.let_through(bridge, port, vlans)
+    }
+
+    fn remove_vlans(&self, bridge: InterfaceName, port: InterfaceName, vlans: VlanRange) -> Result<()> {
+        self.let_no_longer_through(bridge, port, vlans)
     }
 
     fn interfaces(&self) -> Result<Vec<InterfaceState>> {

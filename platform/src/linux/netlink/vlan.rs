@@ -1,0 +1,343 @@
+//! The VLANs of a port: `RTM_…LINK` with `AF_BRIDGE` and `IFLA_AF_SPEC`.
+//!
+//! The kernel's side is `br_afspec()` and `br_fill_ifinfo()` (`net/bridge/br_netlink.c`). What one
+//! would not expect there: removing VLANs succeeds whether the port has them or not, and on a kernel
+//! without 802.1Q, too; only adding is refused there.
+
+use nix::errno::Errno;
+
+use super::decode::{Malformed, attributes, u16_at, u32_at};
+use super::encode::{self, Request};
+use super::{Cause, Failure, Link, NetlinkBackend, error};
+use crate::error::Attempt;
+use crate::linux::abi::netlink::{
+    BRIDGE_FLAGS_SELF, BRIDGE_VLAN_INFO_PVID, BRIDGE_VLAN_INFO_RANGE_BEGIN, BRIDGE_VLAN_INFO_RANGE_END,
+    BRIDGE_VLAN_INFO_UNTAGGED, IFLA_BRIDGE_FLAGS, IFLA_BRIDGE_VLAN_INFO, NLM_F_ACK, NLM_F_DUMP,
+    RTEXT_FILTER_BRVLAN_COMPRESSED,
+};
+use crate::{
+    Capability, ErrorKind, InterfaceIndex, InterfaceName, Operation, PortVlans, Result, VlanId, VlanRange,
+    VlanTagging,
+};
+
+/// What a message says of the VLANs of an interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Member {
+    port: InterfaceIndex,
+    bridge: Option<InterfaceIndex>,
+    vlans: Vec<PortVlans>,
+}
+
+/// Reads the payload of an `RTM_NEWLINK` of `AF_BRIDGE`; `None` if it is the interface, and not the
+/// bridge that it is a port of, that tells of its VLANs.
+fn member(payload: &[u8]) -> std::result::Result<Option<Member>, Malformed> {
+    let port = u32_at(payload, 4).and_then(InterfaceIndex::new).ok_or(Malformed)?;
+    let (mut bridge, mut spec) = (None, &[][..]);
+    for attribute in attributes(payload.get(size_of::<libc::ifinfomsg>()..).ok_or(Malformed)?) {
+        let (kind, payload) = attribute?;
+        match kind {
+            libc::IFLA_MASTER => bridge = u32_at(payload, 0).and_then(InterfaceIndex::new),
+            libc::IFLA_AF_SPEC => spec = payload,
+            _ => {}
+        }
+    }
+    let (mut vlans, mut first) = (Vec::new(), None);
+    for attribute in attributes(spec) {
+        let (kind, payload) = attribute?;
+        match kind {
+            IFLA_BRIDGE_FLAGS if u16_at(payload, 0).is_some_and(|flags| flags & BRIDGE_FLAGS_SELF != 0) => {
+                return Ok(None);
+            }
+            IFLA_BRIDGE_VLAN_INFO => {
+                let flags = u16_at(payload, 0).ok_or(Malformed)?;
+                let id = u16_at(payload, 2).and_then(|id| VlanId::new(id).ok()).ok_or(Malformed)?;
+                if flags & BRIDGE_VLAN_INFO_RANGE_BEGIN != 0 {
+                    first = Some(id);
+                    continue;
+                }
+                let first = match first.take() {
+                    Some(first) if flags & BRIDGE_VLAN_INFO_RANGE_END != 0 => first,
+                    _ => id,
+                };
+                vlans.push(PortVlans::new(VlanRange::new(first, id).map_err(|_| Malformed)?, tagging(flags)));
+            }
+            _ => {}
+        }
+    }
+    Ok(Some(Member { port, bridge, vlans: merged(vlans) }))
+}
+
+/// In order, those in a row with the same tagging as one.
+fn merged(mut vlans: Vec<PortVlans>) -> Vec<PortVlans> {
+    vlans.sort_unstable();
+    let mut merged: Vec<PortVlans> = Vec::with_capacity(vlans.len());
+    for next in vlans {
+        match merged.last_mut() {
+            Some(last)
+                if last.tagging == next.tagging && last.vlans.last().get() + 1 == next.vlans.first().get() =>
+            {
+                // In order, since both are.
+                last.vlans = VlanRange::new(last.vlans.first(), next.vlans.last()).unwrap_or(last.vlans);
+            }
+            _ => merged.push(next),
+        }
+    }
+    merged
+}
+
+const fn tagging(flags: u16) -> VlanTagging {
+    match (flags & BRIDGE_VLAN_INFO_PVID != 0, flags & BRIDGE_VLAN_INFO_UNTAGGED != 0) {
+        (false, false) => VlanTagging::Tagged,
+        (false, true) => VlanTagging::Untagged,
+        (true, true) => VlanTagging::Pvid,
+        (true, false) => VlanTagging::PvidTagged,
+    }
+}
+
+const fn flags(tagging: VlanTagging) -> u16 {
+    match tagging {
+        VlanTagging::Tagged => 0,
+        VlanTagging::Untagged => BRIDGE_VLAN_INFO_UNTAGGED,
+        VlanTagging::Pvid => BRIDGE_VLAN_INFO_PVID | BRIDGE_VLAN_INFO_UNTAGGED,
+        VlanTagging::PvidTagged => BRIDGE_VLAN_INFO_PVID,
+    }
+}
+
+/// The ports of all bridges with their VLANs: the kernel has no filter here.
+fn dump() -> Request {
+    encode::bridge_link(libc::RTM_GETLINK, NLM_F_DUMP, None)
+        .attribute(libc::IFLA_EXT_MASK, &RTEXT_FILTER_BRVLAN_COMPRESSED.to_ne_bytes())
+}
+
+/// VLANs, to be added (`RTM_SETLINK`) or removed (`RTM_DELLINK`).
+fn set(kind: u16, port: InterfaceIndex, vlans: VlanRange, flags: u16) -> Request {
+    let info = |spec: Request, flags: u16, id: VlanId| {
+        let payload = [flags.to_ne_bytes(), id.get().to_ne_bytes()].concat();
+        spec.attribute(IFLA_BRIDGE_VLAN_INFO, &payload)
+    };
+    encode::bridge_link(kind, NLM_F_ACK, Some(port)).nested(libc::IFLA_AF_SPEC, |spec| {
+        if vlans.first() == vlans.last() {
+            return info(spec, flags, vlans.first());
+        }
+        let spec = info(spec, flags | BRIDGE_VLAN_INFO_RANGE_BEGIN, vlans.first());
+        info(spec, flags | BRIDGE_VLAN_INFO_RANGE_END, vlans.last())
+    })
+}
+
+fn add(port: InterfaceIndex, vlans: PortVlans) -> Request {
+    set(libc::RTM_SETLINK, port, vlans.vlans, flags(vlans.tagging))
+}
+
+fn remove(port: InterfaceIndex, vlans: VlanRange) -> Request {
+    set(libc::RTM_DELLINK, port, vlans, 0)
+}
+
+/// What two ranges have in common.
+fn common(one: VlanRange, other: VlanRange) -> Option<VlanRange> {
+    VlanRange::new(one.first().max(other.first()), one.last().min(other.last())).ok()
+}
+
+impl NetlinkBackend {
+    /// The VLANs of a port, in order.
+    pub(super) fn port_vlans(
+        &self,
+        bridge: InterfaceIndex,
+        port: InterfaceIndex,
+    ) -> std::result::Result<Vec<PortVlans>, Failure> {
+        let wanted = |member: &Member| member.port == port && member.bridge == Some(bridge);
+        let (members, outcome) = self.socket.read(dump, |payload| Ok(member(payload)?.filter(wanted)));
+        match outcome {
+            // The changes were elsewhere: what is told of one port is of one moment.
+            Ok(()) | Err(Failure::ListChanged) => {}
+            Err(failure) => return Err(failure),
+        }
+        Ok(members.into_iter().next().map(|member| member.vlans).unwrap_or_default())
+    }
+
+    /// A bridge and a port of it, if the kernel knows VLANs at all.
+    fn vlan_port_of(&self, at: Attempt, bridge: InterfaceName, port: InterfaceName) -> Result<(Link, Link)> {
+        let (bridge, port) = self.port_of(at, bridge, port)?;
+        // It has no words for that: it reports no VLANs, and removes any.
+        match bridge.options.default_pvid {
+            Some(_) => Ok((bridge, port)),
+            None => Err(at.with(Capability::PortVlans).error(ErrorKind::Unsupported)),
+        }
+    }
+
+    pub(super) fn read_vlans(&self, bridge: InterfaceName, port: InterfaceName) -> Result<Vec<PortVlans>> {
+        let at = Self::at(Operation::Vlans).on(bridge).port(port);
+        let (bridge, port) = self.vlan_port_of(at, bridge, port)?;
+        self.port_vlans(bridge.index, port.index).map_err(|failure| error(at, failure))
+    }
+
+    pub(super) fn let_through(&self, bridge: InterfaceName, port: InterfaceName, vlans: PortVlans) -> Result<()> {
+        let at = Self::at(Operation::AddVlans).on(bridge).port(port);
+        if flags(vlans.tagging) & BRIDGE_VLAN_INFO_PVID != 0 && vlans.vlans.first() != vlans.vlans.last() {
+            return Err(at.with(Capability::PortVlans).error(ErrorKind::InvalidOption));
+        }
+        // Without 802.1Q the kernel has its own words for that.
+        let (bridge, port) = self.port_of(at, bridge, port)?;
+        let read = || self.port_vlans(bridge.index, port.index);
+        let before = read().map_err(|failure| error(at, failure))?;
+        let is_done = || Ok(is_within(vlans, &read()?));
+        let refusal = |errno| match self.port_refusal(bridge.index, port.index, errno) {
+            ErrorKind::NotAPort => ErrorKind::NotAPort.into(),
+            kind => Cause::of_options(errno, [Capability::PortVlans]).unwrap_or(kind.into()),
+        };
+        self.execute::<Cause>(at, add(port.index, vlans), is_done, |errno, _| refusal(errno)).map_err(|failed| {
+            // The kernel goes through a range one by one, and leaves what it has added before it fails.
+            match read() {
+                Ok(now) if now == before => failed,
+                Ok(_) => {
+                    let outcome = self.restore(port.index, vlans.vlans, &before);
+                    let outcome = outcome.map_err(|failure| error(at, failure));
+                    failed.undone(outcome, format_args!("some of the VLANs {}", vlans.vlans))
+                }
+                Err(Failure::Refused(Errno::ENODEV, _)) => failed,
+                Err(failure) => failed.undone(Err(error(at, failure)), "some of the VLANs, perhaps,"),
+            }
+        })
+    }
+
+    /// Takes the VLANs of a range back to what they were.
+    fn restore(
+        &self,
+        port: InterfaceIndex,
+        range: VlanRange,
+        before: &[PortVlans],
+    ) -> std::result::Result<(), Failure> {
+        let mut outcome = self.socket.execute(remove(port, range));
+        for vlans in before {
+            if let Some(range) = common(vlans.vlans, range) {
+                outcome = outcome.and(self.socket.execute(add(port, PortVlans { vlans: range, ..*vlans })));
+            }
+        }
+        outcome
+    }
+
+    pub(super) fn let_no_longer_through(
+        &self,
+        bridge: InterfaceName,
+        port: InterfaceName,
+        vlans: VlanRange,
+    ) -> Result<()> {
+        let at = Self::at(Operation::RemoveVlans).on(bridge).port(port);
+        let (bridge, port) = self.vlan_port_of(at, bridge, port)?;
+        let has_none = || {
+            let now = self.port_vlans(bridge.index, port.index)?;
+            Ok(now.iter().all(|now| common(now.vlans, vlans).is_none()))
+        };
+        if has_none().map_err(|failure| error(at, failure))? {
+            return Err(at.error(ErrorKind::EntryNotFound));
+        }
+        let refusal = |errno| self.port_refusal(bridge.index, port.index, errno);
+        self.execute(at, remove(port.index, vlans), has_none, |errno, _| refusal(errno))
+    }
+}
+
+/// Whether all of these are among what a port has.
+fn is_within(vlans: PortVlans, now: &[PortVlans]) -> bool {
+    now.iter().any(|now| now.tagging == vlans.tagging && common(now.vlans, vlans.vlans) == Some(vlans.vlans))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn index(number: u32) -> InterfaceIndex {
+        InterfaceIndex::new(number).expect("not 0")
+    }
+
+    fn payload(vlans: &[PortVlans], self_flags: Option<u16>) -> Vec<u8> {
+        let request = encode::bridge_link(0, 0, Some(index(7))).attribute(libc::IFLA_MASTER, &3_u32.to_ne_bytes());
+        let own = |spec: Request| match self_flags {
+            Some(flags) => spec.attribute(IFLA_BRIDGE_FLAGS, &flags.to_ne_bytes()),
+            None => spec,
+        };
+        request
+            .nested(libc::IFLA_AF_SPEC, |spec| {
+                vlans.iter().fold(own(spec), |spec, one| {
+                    let begin = flags(one.tagging) | BRIDGE_VLAN_INFO_RANGE_BEGIN;
+                    let end = flags(one.tagging) | BRIDGE_VLAN_INFO_RANGE_END;
+                    [(begin, one.vlans.first()), (end, one.vlans.last())].iter().fold(spec, |spec, (flags, id)| {
+                        spec.attribute(
+                            IFLA_BRIDGE_VLAN_INFO,
+                            &[flags.to_ne_bytes(), id.get().to_ne_bytes()].concat(),
+                        )
+                    })
+                })
+            })
+            .into_bytes(0)
+            .split_off(16)
+    }
+
+    fn vlans(text: &str, tagging: VlanTagging) -> PortVlans {
+        PortVlans::new(text.parse().expect("VLANs"), tagging)
+    }
+
+    #[test]
+    fn reads_ranges_in_order_and_merges_them() {
+        use VlanTagging::{Pvid, Tagged, Untagged};
+        let told = [vlans("30-40", Tagged), vlans("1", Pvid), vlans("41", Tagged), vlans("42-50", Untagged)];
+        let read = member(&payload(&told, None)).expect("well formed").expect("a port");
+        assert_eq!((read.port, read.bridge), (index(7), Some(index(3))));
+        assert_eq!(read.vlans, [vlans("1", Pvid), vlans("30-41", Tagged), vlans("42-50", Untagged)]);
+    }
+
+    #[test]
+    fn what_an_interface_tells_of_itself_is_none_of_the_bridge() {
+        assert_eq!(member(&payload(&[], Some(BRIDGE_FLAGS_SELF))), Ok(None));
+    }
+
+    /// What `bridge vlan add dev <7> vid 10-20 untagged` sends, but that it says `master` by default.
+    #[test]
+    fn a_range_has_a_begin_and_an_end() {
+        #[rustfmt::skip]
+        let expected: &[&[u8]] = &[
+            &52_u32.to_ne_bytes(), &19_u16.to_ne_bytes(), &5_u16.to_ne_bytes(), &1_u32.to_ne_bytes(), &[0; 4],
+            &[7, 0, 0, 0], &7_u32.to_ne_bytes(), &[0; 8],
+            &20_u16.to_ne_bytes(), &26_u16.to_ne_bytes(),
+            &8_u16.to_ne_bytes(), &2_u16.to_ne_bytes(), &0xc_u16.to_ne_bytes(), &10_u16.to_ne_bytes(),
+            &8_u16.to_ne_bytes(), &2_u16.to_ne_bytes(), &0x14_u16.to_ne_bytes(), &20_u16.to_ne_bytes(),
+        ];
+        assert_eq!(add(index(7), vlans("10-20", VlanTagging::Untagged)).into_bytes(1), expected.concat());
+    }
+
+    proptest! {
+        #[test]
+        fn merging_changes_no_vlan(ranges in proptest::collection::vec((1_u16..60, 0_u16..4, any::<bool>()), 0..8)) {
+            let mut next = 0;
+            let mut list = Vec::new();
+            for (skip, more, tagged) in ranges {
+                let first = next + skip;
+                next = first + more;
+                let id = |number| VlanId::new(number).expect("in range");
+                let tagging = if tagged { VlanTagging::Tagged } else { VlanTagging::Untagged };
+                list.push(PortVlans::new(VlanRange::new(id(first), id(next)).expect("in order"), tagging));
+            }
+            let each = |list: &[PortVlans]| -> Vec<_> {
+                list.iter().flat_map(|one| one.vlans.iter().map(|id| (id, one.tagging))).collect()
+            };
+            let merged = merged(list.clone());
+            prop_assert_eq!(each(&merged), each(&list));
+            let can_merge = |pair: &[PortVlans]| {
+                pair[0].tagging == pair[1].tagging && pair[0].vlans.last().get() + 1 == pair[1].vlans.first().get()
+            };
+            prop_assert!(!merged.windows(2).any(can_merge));
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes: Vec<u8>) {
+            let _ = member(&bytes);
+        }
+
+        #[test]
+        fn no_damage_to_a_port_panics(at in 0_usize..64, byte: u8) {
+            let mut payload = payload(&[vlans("1-9", VlanTagging::Tagged)], None);
+            let at = at % payload.len();
+            payload[at] = byte;
+            let _ = member(&payload);
+        }
+    }
+}
