@@ -15,7 +15,83 @@ pub(super) const SIOCDEVPRIVATE: c_int = 0x89f0;
 
 // linux/if_bridge.h: what the older calls do.
 pub(super) const BRCTL_GET_BRIDGES: c_ulong = 1;
+pub(super) const BRCTL_GET_BRIDGE_INFO: c_ulong = 6;
 pub(super) const BRCTL_GET_PORT_LIST: c_ulong = 7;
+pub(super) const BRCTL_SET_BRIDGE_FORWARD_DELAY: c_ulong = 8;
+pub(super) const BRCTL_SET_BRIDGE_HELLO_TIME: c_ulong = 9;
+pub(super) const BRCTL_SET_BRIDGE_MAX_AGE: c_ulong = 10;
+pub(super) const BRCTL_SET_AGEING_TIME: c_ulong = 11;
+pub(super) const BRCTL_GET_PORT_INFO: c_ulong = 13;
+pub(super) const BRCTL_SET_BRIDGE_STP_STATE: c_ulong = 14;
+pub(super) const BRCTL_SET_BRIDGE_PRIORITY: c_ulong = 15;
+pub(super) const BRCTL_SET_PORT_PRIORITY: c_ulong = 16;
+pub(super) const BRCTL_SET_PATH_COST: c_ulong = 17;
+pub(super) const BRCTL_GET_FDB_ENTRIES: c_ulong = 18;
+
+/// What `BRCTL_GET_BRIDGE_INFO` tells; times in 1/100 s.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+#[allow(non_camel_case_types, reason = "the kernel's name")]
+pub(super) struct __bridge_info {
+    pub(super) designated_root: u64,
+    pub(super) bridge_id: u64,
+    pub(super) root_path_cost: u32,
+    pub(super) max_age: u32,
+    pub(super) hello_time: u32,
+    pub(super) forward_delay: u32,
+    pub(super) bridge_max_age: u32,
+    pub(super) bridge_hello_time: u32,
+    pub(super) bridge_forward_delay: u32,
+    pub(super) topology_change: u8,
+    pub(super) topology_change_detected: u8,
+    pub(super) root_port: u8,
+    pub(super) stp_enabled: u8,
+    pub(super) ageing_time: u32,
+    pub(super) gc_interval: u32,
+    pub(super) hello_timer_value: u32,
+    pub(super) tcn_timer_value: u32,
+    pub(super) topology_change_timer_value: u32,
+    pub(super) gc_timer_value: u32,
+}
+
+/// What `BRCTL_GET_PORT_INFO` tells.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+#[allow(non_camel_case_types, reason = "the kernel's name")]
+pub(super) struct __port_info {
+    pub(super) designated_root: u64,
+    pub(super) designated_bridge: u64,
+    pub(super) port_id: u16,
+    pub(super) designated_port: u16,
+    pub(super) path_cost: u32,
+    pub(super) designated_cost: u32,
+    pub(super) state: u8,
+    pub(super) top_change_ack: u8,
+    pub(super) config_pending: u8,
+    pub(super) unused0: u8,
+    pub(super) message_age_timer_value: u32,
+    pub(super) forward_delay_timer_value: u32,
+    pub(super) hold_timer_value: u32,
+}
+
+/// What `BRCTL_GET_FDB_ENTRIES` tells of each entry; the age in 1/100 s.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+#[allow(non_camel_case_types, reason = "the kernel's name")]
+pub(super) struct __fdb_entry {
+    pub(super) mac_addr: [u8; 6],
+    pub(super) port_no: u8,
+    pub(super) is_local: u8,
+    pub(super) ageing_timer_value: u32,
+    pub(super) port_hi: u8,
+    pub(super) pad0: u8,
+    pub(super) unused: u16,
+}
+
+// linux/mount.h
+pub(super) const FSOPEN_CLOEXEC: c_ulong = 1;
+pub(super) const FSMOUNT_CLOEXEC: c_ulong = 1;
+pub(super) const FSCONFIG_CMD_CREATE: c_ulong = 6;
 
 // linux/if.h
 pub(super) const IFF_UP: u16 = 1;
@@ -40,6 +116,18 @@ const _: () = {
     assert!(SIOCBRADDIF == 0x89a2 && SIOCBRDELIF == 0x89a3);
     assert!(SIOCGIFBR == 0x8940 && SIOCDEVPRIVATE == 0x89f0);
     assert!(BRCTL_GET_BRIDGES == 1 && BRCTL_GET_PORT_LIST == 7);
+    assert!(BRCTL_GET_BRIDGE_INFO == 6 && BRCTL_GET_PORT_INFO == 13 && BRCTL_GET_FDB_ENTRIES == 18);
+    assert!(BRCTL_SET_BRIDGE_FORWARD_DELAY == 8 && BRCTL_SET_BRIDGE_HELLO_TIME == 9);
+    assert!(BRCTL_SET_BRIDGE_MAX_AGE == 10 && BRCTL_SET_AGEING_TIME == 11);
+    assert!(BRCTL_SET_BRIDGE_STP_STATE == 14 && BRCTL_SET_BRIDGE_PRIORITY == 15);
+    assert!(BRCTL_SET_PORT_PRIORITY == 16 && BRCTL_SET_PATH_COST == 17);
+    assert!(size_of::<__bridge_info>() == 72 && offset_of!(__bridge_info, stp_enabled) == 47);
+    assert!(offset_of!(__bridge_info, bridge_forward_delay) == 40 && offset_of!(__bridge_info, ageing_time) == 48);
+    #[cfg(target_pointer_width = "64")]
+    assert!(size_of::<__port_info>() == 48);
+    assert!(offset_of!(__port_info, path_cost) == 20 && offset_of!(__port_info, state) == 28);
+    assert!(size_of::<__fdb_entry>() == 16 && offset_of!(__fdb_entry, ageing_timer_value) == 8);
+    assert!(FSOPEN_CLOEXEC == 1 && FSMOUNT_CLOEXEC == 1 && FSCONFIG_CMD_CREATE == 6);
     assert!(IFF_UP == 1 && ETHTOOL_GDRVINFO == 3);
     assert!(size_of::<ethtool_drvinfo>() == 196 && offset_of!(ethtool_drvinfo, cmd) == 0);
     assert!(offset_of!(ethtool_drvinfo, driver) == 4 && offset_of!(ethtool_drvinfo, version) == 36);

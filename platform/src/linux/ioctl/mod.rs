@@ -5,8 +5,12 @@
 //! its final name when it has its MAC. If the process dies before that, the bridge stays under
 //! that name, down and without ports, and no other is in the way of the next try.
 
+mod fdb;
+mod mount;
+mod options;
 mod proc;
 mod sys;
+mod sysfs;
 mod udev;
 
 use std::io;
@@ -15,12 +19,13 @@ use nix::errno::Errno;
 
 use self::proc::ProcNet;
 use self::sys::Control;
+use self::sysfs::Sysfs;
 use self::udev::{Udev, Watch};
 use crate::change::{self, Step};
 use crate::error::Attempt;
 use crate::random;
 use crate::{
-    BridgeBackend, BridgeChange, BridgeOptions, BridgeSpec, BridgeState, Capabilities, Capability, ErrorKind,
+    BridgeBackend, BridgeChange, BridgeOptions, BridgeSpec, BridgeState, Capabilities, ErrorKind, FdbEntry,
     InterfaceIndex, InterfaceName, InterfaceState, LinkState, MacAddr, Operation, PortOptions, PortState, Result,
     UnicastMac,
 };
@@ -36,6 +41,7 @@ const STAGING_TRIES: usize = 4;
 pub struct IoctlBackend {
     control: Control,
     udev: Udev,
+    sysfs: Sysfs,
     /// Not there without /proc; most calls do without.
     namespace: io::Result<ProcNet>,
 }
@@ -51,7 +57,7 @@ impl IoctlBackend {
     pub fn open() -> Result<Self> {
         let at = Self::at(Operation::Open);
         let control = Control::open().map_err(|errno| at.errno(errno))?;
-        Ok(Self { control, udev: Udev::open(), namespace: ProcNet::open() })
+        Ok(Self { control, udev: Udev::open(), sysfs: Sysfs::open(), namespace: ProcNet::open() })
     }
 
     fn at(operation: Operation) -> Attempt {
@@ -104,7 +110,7 @@ impl IoctlBackend {
             mac: self.control.mac(name)?.unwrap_or(MacAddr::ZERO),
             mtu: self.control.mtu(name)?,
             link: self.control.link(name)?,
-            options: BridgeOptions::default(),
+            options: self.bridge_options(name, index)?,
         })
     }
 
@@ -113,8 +119,8 @@ impl IoctlBackend {
     fn make(&self, at: Attempt, spec: &BridgeSpec) -> Result<InterfaceName> {
         for _ in 0..STAGING_TRIES {
             let name = match spec.mac {
-                Some(_) => staging_name().map_err(|source| at.io(ErrorKind::Os, source))?,
-                None => spec.name,
+                None if spec.options == BridgeOptions::default() => spec.name,
+                _ => staging_name().map_err(|source| at.io(ErrorKind::Os, source))?,
             };
             match self.control.add_bridge(name) {
                 Ok(()) => return Ok(name),
@@ -139,16 +145,20 @@ impl IoctlBackend {
     ) -> Result<()> {
         let made = match spec.mac {
             Some(mac) => self.fix_mac(at, made, index, mac, watch)?,
-            None => made,
+            None => self.outlast_udev(at, made, index, watch)?,
         };
         if let Some(mtu) = spec.mtu {
             self.control.set_mtu(made, mtu).map_err(|errno| mtu_error(at, errno))?;
         }
+        self.create_options(at, made, index, &spec.options)?;
         if made != spec.name {
             self.control.rename(made, spec.name).map_err(|errno| match errno {
                 Errno::EEXIST => at.means(self.who_has(spec.name), errno),
                 errno => at.errno(errno),
             })?;
+            if watch.is_some() {
+                self.announce(spec.name, index);
+            }
         }
         if spec.link == LinkState::Up {
             // By the name that it has now: someone may have renamed it, and another has the first.
@@ -187,6 +197,26 @@ impl IoctlBackend {
             }
         };
         if has_it(name)? { Ok(name) } else { Err(at.error(ErrorKind::MacNotKept)) }
+    }
+
+    /// Waits for udevd as `fix_mac` does, for a bridge without a MAC of its own.
+    fn outlast_udev(
+        &self,
+        at: Attempt,
+        made: InterfaceName,
+        index: InterfaceIndex,
+        watch: Option<&Watch<'_>>,
+    ) -> Result<InterfaceName> {
+        let Some(watch) = watch else { return Ok(made) };
+        let name = watch.wait_for(index).and_then(|()| self.control.name(index));
+        name.map_err(|errno| at.errno(errno))
+    }
+
+    /// Has udevd handle a bridge under the name that it has now: it applies settings by name
+    /// (`/etc/sysctl.d`, link files) only to an interface that is added. The MAC is set by then,
+    /// which udevd leaves alone. Without a sysfs, those settings are not applied.
+    fn announce(&self, name: InterfaceName, index: InterfaceIndex) {
+        let _ = self.sysfs.interface(name, index).and_then(|bridge| bridge.write(c"uevent", "add"));
     }
 
     /// Deletes what a failed `create` has made, under whichever name it has by now.
@@ -242,16 +272,19 @@ impl BridgeBackend for IoctlBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::from_iter([Capability::MacFollowsPorts])
+        options::capabilities()
     }
 
     fn create(&self, spec: &BridgeSpec) -> Result<()> {
         let at = Self::at(Operation::Create).on(spec.name);
         spec.options.check(at, self.capabilities())?;
         self.check_free(at, spec.name)?;
-        let watch = match spec.mac {
-            Some(_) => self.udev.watch(self.namespace.as_ref().ok()).map_err(|errno| at.errno(errno))?,
-            None => None,
+        // udevd also has settings by name, and must not miss the final one.
+        let is_staged = spec.mac.is_some() || spec.options != BridgeOptions::default();
+        let watch = if is_staged {
+            self.udev.watch(self.namespace.as_ref().ok()).map_err(|errno| at.errno(errno))?
+        } else {
+            None
         };
         let made = self.make(at, spec)?;
         // Without its index, the bridge could be neither watched nor, safely, deleted again.
@@ -311,12 +344,13 @@ impl BridgeBackend for IoctlBackend {
         let at = Self::at(Operation::Change).on(bridge);
         change.options.check(at, self.capabilities())?;
         let (index, bridge) = self.check_bridge(at, bridge)?;
+        self.check_bridge_options(at, &change.options)?;
         let read = || self.state(bridge, index).map_err(|errno| at.errno(errno));
         let set = |step| match step {
             Step::Mtu(mtu) => self.control.set_mtu(bridge, mtu).map_err(|errno| mtu_error(at, errno)),
             Step::Mac(mac) => self.control.set_mac(bridge, mac).map_err(|errno| at.errno(errno)),
             Step::Link(link) => self.control.set_link(bridge, link).map_err(|errno| at.errno(errno)),
-            Step::Option(option) => Err(at.with(option.capability()).error(ErrorKind::Unsupported)),
+            Step::Option(option) => self.set_bridge_option(at, bridge, index, option),
         };
         change::apply(&read()?, change, set, read)
     }
@@ -366,21 +400,41 @@ impl BridgeBackend for IoctlBackend {
     fn ports(&self, bridge: InterfaceName) -> Result<Vec<PortState>> {
         let at = Self::at(Operation::Ports).on(bridge);
         let (_, bridge) = self.check_bridge(at, bridge)?;
-        let mut indices = self.port_indices(at, bridge)?;
-        indices.sort_unstable();
-        let ports = indices.into_iter().map(|index| {
+        let mut numbered = self.control.numbered_ports(bridge).map_err(|errno| at.errno(errno))?;
+        numbered.sort_unstable_by_key(|&(_, index)| index);
+        let ports = numbered.into_iter().map(|(number, index)| {
             let name = self.control.name(index)?;
+            let (options, stp_state) = self.port_options(bridge, name, index, number)?;
             Ok(PortState {
                 name,
                 index,
                 mac: self.control.mac(name)?.unwrap_or(MacAddr::ZERO),
                 mtu: self.control.mtu(name)?,
                 link: self.control.link(name)?,
-                options: PortOptions::default(),
-                stp_state: None,
+                options,
+                stp_state,
             })
         });
         still_there(at, ports)
+    }
+
+    fn change_port(&self, bridge: InterfaceName, port: InterfaceName, options: &PortOptions) -> Result<()> {
+        let at = Self::at(Operation::ChangePort).on(bridge).port(port);
+        options.check(at, self.capabilities())?;
+        let (_, bridge) = self.check_bridge(at, bridge)?;
+        self.set_port_options(at, bridge, port, options)
+    }
+
+    fn fdb(&self, bridge: InterfaceName) -> Result<Vec<FdbEntry>> {
+        let at = Self::at(Operation::Fdb).on(bridge);
+        let (_, bridge) = self.check_bridge(at, bridge)?;
+        self.read_fdb(at, bridge)
+    }
+
+    fn flush_fdb(&self, bridge: InterfaceName) -> Result<()> {
+        let at = Self::at(Operation::FlushFdb).on(bridge);
+        let (index, bridge) = self.check_bridge(at, bridge)?;
+        self.flush(at, bridge, index)
     }
 
     fn interfaces(&self) -> Result<Vec<InterfaceState>> {

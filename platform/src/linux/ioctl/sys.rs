@@ -11,7 +11,10 @@ use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
 use crate::linux::abi::{
-    BRCTL_GET_BRIDGES, BRCTL_GET_PORT_LIST, ETHTOOL_GDRVINFO, IFF_UP, SIOCBRADDBR, SIOCBRADDIF, SIOCBRDELBR,
+    __bridge_info, __fdb_entry, __port_info, BRCTL_GET_BRIDGE_INFO, BRCTL_GET_BRIDGES, BRCTL_GET_FDB_ENTRIES,
+    BRCTL_GET_PORT_INFO, BRCTL_GET_PORT_LIST, BRCTL_SET_AGEING_TIME, BRCTL_SET_BRIDGE_FORWARD_DELAY,
+    BRCTL_SET_BRIDGE_HELLO_TIME, BRCTL_SET_BRIDGE_MAX_AGE, BRCTL_SET_BRIDGE_PRIORITY, BRCTL_SET_BRIDGE_STP_STATE,
+    BRCTL_SET_PATH_COST, BRCTL_SET_PORT_PRIORITY, ETHTOOL_GDRVINFO, IFF_UP, SIOCBRADDBR, SIOCBRADDIF, SIOCBRDELBR,
     SIOCBRDELIF, SIOCDEVPRIVATE, SIOCGIFBR, ethtool_drvinfo,
 };
 use crate::linux::c_index;
@@ -21,6 +24,21 @@ use crate::{InterfaceIndex, InterfaceName, LinkState, MacAddr};
 const MAX_BRIDGES: usize = 2047;
 /// `BR_MAX_PORTS` (`net/bridge/br_private.h`).
 const MAX_PORTS: usize = 1024;
+/// `get_fdb_entries()` gives no more at once: a page of 4096 bytes.
+pub(super) const FDB_CHUNK: usize = 256;
+
+/// A value that the older calls set; times in 1/100 s, ports by their number.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Setting {
+    ForwardDelay(u32),
+    HelloTime(u32),
+    MaxAge(u32),
+    AgeingTime(u32),
+    Stp(bool),
+    Priority(u16),
+    PortPriority(u16, u8),
+    PathCost(u16, u32),
+}
 
 nix::ioctl_readwrite_bad!(get_index, libc::SIOCGIFINDEX, ifreq);
 nix::ioctl_readwrite_bad!(get_name, libc::SIOCGIFNAME, ifreq);
@@ -196,6 +214,10 @@ impl Control {
     /// The indices of the ports of an interface that is known to be a bridge: other drivers
     /// take this call for something else.
     pub(super) fn ports(&self, bridge: InterfaceName) -> nix::Result<Vec<InterfaceIndex>> {
+        Ok(as_indices(&self.port_slots(bridge)?))
+    }
+
+    fn port_slots(&self, bridge: InterfaceName) -> nix::Result<Vec<c_int>> {
         // By port number; 0 where none has the number.
         let mut indices = vec![0_i32; MAX_PORTS];
         let mut arguments: [c_ulong; 4] =
@@ -203,7 +225,72 @@ impl Control {
         let mut request = request(bridge);
         request.ifr_ifru.ifru_data = (&raw mut arguments).cast();
         self.call(bridge_private, request)?;
-        Ok(as_indices(&indices))
+        Ok(indices)
+    }
+
+    /// The ports of an interface that is known to be a bridge, with their numbers.
+    pub(super) fn numbered_ports(&self, bridge: InterfaceName) -> nix::Result<Vec<(u16, InterfaceIndex)>> {
+        let indices = self.port_slots(bridge)?;
+        let numbered =
+            (0..).zip(indices).filter_map(|(number, index)| Some((number, InterfaceIndex::from_c(index)?)));
+        Ok(numbered.collect())
+    }
+
+    /// STP's settings of an interface that is known to be a bridge.
+    pub(super) fn bridge_info(&self, bridge: InterfaceName) -> nix::Result<__bridge_info> {
+        let mut info = __bridge_info::default();
+        let to = (&raw mut info).expose_provenance() as c_ulong;
+        // SAFETY: the kernel writes one __bridge_info to where the second long points.
+        unsafe { self.bridge_call(bridge, [BRCTL_GET_BRIDGE_INFO, to, 0, 0]) }?;
+        Ok(info)
+    }
+
+    /// What STP has of a port, by its number.
+    pub(super) fn port_info(&self, bridge: InterfaceName, number: u16) -> nix::Result<__port_info> {
+        let mut info = __port_info::default();
+        let to = (&raw mut info).expose_provenance() as c_ulong;
+        // SAFETY: the kernel writes one __port_info to where the second long points.
+        unsafe { self.bridge_call(bridge, [BRCTL_GET_PORT_INFO, to, c_ulong::from(number), 0]) }?;
+        Ok(info)
+    }
+
+    /// As many entries of the FDB as the kernel tells in one call, from the one of this number on.
+    pub(super) fn fdb_entries(&self, bridge: InterfaceName, from: usize) -> nix::Result<Vec<__fdb_entry>> {
+        let mut entries = vec![__fdb_entry::default(); FDB_CHUNK];
+        let to = entries.as_mut_ptr().expose_provenance() as c_ulong;
+        // SAFETY: the kernel writes at most FDB_CHUNK entries to where the second long points.
+        let count = unsafe {
+            self.bridge_call(bridge, [BRCTL_GET_FDB_ENTRIES, to, FDB_CHUNK as c_ulong, from as c_ulong])
+        }?;
+        entries.truncate(usize::try_from(count).map_err(|_| Errno::EINVAL)?);
+        Ok(entries)
+    }
+
+    /// Sets one value of an interface that is known to be a bridge.
+    pub(super) fn set_value(&self, bridge: InterfaceName, setting: Setting) -> nix::Result<()> {
+        let arguments = match setting {
+            Setting::ForwardDelay(time) => [BRCTL_SET_BRIDGE_FORWARD_DELAY, time.into(), 0, 0],
+            Setting::HelloTime(time) => [BRCTL_SET_BRIDGE_HELLO_TIME, time.into(), 0, 0],
+            Setting::MaxAge(time) => [BRCTL_SET_BRIDGE_MAX_AGE, time.into(), 0, 0],
+            Setting::AgeingTime(time) => [BRCTL_SET_AGEING_TIME, time.into(), 0, 0],
+            Setting::Stp(on) => [BRCTL_SET_BRIDGE_STP_STATE, on.into(), 0, 0],
+            Setting::Priority(priority) => [BRCTL_SET_BRIDGE_PRIORITY, priority.into(), 0, 0],
+            Setting::PortPriority(number, priority) => {
+                [BRCTL_SET_PORT_PRIORITY, number.into(), priority.into(), 0]
+            }
+            Setting::PathCost(number, cost) => [BRCTL_SET_PATH_COST, number.into(), cost.into(), 0],
+        };
+        // SAFETY: none of these has a pointer.
+        unsafe { self.bridge_call(bridge, arguments) }.map(drop)
+    }
+
+    /// # Safety
+    /// What the arguments point to must be what the call writes there.
+    unsafe fn bridge_call(&self, bridge: InterfaceName, mut arguments: [c_ulong; 4]) -> nix::Result<c_int> {
+        let mut request = request(bridge);
+        request.ifr_ifru.ifru_data = (&raw mut arguments).cast();
+        // SAFETY: the kernel reads four longs, which outlive the call; what they point to is the caller's care.
+        retry(|| unsafe { bridge_private(self.0.as_raw_fd(), &raw mut request) })
     }
 
     fn call(&self, call: InterfaceCall, mut request: ifreq) -> nix::Result<ifreq> {

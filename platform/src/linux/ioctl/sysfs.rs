@@ -1,0 +1,126 @@
+//! The sysfs of the backend's network namespace: what bridges and ports have that no ioctl sets.
+//!
+//! Read in `net/bridge/br_sysfs_br.c` and `br_sysfs_if.c`. Every file has one number.
+
+use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::OnceLock;
+
+use nix::errno::Errno;
+
+use super::mount::{mount_sysfs, open_dir, open_file};
+use crate::{InterfaceIndex, InterfaceName};
+
+/// The directory of the network's interfaces in a sysfs.
+#[derive(Debug)]
+pub(super) struct Sysfs {
+    /// Of a sysfs of the backend's own: of the right namespace, since the opening thread made it.
+    own: nix::Result<OwnedFd>,
+    /// Of the sysfs that was at /sys, where there is no other.
+    found: Option<OwnedFd>,
+    /// Whether that one shows the right namespace, once this is known.
+    proven: OnceLock<bool>,
+}
+
+/// The directory of one interface; it is the same interface's when that is renamed.
+#[derive(Debug)]
+pub(super) struct Interface(OwnedFd);
+
+impl Sysfs {
+    /// A sysfs of the calling thread's network namespace, if it can be had.
+    pub(super) fn open() -> Self {
+        let own = mount_sysfs().and_then(|root| open_dir(root.as_fd(), c"class/net"));
+        let found = match own {
+            Ok(_) => None,
+            Err(_) => File::open("/sys/class/net").ok().map(OwnedFd::from),
+        };
+        Self { own, found, proven: OnceLock::new() }
+    }
+
+    /// Whether this can be known to be the sysfs of the right namespace. `probe` is to make an
+    /// interface of a random name, ask whether it is there, and take it away: all other names,
+    /// indices and MACs may be the same in two namespaces.
+    pub(super) fn is_usable(
+        &self,
+        probe: impl FnOnce(&dyn Fn(InterfaceName, InterfaceIndex) -> bool) -> nix::Result<bool>,
+    ) -> nix::Result<bool> {
+        let (Err(_), Some(found)) = (&self.own, &self.found) else { return Ok(self.own.is_ok()) };
+        if let Some(&is_right) = self.proven.get() {
+            return Ok(is_right);
+        }
+        let is_right = probe(&|name, index| interface(found, name, index).is_ok())?;
+        Ok(*self.proven.get_or_init(|| is_right))
+    }
+
+    /// Why it is not usable.
+    pub(super) fn reason(&self) -> io::Error {
+        let errno = self.own.as_ref().err().map_or("", |errno| errno.desc());
+        let reason = format!("/sys shows another network namespace, and this one's cannot be mounted: {errno}");
+        io::Error::new(io::ErrorKind::Unsupported, reason)
+    }
+
+    /// The directory of an interface; `ENODEV` if there is none of this name and index, and
+    /// `ENOSYS` where no sysfs is known to be of the right namespace.
+    pub(super) fn interface(&self, name: InterfaceName, index: InterfaceIndex) -> nix::Result<Interface> {
+        let found = self.found.as_ref().filter(|_| self.proven.get() == Some(&true));
+        let net = self.own.as_ref().ok().or(found).ok_or(Errno::ENOSYS)?;
+        interface(net, name, index)
+    }
+}
+
+fn interface(net: &OwnedFd, name: InterfaceName, index: InterfaceIndex) -> nix::Result<Interface> {
+    let path = CString::new(name.as_bytes()).map_err(|_| Errno::ENODEV)?;
+    let missing = |errno| if errno == Errno::ENOENT { Errno::ENODEV } else { errno };
+    let interface = Interface(open_dir(net.as_fd(), &path).map_err(missing)?);
+    if interface.number(c"ifindex").map_err(missing)? == u64::from(index.get()) {
+        Ok(interface)
+    } else {
+        Err(Errno::ENODEV)
+    }
+}
+
+impl Interface {
+    /// The number in a file.
+    pub(super) fn number(&self, path: &CStr) -> nix::Result<u64> {
+        let mut file = open_file(self.0.as_fd(), path, libc::O_RDONLY)?;
+        let mut bytes = [0; 64];
+        let len = file.read(&mut bytes).map_err(|error| errno(&error))?;
+        parse(&bytes[..len]).ok_or(Errno::EBADMSG)
+    }
+
+    /// Writes a text to a file.
+    pub(super) fn write(&self, path: &CStr, text: &str) -> nix::Result<()> {
+        let mut file = open_file(self.0.as_fd(), path, libc::O_WRONLY)?;
+        // In one call: what is written is one value.
+        file.write(text.as_bytes()).map(drop).map_err(|error| errno(&error))
+    }
+}
+
+fn errno(error: &io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
+}
+
+/// A number and a newline; in hexadecimal after `0x`.
+fn parse(text: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(text).ok()?.trim_end();
+    match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn knows_numbers_as_sysfs_writes_them() {
+        assert_eq!(parse(b"1500\n"), Some(1500));
+        assert_eq!(parse(b"0x4008\n"), Some(0x4008));
+        assert_eq!(parse(b"0\n"), Some(0));
+        assert_eq!(parse(b"\n"), None);
+        assert_eq!(parse(b"8000.525400\n"), None);
+    }
+}
