@@ -36,6 +36,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         on("keeps_every_mac", keeps_every_mac);
         on("keeps_every_mac_from_a_udevd_of_elsewhere", keeps_every_mac_from_a_udevd_of_elsewhere);
         on("creates_although_another_listens", creates_although_another_listens);
+        on("applies_settings_by_name", applies_settings_by_name);
     }
     trials.into_iter().map(|trial| needs("udev, strace", trial)).collect()
 }
@@ -167,6 +168,19 @@ fn lost(numbers: Range<usize>) -> Vec<usize> {
         sysfs(&bridge, "address") != mac(number).to_string() || sysfs(&bridge, "addr_assign_type") != "3"
     };
     numbers.filter(is_lost).collect()
+}
+
+/// What the host's administrator has for an interface of this name (udevd's `99-systemd.rules` runs
+/// systemd-sysctl for each that is added).
+fn applies_settings_by_name(backend: &str) {
+    let _udevd = Udevd::start();
+    fs::create_dir("/run/sysctl.d").expect("/run is this trial's own");
+    fs::write("/run/sysctl.d/50-virbr0.conf", "net.ipv4.conf.virbr0.forwarding=1\n").expect("it can be written");
+    create(backend, 0..1);
+    settle();
+    let forwarding = || fs::read_to_string("/proc/sys/net/ipv4/conf/virbr0/forwarding").expect("it is there");
+    wait_until("the setting is applied", || forwarding() == "1\n");
+    assert_eq!(sysfs("virbr0", "address"), mac(0).to_string());
 }
 
 /// A listener to uevents that is no udevd keeps no bridge from being made.

@@ -146,10 +146,10 @@ impl IoctlBackend {
         let info = self.control.bridge_info(name)?;
         // `struct bridge_id`: two bytes of priority, and the MAC.
         let [high, low, ..] = info.bridge_id.to_ne_bytes();
-        // Those in force, as netlink has them; while another bridge is the root they are that one's.
-        // `bridge_hello_time` and `bridge_max_age` are told in jiffies, of unknown length.
+        // Of those in force (another bridge's while that is the root) and the bridge's own, only
+        // these are told in 1/100 s; the others are in jiffies, of unknown length.
         let mut options = BridgeOptions::default()
-            .forward_delay(time(info.forward_delay))
+            .forward_delay(time(info.bridge_forward_delay))
             .hello_time(time(info.hello_time))
             .max_age(time(info.max_age))
             .ageing_time(time(info.ageing_time))
