@@ -278,6 +278,7 @@ impl BridgeBackend for IoctlBackend {
     fn create(&self, spec: &BridgeSpec) -> Result<()> {
         let at = Self::at(Operation::Create).on(spec.name);
         spec.options.check(at, self.capabilities())?;
+        self.check_bridge_options(at, &spec.options)?;
         self.check_free(at, spec.name)?;
         // udevd also has settings by name, and must not miss the final one.
         let is_staged = spec.mac.is_some() || spec.options != BridgeOptions::default();

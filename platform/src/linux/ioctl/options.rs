@@ -177,7 +177,6 @@ impl IoctlBackend {
         index: InterfaceIndex,
         options: &BridgeOptions,
     ) -> Result<()> {
-        self.check_bridge_options(at, options)?;
         let is_filtering = |option: &BridgeOption| matches!(option, BridgeOption::VlanFiltering(_));
         let first = options.iter().filter(|option| !is_filtering(option));
         let mut all = first.chain(options.iter().filter(is_filtering));
