@@ -3,7 +3,7 @@
 //! They have the names of `sys/sockio.h`, `net/if.h`, `net/if_types.h` and `net/if_bridgevar.h`, so
 //! that they can be compared with these by a check that does not know this code.
 
-use libc::{IFNAMSIZ, c_char, c_int, c_short, c_ulong, ifconf, ifdrv, ifreq};
+use libc::{IFNAMSIZ, c_char, c_int, c_short, c_ulong, ifconf, ifdrv, ifreq, timeval};
 use nix::{request_code_readwrite, request_code_write};
 
 pub(super) const SIOCSIFFLAGS: c_ulong = request_code_write!(b'i', 16, size_of::<ifreq>());
@@ -24,9 +24,38 @@ pub(super) const SIOCIFCREATE2: c_ulong = request_code_readwrite!(b'i', 124, siz
 // net/if_bridgevar.h: what SIOCSDRVSPEC and SIOCGDRVSPEC do on a bridge.
 pub(super) const BRDGADD: c_ulong = 0;
 pub(super) const BRDGDEL: c_ulong = 1;
+pub(super) const BRDGGIFFLGS: c_ulong = 2;
+pub(super) const BRDGSIFFLGS: c_ulong = 3;
+pub(super) const BRDGSCACHE: c_ulong = 4;
+pub(super) const BRDGGCACHE: c_ulong = 5;
 pub(super) const BRDGGIFS: c_ulong = 6;
+pub(super) const BRDGRTS: c_ulong = 7;
+pub(super) const BRDGSADDR: c_ulong = 8;
+pub(super) const BRDGSTO: c_ulong = 9;
+pub(super) const BRDGGTO: c_ulong = 10;
+pub(super) const BRDGDADDR: c_ulong = 11;
+pub(super) const BRDGFLUSH: c_ulong = 12;
+pub(super) const BRDGSPRI: c_ulong = 14;
+pub(super) const BRDGSHT: c_ulong = 16;
+pub(super) const BRDGSFD: c_ulong = 18;
+pub(super) const BRDGSMA: c_ulong = 20;
+pub(super) const BRDGSIFPRIO: c_ulong = 21;
+pub(super) const BRDGSIFCOST: c_ulong = 22;
+pub(super) const BRDGPARAM: c_ulong = 25;
+pub(super) const BRDGSPROTO: c_ulong = 28;
+pub(super) const IFBIF_LEARNING: u32 = 0x1;
+pub(super) const IFBIF_DISCOVER: u32 = 0x2;
+pub(super) const IFBIF_STP: u32 = 0x4;
 /// Not a member, but an interface that gets a copy of every frame; the kernel lists both together.
-pub(super) const IFBIF_SPAN: u32 = 8;
+pub(super) const IFBIF_SPAN: u32 = 0x8;
+pub(super) const IFBIF_STICKY: u32 = 0x10;
+/// The path cost was set; else it follows the speed of the link.
+pub(super) const IFBIF_BSTP_ADMCOST: u32 = 0x400;
+pub(super) const IFBIF_PRIVATE: u32 = 0x800;
+pub(super) const IFBF_FLUSHDYN: u32 = 0;
+pub(super) const IFBAF_TYPEMASK: u8 = 3;
+pub(super) const IFBAF_DYNAMIC: u8 = 0;
+pub(super) const IFBAF_STATIC: u8 = 1;
 
 // net/if_types.h
 pub(super) const IFT_BRIDGE: u8 = 0xd1;
@@ -47,12 +76,101 @@ pub(super) const AF_LINK: u8 = 18;
 pub(super) struct ifbreq {
     pub(super) ifbr_ifsname: [c_char; IFNAMSIZ],
     pub(super) ifbr_ifsflags: u32,
-    _rest: [u32; 15],
+    pub(super) _stpflags: u32,
+    pub(super) ifbr_path_cost: u32,
+    pub(super) _portno: u8,
+    pub(super) ifbr_priority: u8,
+    pub(super) ifbr_proto: u8,
+    pub(super) _role: u8,
+    pub(super) ifbr_state: u8,
+    pub(super) _rest: [u32; 11],
 }
 
 impl ifbreq {
     pub(super) const fn new(name: [c_char; IFNAMSIZ]) -> Self {
-        Self { ifbr_ifsname: name, ifbr_ifsflags: 0, _rest: [0; 15] }
+        Self {
+            ifbr_ifsname: name,
+            ifbr_ifsflags: 0,
+            _stpflags: 0,
+            ifbr_path_cost: 0,
+            _portno: 0,
+            ifbr_priority: 0,
+            ifbr_proto: 0,
+            _role: 0,
+            ifbr_state: 0,
+            _rest: [0; 11],
+        }
+    }
+}
+
+/// An entry of a bridge's forwarding database.
+#[repr(C)]
+#[derive(Clone, Copy)]
+#[allow(non_camel_case_types, clippy::struct_field_names, reason = "the kernel's names")]
+pub(super) struct ifbareq {
+    pub(super) ifba_ifsname: [c_char; IFNAMSIZ],
+    /// In how many seconds a learned entry is to be forgotten.
+    pub(super) ifba_expire: c_ulong,
+    pub(super) ifba_flags: u8,
+    pub(super) ifba_dst: [u8; 6],
+    pub(super) ifba_vlan: u16,
+}
+
+/// A number of a bridge: a union of integers of one, two and four bytes.
+#[repr(C)]
+#[derive(Clone, Copy)]
+#[allow(non_camel_case_types, reason = "the kernel's name")]
+pub(super) struct ifbrparam {
+    pub(super) ifbrp_ifbrpu: u32,
+}
+
+impl From<u8> for ifbrparam {
+    fn from(value: u8) -> Self {
+        Self { ifbrp_ifbrpu: u32::from_ne_bytes([value, 0, 0, 0]) }
+    }
+}
+
+impl From<u16> for ifbrparam {
+    fn from(value: u16) -> Self {
+        let [a, b] = value.to_ne_bytes();
+        Self { ifbrp_ifbrpu: u32::from_ne_bytes([a, b, 0, 0]) }
+    }
+}
+
+impl From<u32> for ifbrparam {
+    fn from(value: u32) -> Self {
+        Self { ifbrp_ifbrpu: value }
+    }
+}
+
+/// What STP on a bridge works with.
+#[repr(C)]
+#[allow(non_camel_case_types, reason = "the kernel's name")]
+pub(super) struct ifbropreq {
+    _holdcount: u8,
+    pub(super) ifbop_maxage: u8,
+    pub(super) ifbop_hellotime: u8,
+    pub(super) ifbop_fwddelay: u8,
+    pub(super) ifbop_protocol: u8,
+    pub(super) ifbop_priority: u16,
+    _root: [u16; 3],
+    _ids: [u64; 3],
+    _last_tc_time: timeval,
+}
+
+impl ifbropreq {
+    pub(super) const fn new() -> Self {
+        Self {
+            _holdcount: 0,
+            ifbop_maxage: 0,
+            ifbop_hellotime: 0,
+            ifbop_fwddelay: 0,
+            ifbop_protocol: 0,
+            ifbop_priority: 0,
+            _root: [0; 3],
+            _ids: [0; 3],
+            _last_tc_time: timeval { tv_sec: 0, tv_usec: 0 },
+        }
     }
 }
 
@@ -62,6 +180,14 @@ impl ifbreq {
 pub(super) struct ifbifconf {
     pub(super) ifbic_len: u32,
     pub(super) ifbic_req: *mut ifbreq,
+}
+
+/// Room for entries of a forwarding database, and after the call the bytes that are taken of it.
+#[repr(C)]
+#[allow(non_camel_case_types, reason = "the kernel's name")]
+pub(super) struct ifbaconf {
+    pub(super) ifbac_len: u32,
+    pub(super) ifbac_req: *mut ifbareq,
 }
 
 /// Room for names of drivers, and after the call how many there are.
@@ -74,7 +200,14 @@ pub(super) struct if_clonereq {
 }
 
 const _: () = {
-    assert!(BRDGADD == 0 && BRDGDEL == 1 && BRDGGIFS == 6 && IFBIF_SPAN == 8);
+    assert!(BRDGADD == 0 && BRDGDEL == 1 && BRDGGIFFLGS == 2 && BRDGSIFFLGS == 3);
+    assert!(BRDGSCACHE == 4 && BRDGGCACHE == 5 && BRDGGIFS == 6 && BRDGRTS == 7);
+    assert!(BRDGSADDR == 8 && BRDGSTO == 9 && BRDGGTO == 10 && BRDGDADDR == 11 && BRDGFLUSH == 12);
+    assert!(BRDGSPRI == 14 && BRDGSHT == 16 && BRDGSFD == 18 && BRDGSMA == 20);
+    assert!(BRDGSIFPRIO == 21 && BRDGSIFCOST == 22 && BRDGPARAM == 25 && BRDGSPROTO == 28);
+    assert!(IFBIF_LEARNING == 0x1 && IFBIF_DISCOVER == 0x2 && IFBIF_STP == 0x4 && IFBIF_SPAN == 0x8);
+    assert!(IFBIF_STICKY == 0x10 && IFBIF_BSTP_ADMCOST == 0x400 && IFBIF_PRIVATE == 0x800);
+    assert!(IFBF_FLUSHDYN == 0 && IFBAF_TYPEMASK == 3 && IFBAF_DYNAMIC == 0 && IFBAF_STATIC == 1);
     assert!(IFT_BRIDGE == 0xd1 && IFT_IEEE8023ADLAG == 0xa1);
     assert!(IFF_UP == 1 && IF_MAXUNIT == 0x7fff && AF_LINK == 18);
 };
@@ -100,7 +233,18 @@ const _: () = {
     assert!(size_of::<ifdrv>() == 40 && offset_of!(ifdrv, ifd_cmd) == 16);
     assert!(offset_of!(ifdrv, ifd_len) == 24 && offset_of!(ifdrv, ifd_data) == 32);
     assert!(size_of::<ifbreq>() == 80 && offset_of!(ifbreq, ifbr_ifsname) == 0);
-    assert!(offset_of!(ifbreq, ifbr_ifsflags) == 16);
+    assert!(offset_of!(ifbreq, ifbr_ifsflags) == 16 && offset_of!(ifbreq, ifbr_path_cost) == 24);
+    assert!(offset_of!(ifbreq, ifbr_priority) == 29 && offset_of!(ifbreq, ifbr_proto) == 30);
+    assert!(offset_of!(ifbreq, ifbr_state) == 32);
+    assert!(size_of::<ifbareq>() == 40 && offset_of!(ifbareq, ifba_ifsname) == 0);
+    assert!(offset_of!(ifbareq, ifba_expire) == 16 && offset_of!(ifbareq, ifba_flags) == 24);
+    assert!(offset_of!(ifbareq, ifba_dst) == 25 && offset_of!(ifbareq, ifba_vlan) == 32);
+    assert!(size_of::<ifbaconf>() == 16 && offset_of!(ifbaconf, ifbac_len) == 0);
+    assert!(offset_of!(ifbaconf, ifbac_req) == 8);
+    assert!(size_of::<ifbrparam>() == 4 && offset_of!(ifbrparam, ifbrp_ifbrpu) == 0);
+    assert!(size_of::<ifbropreq>() == 56 && offset_of!(ifbropreq, ifbop_maxage) == 1);
+    assert!(offset_of!(ifbropreq, ifbop_hellotime) == 2 && offset_of!(ifbropreq, ifbop_fwddelay) == 3);
+    assert!(offset_of!(ifbropreq, ifbop_protocol) == 4 && offset_of!(ifbropreq, ifbop_priority) == 6);
     assert!(size_of::<ifbifconf>() == 16 && offset_of!(ifbifconf, ifbic_len) == 0);
     assert!(offset_of!(ifbifconf, ifbic_req) == 8);
     assert!(size_of::<if_clonereq>() == 16 && offset_of!(if_clonereq, ifcr_total) == 0);

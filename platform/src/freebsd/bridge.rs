@@ -226,7 +226,8 @@ impl FreeBsdBackend {
 
     /// The names of the ports of a bridge that was checked to be one.
     fn port_names(&self, at: Attempt, bridge: InterfaceName) -> Result<Vec<InterfaceName>> {
-        self.control.ports(bridge).map_err(|errno| at.errno(errno))
+        let ports = self.control.ports(bridge).map_err(|errno| at.errno(errno))?;
+        Ok(ports.into_iter().map(|(name, _)| name).collect())
     }
 
     /// All bridges, and their MACs.
@@ -243,7 +244,8 @@ impl FreeBsdBackend {
             return Ok(true);
         }
         let mut others = self.bridges(at)?.into_keys().filter(|&other| other != bridge);
-        Ok(others.any(|other| self.control.ports(other).is_ok_and(|ports| ports.contains(&port))))
+        Ok(others
+            .any(|other| self.control.ports(other).is_ok_and(|ports| ports.iter().any(|&(name, _)| name == port))))
     }
 
     fn is_lagg_port(&self, port: InterfaceName) -> bool {

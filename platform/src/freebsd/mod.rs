@@ -5,6 +5,7 @@
 
 mod abi;
 mod bridge;
+mod driver;
 mod jail;
 mod list;
 mod module;

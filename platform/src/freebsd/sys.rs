@@ -1,6 +1,7 @@
-//! The ioctls of FreeBSD's interfaces and bridges, each as a safe function.
+//! The ioctls of FreeBSD's interfaces, each as a safe function; those of bridges alone are in
+//! [`driver`](super::driver).
 //!
-//! Read in `net/if.c`, `net/if_clone.c` and `net/if_bridge.c`. All of them work in the VNET that
+//! Read in `net/if.c` and `net/if_clone.c`. All of them work in the VNET that
 //! the socket was made in, also when the process has entered a jail since. That is why
 //! interfaces are read here and not by getifaddrs(3), a sysctl, which follows the process: what
 //! one VNET says of a name must not decide what is destroyed in another.
@@ -12,11 +13,11 @@
 use std::mem::offset_of;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use libc::{c_char, c_int, c_short, c_ulong, if_data, ifconf, ifdrv, ifreq, sockaddr};
+use libc::{c_char, c_int, c_short, if_data, ifconf, ifreq, sockaddr};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
-use super::abi::{self, if_clonereq, ifbifconf, ifbreq};
+use super::abi::{self, if_clonereq};
 use super::list::MAX_RECORD;
 use crate::{InterfaceIndex, InterfaceName, LinkState, MacAddr};
 
@@ -30,8 +31,6 @@ nix::ioctl_write_ptr_bad!(set_mac, abi::SIOCSIFLLADDR, ifreq);
 nix::ioctl_write_ptr_bad!(set_name, abi::SIOCSIFNAME, ifreq);
 nix::ioctl_write_ptr_bad!(get_data, abi::SIOCGIFDATA, ifreq);
 nix::ioctl_write_ptr_bad!(destroy, abi::SIOCIFDESTROY, ifreq);
-nix::ioctl_write_ptr_bad!(set_driver, abi::SIOCSDRVSPEC, ifdrv);
-nix::ioctl_readwrite_bad!(get_driver, abi::SIOCGDRVSPEC, ifdrv);
 nix::ioctl_readwrite_bad!(get_interfaces, abi::SIOCGIFCONF, ifconf);
 nix::ioctl_readwrite_bad!(get_cloners, abi::SIOCIFGCLONERS, if_clonereq);
 
@@ -40,7 +39,7 @@ type Set = unsafe fn(c_int, *const ifreq) -> nix::Result<c_int>;
 
 /// A socket of the VNET that it was opened in, for ioctls.
 #[derive(Debug)]
-pub(super) struct Control(OwnedFd);
+pub(super) struct Control(pub(super) OwnedFd);
 
 impl Control {
     pub(super) fn open() -> nix::Result<Self> {
@@ -167,47 +166,6 @@ impl Control {
         })
     }
 
-    /// `ENOENT` for a port that is not there, `EEXIST` for one that is a port already, `EBUSY` for
-    /// one of another bridge, `EINVAL` for an interface that cannot be a port.
-    ///
-    /// The interface must be known to be a bridge, also for the next two: other drivers take
-    /// these calls for something else.
-    pub(super) fn add_port(&self, bridge: InterfaceName, port: InterfaceName) -> nix::Result<()> {
-        self.set_member(bridge, abi::BRDGADD, port)
-    }
-
-    /// `ENOENT` for an interface that is no port of this bridge.
-    pub(super) fn remove_port(&self, bridge: InterfaceName, port: InterfaceName) -> nix::Result<()> {
-        self.set_member(bridge, abi::BRDGDEL, port)
-    }
-
-    /// The names of a bridge's ports.
-    pub(super) fn ports(&self, bridge: InterfaceName) -> nix::Result<Vec<InterfaceName>> {
-        // What does not fit is left out without a word.
-        let members = whole_list(ifbreq::new([0; libc::IFNAMSIZ]), 1, |members| {
-            let bytes = u32::try_from(size_of_val(members)).map_err(|_| Errno::ENOBUFS)?;
-            let mut list = ifbifconf { ifbic_len: bytes, ifbic_req: members.as_mut_ptr() };
-            let mut request = driver_request(bridge, abi::BRDGGIFS, &mut list);
-            // SAFETY: BRDGGIFS reads and writes one ifbifconf, which `request` points to with its
-            // exact length, and at most `bytes` bytes of whole members, as many as there are.
-            retry(|| unsafe { get_driver(self.0.as_raw_fd(), &raw mut request) })?;
-            Ok(list.ifbic_len as usize / size_of::<ifbreq>())
-        })?;
-        Ok(members
-            .into_iter()
-            .filter(|member| member.ifbr_ifsflags & abi::IFBIF_SPAN == 0)
-            .filter_map(|member| InterfaceName::from_kernel(&member.ifbr_ifsname.map(to_byte)))
-            .collect())
-    }
-
-    fn set_member(&self, bridge: InterfaceName, command: c_ulong, port: InterfaceName) -> nix::Result<()> {
-        let mut member = ifbreq::new(c_name(port));
-        let request = driver_request(bridge, command, &mut member);
-        // SAFETY: BRDGADD and BRDGDEL read one ifbreq, which `request` points to with its exact
-        // length.
-        retry(|| unsafe { set_driver(self.0.as_raw_fd(), &raw const request) }).map(drop)
-    }
-
     fn get(&self, call: Get, mut request: ifreq) -> nix::Result<ifreq> {
         // SAFETY: every call of type Get above reads and writes one ifreq.
         retry(|| unsafe { call(self.0.as_raw_fd(), &raw mut request) })?;
@@ -227,19 +185,9 @@ fn request(name: InterfaceName) -> ifreq {
     ifreq { ifr_name: c_name(name), ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_addr: zero } }
 }
 
-/// A request to the driver of an interface; it wants the exact length of its argument.
-fn driver_request<T>(name: InterfaceName, command: c_ulong, argument: &mut T) -> ifdrv {
-    ifdrv {
-        ifd_name: c_name(name),
-        ifd_cmd: command,
-        ifd_len: size_of::<T>(),
-        ifd_data: (&raw mut *argument).cast(),
-    }
-}
-
 /// Reads a list into more and more room, until what came leaves some for another entry, whose
 /// length is `entry` at the most: only then is it sure that none was left out.
-fn whole_list<T: Clone>(
+pub(super) fn whole_list<T: Clone>(
     empty: T,
     entry: usize,
     read: impl Fn(&mut [T]) -> nix::Result<usize>,
@@ -251,19 +199,19 @@ fn whole_list<T: Clone>(
             list.truncate(len);
             return Ok(list);
         }
-        list.resize(2 * list.len(), empty.clone());
+        list.resize(4 * list.len(), empty.clone());
     }
 }
 
 /// The name with its NULs. A name of 15 bytes at most leaves room for one.
-fn c_name(name: InterfaceName) -> [c_char; libc::IFNAMSIZ] {
+pub(super) fn c_name(name: InterfaceName) -> [c_char; libc::IFNAMSIZ] {
     let mut padded = [0; libc::IFNAMSIZ];
     padded[..name.as_bytes().len()].copy_from_slice(name.as_bytes());
     padded.map(to_char)
 }
 
 /// A `c_char` is signed on some architectures and unsigned on others.
-fn to_byte(char: c_char) -> u8 {
+pub(super) fn to_byte(char: c_char) -> u8 {
     u8::from_ne_bytes(char.to_ne_bytes())
 }
 
