@@ -17,13 +17,13 @@ use std::time::Duration;
 use nix::errno::Errno;
 
 use super::sys::Control;
-use super::{abi, list, module, unit};
+use super::{abi, list, module, options, unit};
 use crate::change::{self, Step};
 use crate::error::Attempt;
 use crate::{
-    BridgeBackend, BridgeChange, BridgeOptions, BridgeSpec, BridgeState, Capabilities, Error, ErrorKind,
-    InterfaceIndex, InterfaceName, InterfaceState, LinkState, MacAddr, Operation, PortOptions, PortState, Result,
-    UnicastMac,
+    BridgeBackend, BridgeChange, BridgeOption, BridgeSpec, BridgeState, Capabilities, Capability, Error,
+    ErrorKind, FdbEntry, InterfaceIndex, InterfaceName, InterfaceState, LinkState, MacAddr, Operation,
+    PortOptions, PortState, Result, UnicastMac,
 };
 
 /// How many numbers are tried for a bridge under way; one is taken with odds of the number of
@@ -33,6 +33,17 @@ const STAGING_NUMBERS: u8 = 8;
 const STAGING_LOOKS: usize = 50;
 /// The time between two looks: making a bridge takes a millisecond or so.
 const STAGING_PAUSE: Duration = Duration::from_millis(20);
+
+/// What it can do beyond what every backend must.
+const CAPABILITIES: &[Capability] = &[
+    Capability::StpProtocol,
+    Capability::ForwardDelay,
+    Capability::HelloTime,
+    Capability::MaxAge,
+    Capability::Priority,
+    Capability::AgeingTime,
+    Capability::MaxAddresses,
+];
 
 /// What a call says of interfaces: the MAC of each that has one, by name.
 type Macs = BTreeMap<InterfaceName, Option<MacAddr>>;
@@ -47,15 +58,23 @@ type Macs = BTreeMap<InterfaceName, Option<MacAddr>>;
 /// - All ports of a bridge have its MTU. The first port sets the bridge's, also one that was set
 ///   before; a later one gets the bridge's, and so do all of them when that is changed.
 /// - A bridge that was never given a MAC keeps the one that it was born with, unless the sysctl
-///   `net.link.bridge.inherit_mac` is 1: then it takes its first port's, and loses one that it is
-///   given while it has that as soon as that port leaves.
+///   `net.link.bridge.inherit_mac` is 1: then it takes its first port's.
+/// - STP is a matter of each port ([`PortOptions::stp`]). There is no switch for the whole bridge,
+///   which would hold for ports to come: [`BridgeOptions::stp`](crate::BridgeOptions::stp) is
+///   `Unsupported`, and not taken for one of the ports that happen to be there.
+/// - A new STP protocol reaches the ports that speak STP at that time, and those that join later.
+///   A port that was there and has STP turned on later speaks the protocol that the bridge had
+///   when it joined. Path costs above 65535 become that under the protocol STP. The hello time is
+///   2 s after the protocol was set; with RSTP it cannot be another.
+/// - Fewer [`max_addresses`](crate::BridgeOptions::max_addresses) than are learned are made room
+///   for by forgetting some, which setting it back does not bring back.
 /// - In a jail that has no VNET of its own the kernel tells no MAC: that of a bridge is then all
 ///   zero.
 /// - The kernel destroys one interface at a time, and waits without end for a tap that someone
 ///   has open. While it does so, deleting a bridge waits as well.
 #[derive(Debug)]
 pub struct FreeBsdBackend {
-    control: Control,
+    pub(super) control: Control,
 }
 
 impl FreeBsdBackend {
@@ -126,7 +145,7 @@ impl FreeBsdBackend {
             mac: mac.unwrap_or(MacAddr::ZERO),
             mtu: self.control.mtu(bridge)?,
             link: self.control.link(bridge)?,
-            options: BridgeOptions::default(),
+            options: self.options(bridge)?,
         })
     }
 
@@ -178,6 +197,9 @@ impl FreeBsdBackend {
         }
         if let Some(mtu) = spec.mtu {
             self.control.set_mtu(made, mtu).map_err(|errno| mtu_error(at, errno))?;
+        }
+        for option in spec.options.iter() {
+            self.set_option(at, made, option)?;
         }
         if made != spec.name {
             self.control.rename(made, spec.name).map_err(|errno| match errno {
@@ -259,12 +281,13 @@ impl BridgeBackend for FreeBsdBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default()
+        CAPABILITIES.iter().copied().collect()
     }
 
     fn create(&self, spec: &BridgeSpec) -> Result<()> {
         let at = Self::at(Operation::Create).on(spec.name);
         spec.options.check(at, self.capabilities())?;
+        options::check(at, &spec.options)?;
         self.check_free(at, spec.name)?;
         let made = self.make(at, spec.name)?;
         let index = self.control.index(made).map_err(|errno| {
@@ -306,15 +329,21 @@ impl BridgeBackend for FreeBsdBackend {
     fn change(&self, bridge: InterfaceName, change: &BridgeChange) -> Result<()> {
         let at = Self::at(Operation::Change).on(bridge);
         change.options.check(at, self.capabilities())?;
+        options::check(at, &change.options)?;
         self.check_bridge(at, bridge)?;
         let read = || self.state(at, bridge);
+        let before = read()?;
+        let stp = self.stp_before(at, bridge, before.options)?;
         let set = |step| match step {
             Step::Mtu(mtu) => self.control.set_mtu(bridge, mtu).map_err(|errno| mtu_error(at, errno)),
             Step::Mac(mac) => self.control.set_mac(bridge, mac).map_err(|errno| at.errno(errno)),
             Step::Link(link) => self.control.set_link(bridge, link).map_err(|errno| at.errno(errno)),
-            Step::Option(option) => Err(at.with(option.capability()).error(ErrorKind::Unsupported)),
+            Step::Option(BridgeOption::StpProtocol(protocol)) if before.options.stp_protocol == Some(protocol) => {
+                self.restore_stp(at, bridge, &stp)
+            }
+            Step::Option(option) => self.set_option(at, bridge, option),
         };
-        change::apply(&read()?, change, set, read)
+        change::apply(&before, change, set, read)
     }
 
     fn add_port(&self, bridge: InterfaceName, port: InterfaceName) -> Result<()> {
@@ -355,9 +384,9 @@ impl BridgeBackend for FreeBsdBackend {
     fn ports(&self, bridge: InterfaceName) -> Result<Vec<PortState>> {
         let at = Self::at(Operation::Ports).on(bridge);
         self.check_bridge(at, bridge)?;
-        let names = self.port_names(at, bridge)?;
+        let members = self.control.ports(bridge).map_err(|errno| at.errno(errno))?;
         let macs = self.macs(at)?;
-        let ports = names.into_iter().map(|name| {
+        let ports = members.into_iter().map(|(name, _)| {
             let mac = *macs.get(&name).ok_or(Errno::ENXIO)?;
             Ok(PortState {
                 name,

@@ -9,6 +9,7 @@ mod driver;
 mod jail;
 mod list;
 mod module;
+mod options;
 mod sandbox;
 mod sys;
 mod unit;
