@@ -17,7 +17,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 
 use super::sys::Control;
-use super::{abi, list, module, options, unit};
+use super::{abi, list, module, options, port, unit};
 use crate::change::{self, Step};
 use crate::error::Attempt;
 use crate::{
@@ -43,6 +43,14 @@ const CAPABILITIES: &[Capability] = &[
     Capability::Priority,
     Capability::AgeingTime,
     Capability::MaxAddresses,
+    Capability::Isolated,
+    Capability::Learning,
+    Capability::UnicastFlood,
+    Capability::PathCost,
+    Capability::PortPriority,
+    Capability::PortStp,
+    Capability::Sticky,
+    Capability::PortStpState,
 ];
 
 /// What a call says of interfaces: the MAC of each that has one, by name.
@@ -239,7 +247,7 @@ impl FreeBsdBackend {
     }
 
     /// Checks that there is an interface that could be a port, or be one.
-    fn check_port(&self, at: Attempt, port: InterfaceName) -> Result<()> {
+    pub(super) fn check_port(&self, at: Attempt, port: InterfaceName) -> Result<()> {
         self.control.index(port).map(drop).map_err(|errno| match errno {
             Errno::ENXIO => at.means(ErrorKind::PortNotFound, errno),
             errno => at.errno(errno),
@@ -386,7 +394,7 @@ impl BridgeBackend for FreeBsdBackend {
         self.check_bridge(at, bridge)?;
         let members = self.control.ports(bridge).map_err(|errno| at.errno(errno))?;
         let macs = self.macs(at)?;
-        let ports = members.into_iter().map(|(name, _)| {
+        let ports = members.into_iter().map(|(name, member)| {
             let mac = *macs.get(&name).ok_or(Errno::ENXIO)?;
             Ok(PortState {
                 name,
@@ -394,13 +402,20 @@ impl BridgeBackend for FreeBsdBackend {
                 mac: mac.unwrap_or(MacAddr::ZERO),
                 mtu: self.control.mtu(name)?,
                 link: self.control.link(name)?,
-                options: PortOptions::default(),
-                stp_state: None,
+                options: port::decode(&member),
+                stp_state: port::stp_state(&member),
             })
         });
         let mut ports = still_there(at, ports)?;
         ports.sort_unstable_by_key(|port| port.index);
         Ok(ports)
+    }
+
+    fn change_port(&self, bridge: InterfaceName, port: InterfaceName, options: &PortOptions) -> Result<()> {
+        let at = Self::at(Operation::ChangePort).on(bridge).port(port);
+        options.check(at, self.capabilities())?;
+        self.check_bridge(at, bridge)?;
+        self.set_port_options(at, bridge, port, options)
     }
 
     fn interfaces(&self) -> Result<Vec<InterfaceState>> {

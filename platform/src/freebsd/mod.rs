@@ -10,6 +10,7 @@ mod jail;
 mod list;
 mod module;
 mod options;
+mod port;
 mod sandbox;
 mod sys;
 mod unit;
