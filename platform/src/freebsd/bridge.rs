@@ -23,7 +23,7 @@ use crate::error::Attempt;
 use crate::{
     BridgeBackend, BridgeChange, BridgeOption, BridgeSpec, BridgeState, Capabilities, Capability, Error,
     ErrorKind, FdbEntry, InterfaceIndex, InterfaceName, InterfaceState, LinkState, MacAddr, Operation,
-    PortOptions, PortState, Result, UnicastMac,
+    PortOptions, PortState, Result, StaticEntry, UnicastMac, VlanId,
 };
 
 /// How many numbers are tried for a bridge under way; one is taken with odds of the number of
@@ -51,6 +51,10 @@ const CAPABILITIES: &[Capability] = &[
     Capability::PortStp,
     Capability::Sticky,
     Capability::PortStpState,
+    Capability::FdbList,
+    Capability::FdbStatic,
+    Capability::FdbVlan,
+    Capability::FdbFlush,
 ];
 
 /// What a call says of interfaces: the MAC of each that has one, by name.
@@ -76,6 +80,12 @@ type Macs = BTreeMap<InterfaceName, Option<MacAddr>>;
 ///   2 s after the protocol was set; with RSTP it cannot be another.
 /// - Fewer [`max_addresses`](crate::BridgeOptions::max_addresses) than are learned are made room
 ///   for by forgetting some, which setting it back does not bring back.
+/// - To the kernel frames without a VLAN are of VLAN 1: its entries in the FDB are those without
+///   one. Static entries count as learned ones do; where there is no room for one that is `Os`,
+///   with `ENOSPC`. Entries that a sticky port has learned are static: they do not age, nor go
+///   with [`flush_fdb`](BridgeBackend::flush_fdb). One that is too old is still listed until the
+///   kernel looks for such, every five minutes. An age is wrong by as much as the ageing time was
+///   changed since the last frame.
 /// - In a jail that has no VNET of its own the kernel tells no MAC: that of a bridge is then all
 ///   zero.
 /// - The kernel destroys one interface at a time, and waits without end for a tap that someone
@@ -416,6 +426,36 @@ impl BridgeBackend for FreeBsdBackend {
         options.check(at, self.capabilities())?;
         self.check_bridge(at, bridge)?;
         self.set_port_options(at, bridge, port, options)
+    }
+
+    fn fdb(&self, bridge: InterfaceName) -> Result<Vec<FdbEntry>> {
+        let at = Self::at(Operation::Fdb).on(bridge);
+        self.check_bridge(at, bridge)?;
+        self.entries(at, bridge)
+    }
+
+    fn add_fdb_entry(&self, bridge: InterfaceName, entry: &StaticEntry) -> Result<()> {
+        let at = Self::at(Operation::AddFdbEntry).on(bridge).port(entry.port);
+        self.check_bridge(at, bridge)?;
+        self.add_entry(at, bridge, entry)
+    }
+
+    fn replace_fdb_entry(&self, bridge: InterfaceName, entry: &StaticEntry) -> Result<()> {
+        let at = Self::at(Operation::ReplaceFdbEntry).on(bridge).port(entry.port);
+        self.check_bridge(at, bridge)?;
+        self.move_entry(at, bridge, entry)
+    }
+
+    fn remove_fdb_entry(&self, bridge: InterfaceName, mac: UnicastMac, vlan: Option<VlanId>) -> Result<()> {
+        let at = Self::at(Operation::RemoveFdbEntry).on(bridge);
+        self.check_bridge(at, bridge)?;
+        self.remove_entry(at, bridge, mac, vlan)
+    }
+
+    fn flush_fdb(&self, bridge: InterfaceName) -> Result<()> {
+        let at = Self::at(Operation::FlushFdb).on(bridge);
+        self.check_bridge(at, bridge)?;
+        self.control.flush_addresses(bridge).map_err(|errno| at.errno(errno))
     }
 
     fn interfaces(&self) -> Result<Vec<InterfaceState>> {

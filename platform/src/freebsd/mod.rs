@@ -6,6 +6,7 @@
 mod abi;
 mod bridge;
 mod driver;
+mod fdb;
 mod jail;
 mod list;
 mod module;
