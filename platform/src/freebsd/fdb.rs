@@ -111,7 +111,7 @@ impl FreeBsdBackend {
     }
 
     fn delete(&self, at: Attempt, bridge: InterfaceName, entry: &ifbareq) -> Result<()> {
-        // Not VLAN 0, which would be all of them.
+        // In the VLAN that the kernel says: without one it deletes the entries of all.
         self.control.delete_address(bridge, (entry.ifba_dst, entry.ifba_vlan)).map_err(|errno| match errno {
             Errno::ENOENT => at.means(ErrorKind::EntryNotFound, errno),
             errno => at.errno(errno),
@@ -126,24 +126,28 @@ impl FreeBsdBackend {
         mac: UnicastMac,
         vlan: Option<VlanId>,
     ) -> Result<Option<(InterfaceName, ifbareq)>> {
-        let number = vlan.map_or(UNTAGGED, VlanId::get);
-        let wanted = |entry: &ifbareq| entry.ifba_vlan == number && MacAddr::new(entry.ifba_dst) == mac;
+        let vlan = vlan.filter(|vlan| vlan.get() != UNTAGGED);
+        let wanted = |entry: &ifbareq| MacAddr::new(entry.ifba_dst) == mac && vlan_of(entry) == vlan;
         self.control.find_address(bridge, wanted).map_err(|errno| at.errno(errno))
     }
 }
 
 fn decode(port: InterfaceName, entry: &ifbareq, timeout: u32) -> FdbEntry {
     let learned = is_learned(entry);
-    let number = Some(entry.ifba_vlan).filter(|&number| number != UNTAGGED);
     // More than the timeout is left where that was longer when the last frame came.
     let age = || u64::from(timeout).checked_sub(entry.ifba_expire).map(Duration::from_secs);
     FdbEntry {
         mac: MacAddr::new(entry.ifba_dst),
         port,
-        vlan: number.and_then(|number| VlanId::new(number).ok()),
+        vlan: vlan_of(entry),
         origin: if learned { FdbOrigin::Learned } else { FdbOrigin::Static },
         age: if learned { age() } else { None },
     }
+}
+
+/// The VLAN of an entry; 0 is none as well, and not all, where the kernel lists it.
+fn vlan_of(entry: &ifbareq) -> Option<VlanId> {
+    VlanId::new(entry.ifba_vlan).ok().filter(|vlan| vlan.get() != UNTAGGED)
 }
 
 /// Whether an entry ages. What a sticky port has learned does not: the kernel treats it as static.
