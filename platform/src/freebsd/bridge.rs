@@ -1,38 +1,18 @@
 //! Bridges through `SIOCIFCREATE2` and `SIOCSDRVSPEC`.
-//!
-//! A bridge is made in several calls. The kernel creates bridges by the name `bridgeN` alone, so
-//! one of that name is there at once and gets the rest a moment later. Any other is made as
-//! `bridgeN` with a high N, which no host has settings for that devd(8) would apply at its
-//! arrival, and gets its final name when it is complete but for being up.
-//!
-//! That N follows from the final name, and is a lock: the kernel gives a number to one bridge
-//! only, but a name to two, if both are renamed at the same time (`SIOCSIFNAME` in `net/if.c`
-//! looks whether the name is free and takes it later; seen). So the bridges that are to have one
-//! name are made one after the other, whichever process makes them, if it does so by this crate.
 
 use std::collections::BTreeMap;
-use std::thread;
-use std::time::Duration;
 
 use nix::errno::Errno;
 
 use super::sys::Control;
-use super::{abi, list, module, options, port, unit};
+use super::{abi, list, options, port};
 use crate::change::{self, Step};
 use crate::error::Attempt;
 use crate::{
     BridgeBackend, BridgeChange, BridgeOption, BridgeSpec, BridgeState, Capabilities, Capability, Error,
-    ErrorKind, FdbEntry, InterfaceIndex, InterfaceName, InterfaceState, LinkState, MacAddr, Operation,
-    PortOptions, PortState, Result, StaticEntry, UnicastMac, VlanId,
+    ErrorKind, FdbEntry, InterfaceName, InterfaceState, MacAddr, Operation, PortOptions, PortState, Result,
+    StaticEntry, UnicastMac, VlanId,
 };
-
-/// How many numbers are tried for a bridge under way; one is taken with odds of the number of
-/// bridges to 16384.
-const STAGING_NUMBERS: u8 = 8;
-/// How often it is looked whether another bridge that is to have the same name is made by now.
-const STAGING_LOOKS: usize = 50;
-/// The time between two looks: making a bridge takes a millisecond or so.
-const STAGING_PAUSE: Duration = Duration::from_millis(20);
 
 /// What it can do beyond what every backend must.
 const CAPABILITIES: &[Capability] = &[
@@ -58,7 +38,7 @@ const CAPABILITIES: &[Capability] = &[
 ];
 
 /// What a call says of interfaces: the MAC of each that has one, by name.
-type Macs = BTreeMap<InterfaceName, Option<MacAddr>>;
+pub(super) type Macs = BTreeMap<InterfaceName, Option<MacAddr>>;
 
 /// Bridges of FreeBSD, in the VNET that it was opened in: the host's or that of a jail.
 ///
@@ -70,7 +50,8 @@ type Macs = BTreeMap<InterfaceName, Option<MacAddr>>;
 /// - All ports of a bridge have its MTU. The first port sets the bridge's, also one that was set
 ///   before; a later one gets the bridge's, and so do all of them when that is changed.
 /// - A bridge that was never given a MAC keeps the one that it was born with, unless the sysctl
-///   `net.link.bridge.inherit_mac` is 1: then it takes its first port's.
+///   `net.link.bridge.inherit_mac` is 1: then it takes its first port's, and loses one that it is
+///   given while it has that as soon as that port leaves.
 /// - STP is a matter of each port ([`PortOptions::stp`]). There is no switch for the whole bridge,
 ///   which would hold for ports to come: [`BridgeOptions::stp`](crate::BridgeOptions::stp) is
 ///   `Unsupported`, and not taken for one of the ports that happen to be there.
@@ -113,12 +94,12 @@ impl FreeBsdBackend {
     }
 
     /// The MACs of all interfaces.
-    fn macs(&self, at: Attempt) -> Result<Macs> {
+    pub(super) fn macs(&self, at: Attempt) -> Result<Macs> {
         let interfaces = self.control.interfaces().map_err(|errno| at.errno(errno))?;
         list::decode(&interfaces).ok_or_else(|| at.error(ErrorKind::MalformedReply))
     }
 
-    fn is_bridge(&self, name: InterfaceName) -> nix::Result<bool> {
+    pub(super) fn is_bridge(&self, name: InterfaceName) -> nix::Result<bool> {
         Ok(self.control.kind(name)? == abi::IFT_BRIDGE)
     }
 
@@ -132,7 +113,7 @@ impl FreeBsdBackend {
     }
 
     /// Checks that no interface has a name.
-    fn check_free(&self, at: Attempt, name: InterfaceName) -> Result<()> {
+    pub(super) fn check_free(&self, at: Attempt, name: InterfaceName) -> Result<()> {
         match self.control.index(name) {
             Err(Errno::ENXIO) => Ok(()),
             Err(errno) => Err(at.errno(errno)),
@@ -142,7 +123,7 @@ impl FreeBsdBackend {
 
     /// The error of a name that the kernel says is taken. If no interface has it, it is that of a
     /// `bridgeN` whose number is still that of a bridge that was renamed.
-    fn name_taken(&self, at: Attempt, name: InterfaceName) -> Error {
+    pub(super) fn name_taken(&self, at: Attempt, name: InterfaceName) -> Error {
         let kind = match self.is_bridge(name) {
             Ok(true) => ErrorKind::BridgeExists,
             _ => ErrorKind::NameInUse,
@@ -165,95 +146,6 @@ impl FreeBsdBackend {
             link: self.control.link(bridge)?,
             options: self.options(bridge)?,
         })
-    }
-
-    /// Makes a bridge without anything and gives its name: the final one where the kernel can
-    /// create that.
-    fn make(&self, at: Attempt, name: InterfaceName) -> Result<InterfaceName> {
-        if unit::is_name(name) {
-            let made = self.create_with_driver(at, name);
-            return made.map_err(|error| if is_taken(&error) { self.name_taken(at, name) } else { error });
-        }
-        for number in 0..STAGING_NUMBERS {
-            let staging = unit::staging_name(name, number);
-            for _ in 0..STAGING_LOOKS {
-                match self.create_with_driver(at, staging) {
-                    Err(error) if is_taken(&error) => {}
-                    outcome => return outcome,
-                }
-                thread::sleep(STAGING_PAUSE);
-                self.check_free(at, name)?;
-                if self.control.index(staging) == Err(Errno::ENXIO) {
-                    // It is not under way: the number is that of a bridge that has its name.
-                    break;
-                }
-            }
-        }
-        Err(at.errno(Errno::EEXIST))
-    }
-
-    /// Creates a `bridgeN`; loads the driver if it is not there.
-    fn create_with_driver(&self, at: Attempt, name: InterfaceName) -> Result<InterfaceName> {
-        match self.control.create(name) {
-            // So says the kernel of a name that no driver knows.
-            Err(Errno::EINVAL) => {}
-            outcome => return outcome.map_err(|errno| at.errno(errno)),
-        }
-        if !self.control.has_driver(unit::DRIVER).map_err(|errno| at.errno(errno))? {
-            module::load(c"if_bridge").map_err(|errno| at.means(ErrorKind::NoDriver, errno))?;
-        }
-        self.control.create(name).map_err(|errno| match errno {
-            Errno::EINVAL => at.means(ErrorKind::NoDriver, errno),
-            errno => at.errno(errno),
-        })
-    }
-
-    /// Gives a bridge that was just made all that its spec says; its name last but for the link.
-    fn complete(&self, at: Attempt, made: InterfaceName, spec: &BridgeSpec) -> Result<()> {
-        if let Some(mac) = spec.mac {
-            self.fix_mac(at, made, mac)?;
-        }
-        if let Some(mtu) = spec.mtu {
-            self.control.set_mtu(made, mtu).map_err(|errno| mtu_error(at, errno))?;
-        }
-        for option in spec.options.iter() {
-            self.set_option(at, made, option)?;
-        }
-        if made != spec.name {
-            self.control.rename(made, spec.name).map_err(|errno| match errno {
-                Errno::EEXIST => self.name_taken(at, spec.name),
-                errno => at.errno(errno),
-            })?;
-        }
-        if spec.link == LinkState::Up {
-            self.control.set_link(spec.name, LinkState::Up).map_err(|errno| at.errno(errno))?;
-        }
-        Ok(())
-    }
-
-    /// Sets the MAC of a new bridge, which keeps it then: the kernel gives a port's MAC only to a
-    /// bridge that still has its first one.
-    fn fix_mac(&self, at: Attempt, bridge: InterfaceName, mac: UnicastMac) -> Result<()> {
-        self.control.set_mac(bridge, mac.into()).map_err(|errno| at.errno(errno))?;
-        match self.macs(at)?.get(&bridge) {
-            Some(&Some(now)) if now == mac => Ok(()),
-            Some(_) => Err(at.error(ErrorKind::MacNotKept)),
-            None => Err(at.errno(Errno::ENXIO)),
-        }
-    }
-
-    /// Deletes what a failed `create` has made, under whichever name it has by now.
-    fn unmake(&self, at: Attempt, made: InterfaceIndex) -> Result<()> {
-        match self.name_of(at, made)? {
-            Some(name) => self.control.destroy(name).map_err(|errno| at.errno(errno)),
-            None => Ok(()),
-        }
-    }
-
-    /// The name of the bridge of this index; the kernel tells indices by name only.
-    fn name_of(&self, at: Attempt, bridge: InterfaceIndex) -> Result<Option<InterfaceName>> {
-        let mut names = self.macs(at)?.into_keys();
-        Ok(names.find(|&name| self.control.index(name) == Ok(bridge) && self.is_bridge(name) == Ok(true)))
     }
 
     /// Checks that there is an interface that could be a port, or be one.
@@ -307,19 +199,7 @@ impl BridgeBackend for FreeBsdBackend {
         spec.options.check(at, self.capabilities())?;
         options::check(at, &spec.options)?;
         self.check_free(at, spec.name)?;
-        let made = self.make(at, spec.name)?;
-        let index = self.control.index(made).map_err(|errno| {
-            if errno == Errno::ENXIO {
-                // Someone else has renamed or destroyed it since: there is nothing to undo.
-                return at.errno(errno);
-            }
-            let outcome = self.control.destroy(made).map_err(|errno| at.errno(errno));
-            at.errno(errno).undone(outcome, format_args!("bridge {made}"))
-        })?;
-        self.complete(at, made, spec).map_err(|error| {
-            let name = self.name_of(at, index).ok().flatten().unwrap_or(made);
-            error.undone(self.unmake(at, index), format_args!("bridge {name}"))
-        })
+        self.make(at, spec)
     }
 
     fn delete(&self, bridge: InterfaceName) -> Result<()> {
@@ -477,13 +357,9 @@ fn still_there<T>(at: Attempt, read: impl Iterator<Item = nix::Result<T>>) -> Re
         .collect()
 }
 
-fn mtu_error(at: Attempt, errno: Errno) -> Error {
+pub(super) fn mtu_error(at: Attempt, errno: Errno) -> Error {
     match errno {
         Errno::EINVAL => at.means(ErrorKind::InvalidMtu, errno),
         errno => at.errno(errno),
     }
-}
-
-fn is_taken(error: &Error) -> bool {
-    error.raw_os_error() == Some(libc::EEXIST)
 }

@@ -5,6 +5,7 @@
 
 mod abi;
 mod bridge;
+mod create;
 mod driver;
 mod fdb;
 mod jail;
