@@ -1,7 +1,8 @@
 //! The options of a port.
 //!
 //! Read in `net/if_bridge.c` (`bridge_ioctl_gifflags`, `bridge_ioctl_sifflags`) and
-//! `net/bridgestp.c`. The flags are set all at once, those of STP that are none of ours too.
+//! `net/bridgestp.c`. The flags are set all at once, those of STP that are none of ours too:
+//! a port that STP has found to be an edge is then one that was set to be one, as with ifconfig(8).
 
 use libc::c_ulong;
 use nix::errno::Errno;
@@ -18,7 +19,7 @@ const PRIORITY_STEP: u8 = 16;
 /// The highest path cost that STP has a place for; a higher one becomes this.
 const MAX_STP_COST: u32 = 0xffff;
 
-/// One call that changes a port, what it is for, and what it undoes it.
+/// One call that changes a port, what it is for, and what undoes it.
 struct Step {
     command: c_ulong,
     of: Capability,
