@@ -18,6 +18,7 @@ pub struct FdbEntry {
     /// How it came to be.
     pub origin: FdbOrigin,
     /// The time since the last frame from the address, where the kernel tells: of learned entries.
+    #[cfg_attr(feature = "serde", serde(default, with = "crate::text::seconds"))]
     pub age: Option<Duration>,
 }
 

@@ -11,7 +11,7 @@ macro_rules! options {
     (
         $(#[$struct_doc:meta])* struct $Options:ident;
         $(#[$enum_doc:meta])* enum $Option:ident;
-        $($(#[$doc:meta])* $field:ident: $Variant:ident($Value:ty) = $capability:ident;)+
+        $($(#[$doc:meta])* $field:ident: $Variant:ident($Value:ty) = $capability:ident $(, serde $form:literal)?;)+
     ) => {
         $(#[$struct_doc])*
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -22,6 +22,7 @@ macro_rules! options {
             $(
                 $(#[$doc])*
                 #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+                $(#[cfg_attr(feature = "serde", serde(with = $form))])?
                 pub $field: Option<$Value>,
             )+
         }
@@ -115,18 +116,18 @@ options! {
     stp_protocol: StpProtocol(StpProtocol) = StpProtocol;
     /// How long a port listens, and then learns, before it forwards. Linux: 2 to 30 s while STP is
     /// on, anything while it is off; turning STP on makes it 2 s at least. FreeBSD: 4 to 30 s.
-    forward_delay: ForwardDelay(Duration) = ForwardDelay;
+    forward_delay: ForwardDelay(Duration) = ForwardDelay, serde "crate::text::seconds";
     /// How often STP says hello. Linux: 1 to 10 s. FreeBSD: 1 to 2 s, with the protocol STP only.
-    hello_time: HelloTime(Duration) = HelloTime;
+    hello_time: HelloTime(Duration) = HelloTime, serde "crate::text::seconds";
     /// How long STP believes a hello. 6 to 40 s.
-    max_age: MaxAge(Duration) = MaxAge;
+    max_age: MaxAge(Duration) = MaxAge, serde "crate::text::seconds";
     /// Which bridge becomes STP's root: the lowest. FreeBSD: in steps of 4096.
     priority: Priority(u16) = Priority;
     /// Whether the bridge speaks STP. FreeBSD has no such switch, but one for each port
     /// ([`PortOptions::stp`]).
     stp: Stp(bool) = Stp;
     /// How long a learned address stays without a frame from it. On FreeBSD at least 1 s.
-    ageing_time: AgeingTime(Duration) = AgeingTime;
+    ageing_time: AgeingTime(Duration) = AgeingTime, serde "crate::text::seconds";
     /// How many addresses are learned (FreeBSD).
     max_addresses: MaxAddresses(u32) = MaxAddresses;
     /// Whether multicast goes only where it is asked for (IGMP and MLD snooping).
@@ -137,7 +138,7 @@ options! {
     /// Whether the bridge tells VLANs apart.
     vlan_filtering: VlanFiltering(bool) = VlanFiltering;
     /// The PVID of ports that join; `None` inside for no VLAN at all.
-    default_pvid: DefaultPvid(Option<VlanId>) = DefaultPvid;
+    default_pvid: DefaultPvid(Option<VlanId>) = DefaultPvid, serde "crate::text::given";
 }
 
 options! {
@@ -166,7 +167,7 @@ options! {
     hairpin: Hairpin(bool) = Hairpin;
     /// ARP and neighbour discovery are answered by the bridge where it can.
     neighbor_suppression: NeighborSuppression(bool) = NeighborSuppression;
-    /// Only frames from static FDB entries of the port come in (Linux 5.16).
+    /// Only frames from static FDB entries of the port come in (Linux 5.18).
     locked: Locked(bool) = Locked;
     /// STP's cost of the port. Linux: 1 to 65535. FreeBSD: up to 200000000, 0 for automatic.
     path_cost: PathCost(u32) = PathCost;

@@ -49,7 +49,7 @@ pub struct PortState {
     #[cfg_attr(feature = "serde", serde(default))]
     pub options: PortOptions,
     /// Where it stands in STP, if the backend can read that.
-    #[cfg_attr(feature = "serde", serde(default))]
+    #[cfg_attr(feature = "serde", serde(default, rename = "stp-state"))]
     pub stp_state: Option<PortStpState>,
 }
 

@@ -1,5 +1,6 @@
-//! serde for the words of the vocabulary that have a text of their own: the text is the form.
+//! serde for what its derived form would not be fit for in files and in other languages.
 
+/// For the words of the vocabulary that have a text of their own: the text is the form.
 macro_rules! serde_as_text {
     ($($word:ty),+) => {$(
         impl serde::Serialize for $word {
@@ -18,3 +19,50 @@ macro_rules! serde_as_text {
 }
 
 pub(crate) use serde_as_text;
+
+/// A time as a number of seconds, exact to the microsecond: no kernel counts bridge times finer.
+pub(crate) mod seconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+    const MICROS: f64 = 1e6;
+    /// Up to here each whole number is an `f64`.
+    const EXACT: f64 = 9e15;
+
+    #[expect(clippy::ref_option, reason = "serde calls it like that")]
+    #[expect(clippy::cast_precision_loss, reason = "285 years of microseconds are exact")]
+    pub(crate) fn serialize<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+        time.map(|time| time.as_micros() as f64 / MICROS).serialize(serializer)
+    }
+
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+        let Some(seconds) = Option::<f64>::deserialize(deserializer)? else { return Ok(None) };
+        let micros = (seconds * MICROS).round();
+        if !(0.0..=EXACT).contains(&micros) {
+            return Err(de::Error::invalid_value(de::Unexpected::Float(seconds), &"a number of seconds"));
+        }
+        Ok(Some(Duration::from_micros(micros as u64)))
+    }
+}
+
+/// An option whose value may itself be none: null is that value, and what is absent is not given.
+pub(crate) mod given {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[expect(clippy::option_option, clippy::ref_option, reason = "that is what it is for")]
+    pub(crate) fn serialize<T: Serialize, S: Serializer>(
+        value: &Option<Option<T>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        value.serialize(serializer)
+    }
+
+    #[expect(clippy::option_option, reason = "that is what it is for")]
+    pub(crate) fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Option<T>>, D::Error> {
+        Option::deserialize(deserializer).map(Some)
+    }
+}
