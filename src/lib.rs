@@ -24,8 +24,12 @@
 #![doc(test(attr(deny(warnings))))]
 
 mod mac;
+mod port;
+mod spoofing;
 
 pub use mac::unused_mac;
+pub use port::{attach, bridge_of, port};
+pub use spoofing::{Restriction, attach_restricted, lift_restriction, restrict_to_mac};
 pub use vmbridge_platform::*;
 
 /// The examples of the README compile.

@@ -1,0 +1,93 @@
+//! A bridge's ports, where one call of a backend is not enough.
+
+use crate::{Attempt, BridgeBackend, ErrorKind, InterfaceName, Operation, PortOptions, PortState, Result};
+
+/// Makes an interface a port of a bridge, with these options: all or nothing.
+///
+/// If the interface is up, frames pass between its joining and its options' being set, since no
+/// kernel does both at once: attach a guest's interface before the guest runs.
+///
+/// # Errors
+/// `Unsupported` for an option, before anything is done; then those of
+/// [`add_port`](BridgeBackend::add_port) and of [`change_port`](BridgeBackend::change_port). When
+/// the options fail, the port is released again.
+pub fn attach(
+    backend: &dyn BridgeBackend,
+    bridge: InterfaceName,
+    port: InterfaceName,
+    options: &PortOptions,
+) -> Result<()> {
+    attach_and(backend, bridge, port, options, || Ok(()))
+}
+
+/// [`attach`], and what comes next; the port is released again if that fails.
+pub(crate) fn attach_and<T>(
+    backend: &dyn BridgeBackend,
+    bridge: InterfaceName,
+    port: InterfaceName,
+    options: &PortOptions,
+    next: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    let capabilities = backend.capabilities();
+    if let Some(option) = options.iter().find(|option| !capabilities.contains(option.capability())) {
+        let at = Attempt::new(backend.name(), Operation::AddPort).on(bridge).port(port);
+        return Err(at.with(option.capability()).error(ErrorKind::Unsupported));
+    }
+    backend.add_port(bridge, port)?;
+    backend.change_port(bridge, port, options).and_then(|()| next()).map_err(|error| {
+        let released = unless_gone(backend.remove_port(bridge, port));
+        error.undone(released, format_args!("port {port} of bridge {bridge}"))
+    })
+}
+
+/// The outcome of undoing: where the port or its bridge has vanished meanwhile, nothing is left.
+pub(crate) fn unless_gone(undone: Result<()>) -> Result<()> {
+    match undone {
+        Err(error)
+            if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PortNotFound | ErrorKind::NotAPort) =>
+        {
+            Ok(())
+        }
+        outcome => outcome,
+    }
+}
+
+/// The port of this name of a bridge.
+///
+/// # Errors
+/// `NotFound`, `NotABridge`, `PortNotFound`, `NotAPort`; `ListChanged` as with
+/// [`ports`](BridgeBackend::ports).
+pub fn port(backend: &dyn BridgeBackend, bridge: InterfaceName, port: InterfaceName) -> Result<PortState> {
+    let found = backend.ports(bridge)?.into_iter().find(|state| state.name == port);
+    found
+        .map_or_else(|| Err(no_port(backend, Attempt::new(backend.name(), Operation::Ports).on(bridge), port)), Ok)
+}
+
+/// The bridge that an interface is a port of.
+///
+/// # Errors
+/// `PortNotFound`; `NotAPort` when it is a port of none; those of [`list`](BridgeBackend::list) and
+/// of [`ports`](BridgeBackend::ports).
+pub fn bridge_of(backend: &dyn BridgeBackend, port: InterfaceName) -> Result<InterfaceName> {
+    for bridge in backend.list()? {
+        match backend.ports(bridge.name) {
+            Ok(ports) if ports.iter().any(|state| state.name == port) => return Ok(bridge.name),
+            // Someone has deleted it since.
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Err(no_port(backend, Attempt::new(backend.name(), Operation::List), port))
+}
+
+/// Why an interface is not among the ports.
+fn no_port(backend: &dyn BridgeBackend, at: Attempt, port: InterfaceName) -> crate::Error {
+    let at = at.port(port);
+    match backend.interfaces() {
+        Ok(interfaces) if !interfaces.iter().any(|interface| interface.name == port) => {
+            at.error(ErrorKind::PortNotFound)
+        }
+        Ok(_) => at.error(ErrorKind::NotAPort),
+        Err(error) => error,
+    }
+}
