@@ -4,7 +4,11 @@ use std::str::FromStr;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args as ClapArgs, Parser, Subcommand};
-use vmbridge::{AVAILABLE, InterfaceName, InvalidMac, UnicastMac};
+use vmbridge::{
+    AVAILABLE, BridgeOptions, InterfaceName, InvalidMac, PortOptions, UnicastMac, VlanId, VlanRange, VlanTagging,
+};
+
+use super::options::Given;
 
 /// Network bridges for virtual machines whose MAC address never changes.
 #[derive(Debug, Parser)]
@@ -34,6 +38,8 @@ pub(super) enum Command {
         /// Up from the start.
         #[arg(long)]
         up: bool,
+        #[command(flatten)]
+        options: Given<BridgeOptions>,
     },
     /// Delete a bridge; its ports stay, without it.
     Delete {
@@ -42,15 +48,16 @@ pub(super) enum Command {
     },
     /// List the bridges.
     List {
-        /// As JSON: an array of objects with name, index, mac, mtu and link.
+        /// As JSON: an array of objects with name, index, mac, mtu, link and options.
         #[arg(long)]
         json: bool,
     },
-    /// Show a bridge and its ports.
+    /// Show a bridge and its ports, with their options.
     Show {
         /// The bridge's name.
         name: InterfaceName,
-        /// As JSON: an object with name, index, mac, mtu, link, and ports, an array of the same.
+        /// As JSON: an object with name, index, mac, mtu, link, options, and ports, an array of the
+        /// same and stp-state.
         #[arg(long)]
         json: bool,
     },
@@ -67,6 +74,12 @@ pub(super) enum Command {
         bridge: InterfaceName,
         /// The interface's name.
         port: InterfaceName,
+        /// The MAC of the port's guest, the only one that it may speak with; what that prevents
+        /// depends on the system, and is printed.
+        #[arg(long, value_name = "MAC")]
+        only_mac: Option<UnicastMac>,
+        #[command(flatten)]
+        options: Given<PortOptions>,
     },
     /// Release a port from a bridge.
     Detach {
@@ -75,12 +88,155 @@ pub(super) enum Command {
         /// The port's name.
         port: InterfaceName,
     },
+    /// Show or change a port of a bridge.
+    #[command(subcommand)]
+    Port(PortCommand),
+    /// The forwarding database of a bridge: which address is behind which port.
+    #[command(subcommand)]
+    Fdb(FdbCommand),
+    /// The VLANs of a port.
+    #[command(subcommand)]
+    Vlan(VlanCommand),
+    /// List what the kernel interface can do, and what it cannot.
+    Capabilities {
+        /// As JSON: an object with backend and capabilities, an object of booleans.
+        #[arg(long)]
+        json: bool,
+    },
     /// Show what a MAC of its own does for a bridge, in a network that leaves no trace.
     Demo,
 }
 
+#[derive(Debug, Subcommand)]
+pub(super) enum PortCommand {
+    /// Show a port of a bridge.
+    Show {
+        /// The bridge's name.
+        bridge: InterfaceName,
+        /// The port's name.
+        port: InterfaceName,
+        /// As JSON: an object with name, index, mac, mtu, link, options and stp-state.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Change a port of a bridge.
+    Set {
+        /// The bridge's name.
+        bridge: InterfaceName,
+        /// The port's name.
+        port: InterfaceName,
+        #[command(flatten)]
+        change: PortChange,
+    },
+}
+
 #[derive(Debug, ClapArgs)]
-#[group(required = true, multiple = true)]
+#[group(required = true, multiple = true, arg = "port-options")]
+pub(super) struct PortChange {
+    /// The MAC of the port's guest, the only one that it may speak with; what that prevents depends
+    /// on the system, and is printed.
+    #[arg(long, value_name = "MAC", conflicts_with = "port-options")]
+    pub(super) only_mac: Option<UnicastMac>,
+    /// Undo --only-mac with this MAC.
+    #[arg(long, value_name = "MAC", conflicts_with_all = ["only_mac", "port-options"])]
+    pub(super) not_only_mac: Option<UnicastMac>,
+    #[command(flatten)]
+    pub(super) options: Given<PortOptions>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum FdbCommand {
+    /// List the entries, learned and static.
+    List {
+        /// The bridge's name.
+        bridge: InterfaceName,
+        /// As JSON: an array of objects with mac, port, vlan, origin and age in seconds.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Add a static entry.
+    Add {
+        /// The bridge's name.
+        bridge: InterfaceName,
+        /// The name of the port that the address is behind.
+        port: InterfaceName,
+        /// The address.
+        mac: UnicastMac,
+        /// In this VLAN.
+        #[arg(long, value_name = "N")]
+        vlan: Option<VlanId>,
+        /// In the place of an entry that there is, learned or static.
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Remove an entry, learned or static.
+    Remove {
+        /// The bridge's name.
+        bridge: InterfaceName,
+        /// The address.
+        mac: UnicastMac,
+        /// In this VLAN.
+        #[arg(long, value_name = "N")]
+        vlan: Option<VlanId>,
+    },
+    /// Forget what was learned; static entries stay.
+    Flush {
+        /// The bridge's name.
+        bridge: InterfaceName,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum VlanCommand {
+    /// List the VLANs that a port lets through.
+    List {
+        /// The port's name.
+        port: InterfaceName,
+        /// As JSON: an array of objects with vlans (such as "7" or "10-20") and tagging.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let VLANs through a port, or change how they pass it.
+    Add {
+        /// The port's name.
+        port: InterfaceName,
+        /// One VLAN, as 7, or several, as 10-20.
+        vlans: VlanRange,
+        #[command(flatten)]
+        tagging: Tagging,
+    },
+    /// Let VLANs no longer through a port.
+    Remove {
+        /// The port's name.
+        port: InterfaceName,
+        /// One VLAN, as 7, or several, as 10-20.
+        vlans: VlanRange,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ClapArgs)]
+pub(super) struct Tagging {
+    /// Their frames leave the port without a tag.
+    #[arg(long)]
+    untagged: bool,
+    /// What comes in without a tag belongs to this VLAN.
+    #[arg(long)]
+    pvid: bool,
+}
+
+impl From<Tagging> for VlanTagging {
+    fn from(tagging: Tagging) -> Self {
+        match (tagging.untagged, tagging.pvid) {
+            (false, false) => Self::Tagged,
+            (true, false) => Self::Untagged,
+            (true, true) => Self::Pvid,
+            (false, true) => Self::PvidTagged,
+        }
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+#[group(required = true, multiple = true, arg = "bridge-options")]
 pub(super) struct Change {
     /// Its new MAC.
     #[arg(long)]
@@ -94,6 +250,8 @@ pub(super) struct Change {
     /// Down.
     #[arg(long, conflicts_with = "up")]
     pub(super) down: bool,
+    #[command(flatten)]
+    pub(super) options: Given<BridgeOptions>,
 }
 
 /// The MAC of a bridge to be made.

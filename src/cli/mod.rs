@@ -2,18 +2,18 @@
 
 mod args;
 mod demo;
+mod execute;
+mod options;
 mod print;
+mod value;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use vmbridge::{
-    AVAILABLE, BridgeBackend, BridgeChange, BridgeSpec, InterfaceName, LinkState, Operation, UnicastMac,
-    unused_mac,
-};
+use vmbridge::{AVAILABLE, InterfaceName, UnicastMac};
 
-use self::args::{Args, Command, MacChoice};
+use self::args::{Args, Command};
 
 /// Why the command did not do what it was asked to.
 #[derive(Debug)]
@@ -69,47 +69,5 @@ fn run(args: Args) -> Result<(), Failure> {
     // clap has checked the name, and the native backend is the first.
     let backend = AVAILABLE.iter().find(|backend| wanted(backend.name)).unwrap_or(&AVAILABLE[0]);
     let bridges = (backend.open)()?;
-    execute(&*bridges, args.command)
-}
-
-fn execute(bridges: &dyn BridgeBackend, command: Command) -> Result<(), Failure> {
-    match command {
-        Command::Create { name, mac, mtu, up } => {
-            let mac = match mac {
-                MacChoice::Auto => unused_mac(bridges)?,
-                MacChoice::This(mac) => mac,
-            };
-            let mut spec = BridgeSpec::new(name).mac(mac);
-            spec.mtu = mtu;
-            if up {
-                spec.link = LinkState::Up;
-            }
-            bridges.create(&spec)?;
-            print::mac(mac).map_err(|error| Failure::Unprinted(name, mac, error))?;
-        }
-        Command::Delete { name } => bridges.delete(name)?,
-        Command::List { json } => print::bridges(&bridges.list()?, json)?,
-        Command::Show { name, json } => {
-            let bridge = bridges.find(name)?.ok_or_else(|| {
-                vmbridge::Attempt::new(bridges.name(), Operation::Find)
-                    .on(name)
-                    .error(vmbridge::ErrorKind::NotFound)
-            })?;
-            print::bridge(&bridge, &bridges.ports(name)?, json)?;
-        }
-        Command::Set { name, change } => {
-            let link = match (change.up, change.down) {
-                (true, _) => Some(LinkState::Up),
-                (_, true) => Some(LinkState::Down),
-                _ => None,
-            };
-            let mut wanted = BridgeChange::default();
-            (wanted.mac, wanted.mtu, wanted.link) = (change.mac, change.mtu, link);
-            bridges.change(name, &wanted)?;
-        }
-        Command::Attach { bridge, port } => bridges.add_port(bridge, port)?,
-        Command::Detach { bridge, port } => bridges.remove_port(bridge, port)?,
-        Command::Demo => unreachable!("run() has handled it, since it opens backends of its own"),
-    }
-    Ok(())
+    execute::execute(&*bridges, args.command)
 }

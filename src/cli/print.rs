@@ -1,9 +1,13 @@
 //! What the command prints: columns for people, JSON with stable names for programs.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use serde::Serialize;
-use vmbridge::{BridgeState, PortState, UnicastMac};
+use vmbridge::{BridgeState, Capabilities, Capability, FdbEntry, PortState, PortVlans, Restriction, UnicastMac};
+
+use super::options::Options;
+use super::value::{Value, word};
 
 pub(super) fn mac(mac: UnicastMac) -> io::Result<()> {
     writeln!(io::stdout(), "{mac}")
@@ -33,16 +37,97 @@ pub(super) fn bridge(bridge: &BridgeState, ports: &[PortState], json: bool) -> i
         return as_json(&WithPorts { bridge, ports });
     }
     let mut out = io::stdout().lock();
-    let BridgeState { name, index, mac, mtu, link, .. } = bridge;
+    let BridgeState { name, index, mac, mtu, link, options, .. } = bridge;
     writeln!(out, "bridge  {name}\nindex   {index}\nmac     {mac}\nmtu     {mtu}\nlink    {link}")?;
-    for PortState { name, mac, mtu, link, .. } in ports {
-        writeln!(out, "port    {name:<15}  {mac}  {mtu:>5}  {link}")?;
+    each(&mut out, options)?;
+    for PortState { name, mac, mtu, link, options, stp_state, .. } in ports {
+        let stp_state = stp_state.map(|state| format!("  {}", word(&state))).unwrap_or_default();
+        writeln!(out, "port    {name:<15}  {mac}  {mtu:>5}  {link}{stp_state}")?;
+        let options: Vec<_> = options.texts().iter().map(|(name, value)| format!("{name} {value}")).collect();
+        if !options.is_empty() {
+            writeln!(out, "        {}", options.join(", "))?;
+        }
+    }
+    out.flush()
+}
+
+pub(super) fn port(port: &PortState, json: bool) -> io::Result<()> {
+    if json {
+        return as_json(port);
+    }
+    let mut out = io::stdout().lock();
+    let PortState { name, index, mac, mtu, link, options, stp_state, .. } = port;
+    writeln!(out, "port    {name}\nindex   {index}\nmac     {mac}\nmtu     {mtu}\nlink    {link}")?;
+    if let Some(state) = stp_state {
+        writeln!(out, "{:<20}  {}", "stp-state", word(state))?;
+    }
+    each(&mut out, options)?;
+    out.flush()
+}
+
+/// Each option in a line of its own.
+fn each(out: &mut impl Write, options: &impl Options) -> io::Result<()> {
+    options.texts().iter().try_for_each(|(name, value)| writeln!(out, "{name:<20}  {value}"))
+}
+
+/// What --only-mac prevents: its user must know.
+pub(super) fn restriction(restriction: Restriction) -> io::Result<()> {
+    let text = match restriction {
+        Restriction::Locked => "locked: frames from other MACs are dropped",
+        Restriction::NotLearned => "not locked: frames from other MACs come in, but nothing is learned from them",
+        _ => unreachable!("{restriction:?} has no text"),
+    };
+    writeln!(io::stdout(), "{text}")
+}
+
+pub(super) fn fdb(entries: &[FdbEntry], json: bool) -> io::Result<()> {
+    if json {
+        return as_json(&entries);
+    }
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    writeln!(out, "{:<17}  {:<15}  {:>4}  {:<7}  AGE", "MAC", "PORT", "VLAN", "ORIGIN")?;
+    for FdbEntry { mac, port, vlan, origin, age, .. } in entries {
+        let vlan = vlan.map_or_else(|| "-".to_owned(), |vlan| vlan.to_string());
+        let age = age.map_or_else(|| "-".to_owned(), |age| age.text());
+        writeln!(out, "{mac}  {port:<15}  {vlan:>4}  {:<7}  {age}", word(origin))?;
+    }
+    out.flush()
+}
+
+pub(super) fn vlans(vlans: &[PortVlans], json: bool) -> io::Result<()> {
+    if json {
+        return as_json(&vlans);
+    }
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    writeln!(out, "{:<9}  TAGGING", "VLANS")?;
+    for PortVlans { vlans, tagging, .. } in vlans {
+        writeln!(out, "{:<9}  {}", vlans.to_string(), word(tagging))?;
+    }
+    out.flush()
+}
+
+pub(super) fn capabilities(backend: &str, capabilities: Capabilities, json: bool) -> io::Result<()> {
+    #[derive(Serialize)]
+    struct Table<'a> {
+        backend: &'a str,
+        capabilities: BTreeMap<&'static str, bool>,
+    }
+
+    let all = Capability::ALL.iter().map(|&capability| (capability.name(), capabilities.contains(capability)));
+    if json {
+        return as_json(&Table { backend, capabilities: all.collect() });
+    }
+    let mut out = io::stdout().lock();
+    writeln!(out, "{:<20}  {backend}", "CAPABILITY")?;
+    for (name, can) in all {
+        writeln!(out, "{name:<20}  {}", if can { "yes" } else { "no" })?;
     }
     out.flush()
 }
 
 fn as_json(value: &impl Serialize) -> io::Result<()> {
-    let mut out = io::stdout().lock();
+    let mut out = io::BufWriter::new(io::stdout().lock());
     serde_json::to_writer_pretty(&mut out, value)?;
-    writeln!(out)
+    writeln!(out)?;
+    out.flush()
 }

@@ -1,0 +1,97 @@
+//! The commands, each a call of the library and what is printed of it.
+
+use vmbridge::{
+    Attempt, BridgeBackend, BridgeChange, BridgeSpec, ErrorKind, LinkState, Operation, PortVlans, StaticEntry,
+    attach, attach_restricted, bridge_of, lift_restriction, port, restrict_to_mac, unused_mac,
+};
+
+use super::args::{Command, FdbCommand, MacChoice, PortCommand, VlanCommand};
+use super::{Failure, print};
+
+pub(super) fn execute(bridges: &dyn BridgeBackend, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Create { name, mac, mtu, up, options } => {
+            let mac = match mac {
+                MacChoice::Auto => unused_mac(bridges)?,
+                MacChoice::This(mac) => mac,
+            };
+            let mut spec = BridgeSpec::new(name).mac(mac).options(options.0);
+            spec.mtu = mtu;
+            if up {
+                spec.link = LinkState::Up;
+            }
+            bridges.create(&spec)?;
+            print::mac(mac).map_err(|error| Failure::Unprinted(name, mac, error))?;
+        }
+        Command::Delete { name } => bridges.delete(name)?,
+        Command::List { json } => print::bridges(&bridges.list()?, json)?,
+        Command::Show { name, json } => {
+            let bridge = bridges.find(name)?.ok_or_else(|| {
+                Attempt::new(bridges.name(), Operation::Find).on(name).error(ErrorKind::NotFound)
+            })?;
+            print::bridge(&bridge, &bridges.ports(name)?, json)?;
+        }
+        Command::Set { name, change } => {
+            let link = match (change.up, change.down) {
+                (true, _) => Some(LinkState::Up),
+                (_, true) => Some(LinkState::Down),
+                _ => None,
+            };
+            let mut wanted = BridgeChange::default().options(change.options.0);
+            (wanted.mac, wanted.mtu, wanted.link) = (change.mac, change.mtu, link);
+            bridges.change(name, &wanted)?;
+        }
+        Command::Attach { bridge, port, only_mac: None, options } => attach(bridges, bridge, port, &options.0)?,
+        Command::Attach { bridge, port, only_mac: Some(mac), options } => {
+            print::restriction(attach_restricted(bridges, bridge, port, &options.0, mac)?)?;
+        }
+        Command::Detach { bridge, port } => bridges.remove_port(bridge, port)?,
+        Command::Port(command) => on_port(bridges, command)?,
+        Command::Fdb(command) => on_fdb(bridges, command)?,
+        Command::Vlan(command) => on_vlans(bridges, command)?,
+        Command::Capabilities { json } => print::capabilities(bridges.name(), bridges.capabilities(), json)?,
+        Command::Demo => unreachable!("run() has handled it, since it opens backends of its own"),
+    }
+    Ok(())
+}
+
+fn on_port(bridges: &dyn BridgeBackend, command: PortCommand) -> Result<(), Failure> {
+    match command {
+        PortCommand::Show { bridge, port: name, json } => print::port(&port(bridges, bridge, name)?, json)?,
+        PortCommand::Set { bridge, port, change } => match (change.only_mac, change.not_only_mac) {
+            (Some(mac), _) => print::restriction(restrict_to_mac(bridges, bridge, port, mac)?)?,
+            (None, Some(mac)) => lift_restriction(bridges, bridge, port, mac)?,
+            (None, None) => bridges.change_port(bridge, port, &change.options.0)?,
+        },
+    }
+    Ok(())
+}
+
+fn on_fdb(bridges: &dyn BridgeBackend, command: FdbCommand) -> Result<(), Failure> {
+    match command {
+        FdbCommand::List { bridge, json } => print::fdb(&bridges.fdb(bridge)?, json)?,
+        FdbCommand::Add { bridge, port, mac, vlan, replace } => {
+            let mut entry = StaticEntry::new(mac, port);
+            entry.vlan = vlan;
+            if replace {
+                bridges.replace_fdb_entry(bridge, &entry)?;
+            } else {
+                bridges.add_fdb_entry(bridge, &entry)?;
+            }
+        }
+        FdbCommand::Remove { bridge, mac, vlan } => bridges.remove_fdb_entry(bridge, mac, vlan)?,
+        FdbCommand::Flush { bridge } => bridges.flush_fdb(bridge)?,
+    }
+    Ok(())
+}
+
+fn on_vlans(bridges: &dyn BridgeBackend, command: VlanCommand) -> Result<(), Failure> {
+    match command {
+        VlanCommand::List { port, json } => print::vlans(&bridges.vlans(bridge_of(bridges, port)?, port)?, json)?,
+        VlanCommand::Add { port, vlans, tagging } => {
+            bridges.add_vlans(bridge_of(bridges, port)?, port, PortVlans::new(vlans, tagging.into()))?;
+        }
+        VlanCommand::Remove { port, vlans } => bridges.remove_vlans(bridge_of(bridges, port)?, port, vlans)?,
+    }
+    Ok(())
+}
