@@ -25,6 +25,8 @@
 
 mod mac;
 mod port;
+#[cfg(test)]
+mod readme;
 mod spoofing;
 
 pub use mac::unused_mac;
