@@ -62,6 +62,7 @@ pub(super) enum Command {
         json: bool,
     },
     /// Change a bridge.
+    #[command(override_usage = "vmbridge set [OPTIONS] <NAME>")]
     Set {
         /// The bridge's name.
         name: InterfaceName,
@@ -120,28 +121,35 @@ pub(super) enum PortCommand {
         json: bool,
     },
     /// Change a port of a bridge.
+    #[command(mut_group("port-options", |group| group.required(true)))]
+    #[command(override_usage = "vmbridge port set [OPTIONS] <BRIDGE> <PORT>")]
     Set {
         /// The bridge's name.
         bridge: InterfaceName,
         /// The port's name.
         port: InterfaceName,
         #[command(flatten)]
-        change: PortChange,
+        options: Given<PortOptions>,
     },
-}
-
-#[derive(Debug, ClapArgs)]
-#[group(required = true, multiple = true, arg = "port-options")]
-pub(super) struct PortChange {
-    /// The MAC of the port's guest, the only one that it may speak with; what that prevents depends
-    /// on the system, and is printed.
-    #[arg(long, value_name = "MAC", conflicts_with = "port-options")]
-    pub(super) only_mac: Option<UnicastMac>,
-    /// Undo --only-mac with this MAC.
-    #[arg(long, value_name = "MAC", conflicts_with_all = ["only_mac", "port-options"])]
-    pub(super) not_only_mac: Option<UnicastMac>,
-    #[command(flatten)]
-    pub(super) options: Given<PortOptions>,
+    /// Let a port speak only with its guest's MAC; what that prevents depends on the system, and is
+    /// printed.
+    Restrict {
+        /// The bridge's name.
+        bridge: InterfaceName,
+        /// The port's name.
+        port: InterfaceName,
+        /// The guest's MAC.
+        mac: UnicastMac,
+    },
+    /// Undo `restrict`, or `attach --only-mac`.
+    Unrestrict {
+        /// The bridge's name.
+        bridge: InterfaceName,
+        /// The port's name.
+        port: InterfaceName,
+        /// The guest's MAC.
+        mac: UnicastMac,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -236,19 +244,20 @@ impl From<Tagging> for VlanTagging {
 }
 
 #[derive(Debug, ClapArgs)]
-#[group(required = true, multiple = true, arg = "bridge-options")]
+#[group(skip)]
+#[command(mut_group("bridge-options", |group| group.required(true)))]
 pub(super) struct Change {
     /// Its new MAC.
-    #[arg(long)]
+    #[arg(long, group = "bridge-options")]
     pub(super) mac: Option<UnicastMac>,
     /// Its new MTU in bytes.
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", group = "bridge-options")]
     pub(super) mtu: Option<u32>,
     /// Up.
-    #[arg(long)]
+    #[arg(long, group = "bridge-options")]
     pub(super) up: bool,
     /// Down.
-    #[arg(long, conflicts_with = "up")]
+    #[arg(long, conflicts_with = "up", group = "bridge-options")]
     pub(super) down: bool,
     #[command(flatten)]
     pub(super) options: Given<BridgeOptions>,

@@ -58,11 +58,11 @@ pub(super) fn execute(bridges: &dyn BridgeBackend, command: Command) -> Result<(
 fn on_port(bridges: &dyn BridgeBackend, command: PortCommand) -> Result<(), Failure> {
     match command {
         PortCommand::Show { bridge, port: name, json } => print::port(&port(bridges, bridge, name)?, json)?,
-        PortCommand::Set { bridge, port, change } => match (change.only_mac, change.not_only_mac) {
-            (Some(mac), _) => print::restriction(restrict_to_mac(bridges, bridge, port, mac)?)?,
-            (None, Some(mac)) => lift_restriction(bridges, bridge, port, mac)?,
-            (None, None) => bridges.change_port(bridge, port, &change.options.0)?,
-        },
+        PortCommand::Set { bridge, port, options } => bridges.change_port(bridge, port, &options.0)?,
+        PortCommand::Restrict { bridge, port, mac } => {
+            print::restriction(restrict_to_mac(bridges, bridge, port, mac)?)?;
+        }
+        PortCommand::Unrestrict { bridge, port, mac } => lift_restriction(bridges, bridge, port, mac)?,
     }
     Ok(())
 }
