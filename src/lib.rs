@@ -23,6 +23,8 @@
 #![forbid(unsafe_code)]
 #![doc(test(attr(deny(warnings))))]
 
+#[cfg(all(test, feature = "serde"))]
+mod fake;
 mod mac;
 mod port;
 #[cfg(test)]

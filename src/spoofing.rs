@@ -195,3 +195,128 @@ fn remove_others(
     }
     Ok(())
 }
+
+#[cfg(all(test, feature = "serde"))]
+mod tests {
+    use super::*;
+    use crate::Undo;
+    use crate::fake::{Fake, mac, name};
+
+    const NEEDED: [Capability; 3] = [Capability::FdbList, Capability::FdbStatic, Capability::Learning];
+    const LINUX: [Capability; 5] = [
+        Capability::FdbList,
+        Capability::FdbStatic,
+        Capability::Learning,
+        Capability::UnicastFlood,
+        Capability::Locked,
+    ];
+
+    /// A host on which the port has said more than it should, and someone gave it another MAC.
+    fn host() -> Fake {
+        Fake::new(LINUX).with_entry("tap0", mac(8), "learned").with_entry("tap0", mac(9), "static")
+    }
+
+    fn restrict(host: &Fake) -> Result<Restriction> {
+        restrict_to_mac(host, name("br0"), name("tap0"), mac(7))
+    }
+
+    #[test]
+    fn locks_before_any_entry_changes() {
+        let host = host();
+        assert_eq!(restrict(&host).expect("it can be done"), Restriction::Locked);
+        let log = host.log.lock().expect("one thread");
+        assert_eq!(*log, ["change port", "remove entry", "remove entry", "replace entry"]);
+        let state = host.state.lock().expect("one thread");
+        let options = state.options[&name("tap0")];
+        assert_eq!(
+            (options.locked, options.learning, options.unicast_flood),
+            (Some(true), Some(false), Some(false))
+        );
+        let entries: Vec<_> = state.fdb.iter().map(|entry| (entry.mac, entry.origin)).collect();
+        assert_eq!(entries, [(mac(7).into(), FdbOrigin::Static)]);
+    }
+
+    #[test]
+    fn says_what_it_cannot_prevent() {
+        let host = Fake::new(NEEDED);
+        assert_eq!(restrict(&host).expect("it can be done"), Restriction::NotLearned);
+        let options = host.state.lock().expect("one thread").options[&name("tap0")];
+        assert_eq!((options.locked, options.learning), (Some(false), Some(false)));
+    }
+
+    #[test]
+    fn refuses_before_anything_is_done_what_a_backend_cannot_do() {
+        for lacking in NEEDED {
+            let host = Fake::new(LINUX.into_iter().filter(|&capability| capability != lacking));
+            for error in [
+                restrict(&host).err(),
+                lift_restriction(&host, name("br0"), name("tap0"), mac(7)).err(),
+                attach_restricted(&host, name("br0"), name("tap1"), &PortOptions::default(), mac(7)).err(),
+            ] {
+                let error = error.expect("it cannot");
+                assert_eq!((error.kind(), error.capability()), (ErrorKind::Unsupported, Some(lacking)));
+            }
+            assert!(host.log.lock().expect("one thread").is_empty());
+        }
+    }
+
+    #[test]
+    fn undoes_whatever_fails() {
+        for fails_after in 0..4 {
+            let host = host();
+            let statics = || {
+                let state = host.state.lock().expect("one thread").clone();
+                let fdb = state.fdb.into_iter().filter(|entry| entry.origin == FdbOrigin::Static);
+                (state.options, fdb.collect::<Vec<_>>())
+            };
+            let before = statics();
+            *host.fails_after.lock().expect("one thread") = Some(fails_after);
+            let error = restrict(&host).expect_err("a step fails");
+            assert!(matches!(error.undo(), Undo::Done) || fails_after == 0, "{error}");
+            assert_eq!(statics(), before, "after {fails_after}");
+        }
+    }
+
+    #[test]
+    fn attaches_all_or_nothing() {
+        let attach = |host: &Fake| {
+            attach_restricted(host, name("br0"), name("tap1"), &PortOptions::default().learning(true), mac(7))
+        };
+        for fails_after in 0..4 {
+            let host = host();
+            *host.fails_after.lock().expect("one thread") = Some(fails_after);
+            attach(&host).expect_err("a step fails");
+            assert_eq!(host.ports(name("br0")).expect("a bridge").len(), 1);
+        }
+        let host = host();
+        assert_eq!(attach(&host).expect("it can be done"), Restriction::Locked);
+        assert_eq!(crate::bridge_of(&host, name("tap1")).expect("it is a port"), name("br0"));
+        assert_eq!(host.state.lock().expect("one thread").options[&name("tap1")].learning, Some(false));
+    }
+
+    #[test]
+    fn leaves_what_is_anothers_alone() {
+        for (port, origin) in [("tap1", "static"), ("br0", "local"), ("tap0", "local")] {
+            let host = Fake::new(LINUX).with_entry(port, mac(7), origin);
+            assert_eq!(restrict(&host).expect_err("it is taken").kind(), ErrorKind::EntryExists);
+            let lifted = lift_restriction(&host, name("br0"), name("tap0"), mac(7));
+            assert_eq!(lifted.expect_err("it is not its own").kind(), ErrorKind::EntryNotFound);
+            assert!(host.log.lock().expect("one thread").is_empty());
+        }
+    }
+
+    #[test]
+    fn lifts_what_it_restricted() {
+        for fails_after in [None, Some(0), Some(1)] {
+            let host = Fake::new(LINUX);
+            let before = host.state.lock().expect("one thread").clone();
+            restrict(&host).expect("it can be done");
+            let restricted = host.state.lock().expect("one thread").clone();
+            *host.fails_after.lock().expect("one thread") = fails_after;
+            let lifted = lift_restriction(&host, name("br0"), name("tap0"), mac(7));
+            assert_eq!(lifted.is_ok(), fails_after.is_none());
+            let after = host.state.lock().expect("one thread").clone();
+            assert_eq!(after, if lifted.is_ok() { before } else { restricted });
+        }
+    }
+}

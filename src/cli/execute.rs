@@ -47,8 +47,8 @@ pub(super) fn execute(bridges: &dyn BridgeBackend, command: Command) -> Result<(
         }
         Command::Detach { bridge, port } => bridges.remove_port(bridge, port)?,
         Command::Port(command) => on_port(bridges, command)?,
-        Command::Fdb(command) => on_fdb(bridges, command)?,
-        Command::Vlan(command) => on_vlans(bridges, command)?,
+        Command::Fdb(command) => on_fdb(bridges, &command)?,
+        Command::Vlan(command) => on_vlans(bridges, &command)?,
         Command::Capabilities { json } => print::capabilities(bridges.name(), bridges.capabilities(), json)?,
         Command::Demo => unreachable!("run() has handled it, since it opens backends of its own"),
     }
@@ -67,8 +67,8 @@ fn on_port(bridges: &dyn BridgeBackend, command: PortCommand) -> Result<(), Fail
     Ok(())
 }
 
-fn on_fdb(bridges: &dyn BridgeBackend, command: FdbCommand) -> Result<(), Failure> {
-    match command {
+fn on_fdb(bridges: &dyn BridgeBackend, command: &FdbCommand) -> Result<(), Failure> {
+    match *command {
         FdbCommand::List { bridge, json } => print::fdb(&bridges.fdb(bridge)?, json)?,
         FdbCommand::Add { bridge, port, mac, vlan, replace } => {
             let mut entry = StaticEntry::new(mac, port);
@@ -85,8 +85,8 @@ fn on_fdb(bridges: &dyn BridgeBackend, command: FdbCommand) -> Result<(), Failur
     Ok(())
 }
 
-fn on_vlans(bridges: &dyn BridgeBackend, command: VlanCommand) -> Result<(), Failure> {
-    match command {
+fn on_vlans(bridges: &dyn BridgeBackend, command: &VlanCommand) -> Result<(), Failure> {
+    match *command {
         VlanCommand::List { port, json } => print::vlans(&bridges.vlans(bridge_of(bridges, port)?, port)?, json)?,
         VlanCommand::Add { port, vlans, tagging } => {
             bridges.add_vlans(bridge_of(bridges, port)?, port, PortVlans::new(vlans, tagging.into()))?;

@@ -48,8 +48,8 @@ fn has(name: &str, data: &str, expected: &[(&str, Value)]) {
 /// What `bridge` says of an address behind a port.
 fn entry(port: &str, mac: &str) -> Option<Value> {
     let entries = bridge(&format!("fdb show dev {port}"));
-    let entries = entries.as_array().expect("an array").iter();
-    entries.filter(|entry| entry["mac"] == mac && entry["master"] != Value::Null).cloned().next()
+    let mut entries = entries.as_array().expect("an array").iter();
+    entries.find(|entry| entry["mac"] == mac && entry["master"] != Value::Null).cloned()
 }
 
 fn can(backend: &str, capability: Capability) -> bool {
