@@ -55,6 +55,10 @@ fn undo(
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         now => now?,
     };
+    // Turning STP on changes the forward delay, too, if STP could not do with it.
+    let turned_on = tried.contains(&Step::Option(BridgeOption::Stp(true)));
+    let forward_delay = before.options.forward_delay.filter(|_| turned_on).map(BridgeOption::ForwardDelay);
+    let delay_back = forward_delay.filter(|_| before.options.forward_delay != now.options.forward_delay);
     let back = tried.iter().rev().filter_map(|&step| match step {
         Step::Mtu(mtu) => (now.mtu == mtu && mtu != before.mtu).then_some(Step::Mtu(before.mtu)),
         Step::Option(option) => before.options.former(&now.options, option).map(Step::Option),
@@ -62,5 +66,5 @@ fn undo(
         Step::Link(link) => (now.link == link && link != before.link).then_some(Step::Link(before.link)),
     });
     // One that fails does not keep the others from being tried.
-    back.map(set).fold(Ok(()), Result::and)
+    back.chain(delay_back.map(Step::Option)).map(set).fold(Ok(()), Result::and)
 }

@@ -55,6 +55,7 @@ macro_rules! options {
             }
 
             /// What an option was here, in the state before, if it is as `set` in `now`, and was not.
+            #[allow(dead_code, reason = "both structs have it, one uses it")]
             pub(crate) fn former(&self, now: &Self, set: $Option) -> Option<$Option> {
                 match set {
                     $($Option::$Variant(value) if now.$field == Some(value) => {
