@@ -18,27 +18,38 @@ mod native;
 mod support;
 
 use libtest_mimic::{Arguments, Trial};
+use vmbridge::model::Model;
+use vmbridge::{BridgeBackend, Capabilities, Capability};
 
 fn main() {
     let args = Arguments::from_args();
     native::prepare();
     let mut trials = Vec::new();
-    for &(name, case) in cases::ALL {
+    let model = Model::new().capabilities();
+    for &(name, case, _) in cases_for(model) {
         trials.push(Trial::test(format!("model::{name}"), move || {
             case(&model::ModelHost::default());
             Ok(())
         }));
-        for backend in vmbridge::AVAILABLE {
+    }
+    for backend in vmbridge::AVAILABLE {
+        let capabilities = (backend.open)().expect("the backend opens").capabilities();
+        for &(name, case, _) in cases_for(capabilities) {
             let trial = format!("{}::{name}", backend.name);
-            let on_native = {
-                let trial = trial.clone();
-                move || {
-                    native::run_trial(&trial, backend, case);
-                    Ok(())
-                }
-            };
-            trials.push(Trial::test(trial, on_native));
+            let name = trial.clone();
+            trials.push(Trial::test(trial, move || {
+                native::run_trial(&name, backend, case);
+                Ok(())
+            }));
         }
     }
     libtest_mimic::run(&args, trials).exit();
+}
+
+/// The cases for a backend that is capable of these.
+fn cases_for(
+    capabilities: Capabilities,
+) -> impl Iterator<Item = &'static (&'static str, host::Case, Option<Capability>)> {
+    let all = cases::ALL.iter().copied().flatten();
+    all.filter(move |(_, _, needed)| needed.is_none_or(|needed| capabilities.contains(needed)))
 }

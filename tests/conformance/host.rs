@@ -1,6 +1,8 @@
 //! What a case needs of the host that it runs on.
 
-use vmbridge::{BridgeBackend, InterfaceName, MacAddr, UnicastMac};
+use std::time::Duration;
+
+use vmbridge::{BridgeBackend, BridgeOption, InterfaceName, MacAddr, PortOption, StpProtocol, UnicastMac};
 
 /// A case of the suite.
 pub(crate) type Case = fn(&dyn Host);
@@ -25,6 +27,18 @@ pub(crate) trait Host: Sync {
     /// All that the oracle sees of the host, as it prints it.
     fn snapshot(&self) -> String;
 
+    /// Whether its kernel tells VLANs apart, not by the backend's word.
+    fn has_vlans(&self) -> bool;
+
+    /// What the oracle sees of an option of a bridge, as text; `None` if it cannot see it.
+    fn bridge_option(&self, bridge: InterfaceName, option: BridgeOption) -> Option<String>;
+
+    /// What the oracle sees of an option of a port, as text; `None` if it cannot see it.
+    fn port_option(&self, bridge: InterfaceName, port: InterfaceName, option: PortOption) -> Option<String>;
+
+    /// The static entries that the oracle sees in a bridge's FDB: MAC and port, in order.
+    fn static_entries(&self, bridge: InterfaceName) -> Vec<(MacAddr, InterfaceName)>;
+
     /// Runs `act` without the privilege to change anything.
     fn without_privilege(&self, act: &dyn Fn());
 }
@@ -46,4 +60,47 @@ pub(crate) fn name(text: &str) -> InterfaceName {
 
 pub(crate) fn mac(text: &str) -> UnicastMac {
     text.parse().expect(text)
+}
+
+/// The value of an option as an oracle's text: on and off as 1 and 0, times in units of 10 ms.
+pub(crate) fn bridge_value(option: BridgeOption) -> String {
+    let time = |time: Duration| (time.as_millis() / 10).to_string();
+    match option {
+        BridgeOption::StpProtocol(StpProtocol::Stp) => "stp".to_owned(),
+        BridgeOption::StpProtocol(_) => "rstp".to_owned(),
+        BridgeOption::ForwardDelay(value)
+        | BridgeOption::HelloTime(value)
+        | BridgeOption::MaxAge(value)
+        | BridgeOption::AgeingTime(value) => time(value),
+        BridgeOption::Priority(value) => value.to_string(),
+        BridgeOption::MaxAddresses(value) => value.to_string(),
+        BridgeOption::GroupForwardMask(value) => format!("{value:#x}"),
+        BridgeOption::Stp(value) | BridgeOption::MulticastSnooping(value) | BridgeOption::VlanFiltering(value) => {
+            u8::from(value).to_string()
+        }
+        BridgeOption::DefaultPvid(value) => value.map_or(0, vmbridge::VlanId::get).to_string(),
+        other => unreachable!("an option without a text: {other:?}"),
+    }
+}
+
+/// The value of an option as an oracle's text.
+pub(crate) fn port_value(option: PortOption) -> String {
+    match option {
+        PortOption::PathCost(value) => value.to_string(),
+        PortOption::Priority(value) => value.to_string(),
+        PortOption::Isolated(value)
+        | PortOption::Learning(value)
+        | PortOption::UnicastFlood(value)
+        | PortOption::MulticastFlood(value)
+        | PortOption::BroadcastFlood(value)
+        | PortOption::BpduGuard(value)
+        | PortOption::RootBlock(value)
+        | PortOption::FastLeave(value)
+        | PortOption::Hairpin(value)
+        | PortOption::NeighborSuppression(value)
+        | PortOption::Locked(value)
+        | PortOption::Stp(value)
+        | PortOption::Sticky(value) => u8::from(value).to_string(),
+        other => unreachable!("an option without a text: {other:?}"),
+    }
 }

@@ -1,10 +1,13 @@
 //! A network namespace as a host, with `ip` as the oracle.
 
-use caps::{CapSet, Capability};
-use vmbridge::{Available, BridgeBackend, InterfaceName, UnicastMac};
+use caps::CapSet;
+use serde_json::Value;
+use vmbridge::{
+    Available, BridgeBackend, BridgeOption, Capability, InterfaceName, MacAddr, PortOption, UnicastMac,
+};
 
 use crate::host::{Case, Host, Seen, name};
-use crate::support::{in_namespace, ip, link, snapshot};
+use crate::support::{exists, in_namespace, ip, link, output, run, snapshot, sysfs};
 
 pub(crate) fn prepare() {
     crate::support::prepare();
@@ -55,10 +58,75 @@ impl Host for Namespace {
         snapshot()
     }
 
+    fn has_vlans(&self) -> bool {
+        let made = output("ip", "link add name probe type bridge vlan_filtering 1".split(' ')).status.success();
+        if exists("probe") {
+            ip("link delete dev probe");
+        }
+        made
+    }
+
+    fn bridge_option(&self, bridge: InterfaceName, option: BridgeOption) -> Option<String> {
+        let file = match option.capability() {
+            Capability::ForwardDelay => "forward_delay",
+            Capability::HelloTime => "hello_time",
+            Capability::MaxAge => "max_age",
+            Capability::Priority => "priority",
+            Capability::Stp => "stp_state",
+            Capability::AgeingTime => "ageing_time",
+            Capability::MulticastSnooping => "multicast_snooping",
+            Capability::GroupForwardMask => "group_fwd_mask",
+            Capability::VlanFiltering => "vlan_filtering",
+            Capability::DefaultPvid => "default_pvid",
+            _ => return None,
+        };
+        Some(sysfs(&bridge.to_string(), &format!("bridge/{file}")))
+    }
+
+    fn port_option(&self, _bridge: InterfaceName, port: InterfaceName, option: PortOption) -> Option<String> {
+        let port = port.to_string();
+        let file = match option.capability() {
+            Capability::Isolated => "isolated",
+            Capability::Learning => "learning",
+            Capability::UnicastFlood => "unicast_flood",
+            Capability::MulticastFlood => "multicast_flood",
+            Capability::BroadcastFlood => "broadcast_flood",
+            Capability::BpduGuard => "bpdu_guard",
+            Capability::RootBlock => "root_block",
+            Capability::FastLeave => "multicast_fast_leave",
+            Capability::Hairpin => "hairpin_mode",
+            Capability::NeighborSuppression => "neigh_suppress",
+            Capability::PathCost => "path_cost",
+            Capability::PortPriority => "priority",
+            // Not in sysfs.
+            Capability::Locked => {
+                let text = run("bridge", ["-d", "link", "show", "dev", &port]);
+                return Some(u8::from(text.contains("locked on")).to_string());
+            }
+            _ => return None,
+        };
+        Some(sysfs(&port, &format!("brport/{file}")))
+    }
+
+    fn static_entries(&self, bridge: InterfaceName) -> Vec<(MacAddr, InterfaceName)> {
+        let text = run("bridge", ["-j", "fdb", "show", "br", &bridge.to_string()]);
+        let entries: Vec<Value> = serde_json::from_str(&text).expect("JSON");
+        let of = |entry: &Value| {
+            let text = |key: &str| entry[key].as_str().map(str::to_owned);
+            let is_static = entry["state"] == "static" && text("master") == Some(bridge.to_string());
+            let mac = text("mac").expect("a MAC").parse().expect("a MAC");
+            is_static.then(|| (mac, text("ifname").expect("a name").parse().expect("a name")))
+        };
+        let mut entries: Vec<_> = entries.iter().filter_map(of).collect();
+        entries.sort_unstable();
+        entries.dedup();
+        entries
+    }
+
     fn without_privilege(&self, act: &dyn Fn()) {
         // A capability is the thread's own, and comes back from the permitted set.
-        caps::drop(None, CapSet::Effective, Capability::CAP_NET_ADMIN).expect("a capability can be dropped");
+        caps::drop(None, CapSet::Effective, caps::Capability::CAP_NET_ADMIN).expect("a capability can be dropped");
         act();
-        caps::raise(None, CapSet::Effective, Capability::CAP_NET_ADMIN).expect("it is still permitted");
+        caps::raise(None, CapSet::Effective, caps::Capability::CAP_NET_ADMIN).expect("it is still permitted");
     }
 }

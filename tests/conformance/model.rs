@@ -1,9 +1,11 @@
 //! The model as a host. It is its own oracle; the property tests compare it with a kernel.
 
 use vmbridge::model::Model;
-use vmbridge::{BridgeBackend, InterfaceName, LinkState, MacAddr, UnicastMac};
+use vmbridge::{
+    BridgeBackend, BridgeOption, FdbOrigin, InterfaceName, LinkState, MacAddr, PortOption, UnicastMac,
+};
 
-use crate::host::{Host, Seen, name};
+use crate::host::{Host, Seen, bridge_value, name, port_value};
 
 #[derive(Debug, Default)]
 pub(crate) struct ModelHost(Model);
@@ -53,6 +55,32 @@ impl Host for ModelHost {
         let bridges = self.0.list().expect("the model lists");
         let ports: Vec<_> = bridges.iter().map(|bridge| self.0.ports(bridge.name)).collect();
         format!("{:?} {bridges:?} {ports:?}", self.0.interfaces())
+    }
+
+    fn has_vlans(&self) -> bool {
+        true
+    }
+
+    fn bridge_option(&self, bridge: InterfaceName, option: BridgeOption) -> Option<String> {
+        let options = self.0.find(bridge).expect("it is a bridge").expect("it is there").options;
+        options.iter().find(|other| other.capability() == option.capability()).map(bridge_value)
+    }
+
+    fn port_option(&self, bridge: InterfaceName, port: InterfaceName, option: PortOption) -> Option<String> {
+        let ports = self.0.ports(bridge).expect("it is a bridge");
+        let options = ports.into_iter().find(|other| other.name == port).expect("it is a port").options;
+        options.iter().find(|other| other.capability() == option.capability()).map(port_value)
+    }
+
+    fn static_entries(&self, bridge: InterfaceName) -> Vec<(MacAddr, InterfaceName)> {
+        let entries = self.0.fdb(bridge).expect("it is a bridge").into_iter();
+        let mut entries: Vec<_> = entries
+            .filter(|entry| entry.origin == FdbOrigin::Static)
+            .map(|entry| (entry.mac, entry.port))
+            .collect();
+        entries.sort_unstable();
+        entries.dedup();
+        entries
     }
 
     fn without_privilege(&self, act: &dyn Fn()) {

@@ -3,22 +3,31 @@
 mod change;
 mod create;
 mod delete;
+mod fdb;
+mod option;
 mod port;
+mod port_option;
 mod read;
 mod together;
+mod vlan;
 
-use vmbridge::{BridgeSpec, Error, ErrorKind, LinkState};
+use vmbridge::{BridgeSpec, Capability, Error, ErrorKind, LinkState};
 
 use crate::host::{Case, Host, mac, name};
 
 macro_rules! cases {
-    ($($module:ident: $($case:ident),+ $(,)?;)+) => {
-        &[$($((concat!(stringify!($module), "::", stringify!($case)), $module::$case)),+),+]
+    ($($module:ident $(where $needed:ident)?: $($case:ident),+ $(,)?;)+) => {
+        &[$(cases!(@ $module [$($needed)?] $($case),+)),+]
     };
+    (@ $module:ident $needed:tt $($case:ident),+) => {
+        &[$((concat!(stringify!($module), "::", stringify!($case)), $module::$case, cases!(? $needed))),+]
+    };
+    (? []) => { None };
+    (? [$needed:ident]) => { Some(Capability::$needed) };
 }
 
-/// Every case and its name.
-pub(crate) const ALL: &[(&str, Case)] = cases! {
+/// Every case: its name, and what a backend must be capable of for it.
+pub(crate) const ALL: &[&[(&str, Case, Option<Capability>)]] = cases! {
     create:
         has_what_its_spec_says,
         leaves_to_the_kernel_what_its_spec_leaves,
@@ -42,6 +51,33 @@ pub(crate) const ALL: &[(&str, Case)] = cases! {
         changes_nothing_when_nothing_is_asked,
         refuses_what_is_no_bridge,
         needs_privilege;
+    option:
+        of_a_new_bridge_is_set_when_it_is_there,
+        is_changed_alone,
+        is_changed_with_others_and_all_together,
+        that_depends_on_another_comes_in_the_order_that_works,
+        is_refused_where_the_kernel_refuses_it,
+        is_refused_by_name_where_the_backend_has_none,
+        needs_privilege;
+    port_option:
+        is_set_and_read,
+        is_set_with_others_or_not_at_all,
+        is_refused_by_name_where_the_backend_has_none,
+        is_refused_for_what_is_no_port,
+        needs_privilege;
+    fdb:
+        is_refused_by_name_where_the_backend_has_none;
+    fdb where FdbStatic:
+        takes_and_gives_back_static_entries,
+        refuses_what_is_there_and_what_is_not,
+        moves_an_entry_that_is_replaced,
+        loses_the_entries_of_a_port_that_leaves,
+        keeps_static_entries_when_it_is_flushed,
+        lists_many_entries;
+    fdb where FdbFlush:
+        is_flushed_where_it_is_one;
+    vlan:
+        passes_as_it_is_told_or_is_unsupported_by_name;
     port:
         joins_and_leaves,
         refuses_what_cannot_be_a_port,

@@ -1,0 +1,139 @@
+use vmbridge::{Capability, Error, ErrorKind, FdbOrigin, MacAddr, StaticEntry, UnicastMac};
+
+use super::{HIGH, LOW, create, refused};
+use crate::host::{Host, mac, name};
+
+const GUEST: &str = "52:54:00:aa:00:01";
+
+fn with_two_ports(host: &dyn Host) {
+    create(host, "virbr0");
+    for (port, port_mac) in [("tap0", LOW), ("tap1", HIGH)] {
+        host.add_interface(name(port), mac(port_mac));
+        host.bridges().add_port(name("virbr0"), name(port)).expect("it can be a port");
+    }
+}
+
+fn entry(guest: &str, port: &str) -> StaticEntry {
+    StaticEntry::new(mac(guest), name(port))
+}
+
+fn add(host: &dyn Host, guest: &str, port: &str) -> Result<(), Error> {
+    host.bridges().add_fdb_entry(name("virbr0"), &entry(guest, port))
+}
+
+/// What the backend lists as static, which must be what the oracle sees.
+fn listed(host: &dyn Host) -> Vec<(MacAddr, String)> {
+    let entries = host.bridges().fdb(name("virbr0")).expect("it is a bridge").into_iter();
+    let fixed = entries.filter(|entry| entry.origin == FdbOrigin::Static);
+    let mut listed: Vec<_> = fixed.map(|entry| (entry.mac, entry.port)).collect();
+    listed.sort_unstable();
+    listed.dedup();
+    assert_eq!(listed, host.static_entries(name("virbr0")));
+    listed.into_iter().map(|(mac, port)| (mac, port.to_string())).collect()
+}
+
+fn at(guest: &str, port: &str) -> (MacAddr, String) {
+    (mac(guest).into(), port.to_owned())
+}
+
+pub(crate) fn takes_and_gives_back_static_entries(host: &dyn Host) {
+    with_two_ports(host);
+    assert_eq!(listed(host), []);
+    add(host, GUEST, "tap0").expect("there is none yet");
+    assert_eq!(listed(host), [at(GUEST, "tap0")]);
+    host.bridges().remove_fdb_entry(name("virbr0"), mac(GUEST), None).expect("it is there");
+    assert_eq!(listed(host), []);
+}
+
+pub(crate) fn refuses_what_is_there_and_what_is_not(host: &dyn Host) {
+    with_two_ports(host);
+    host.add_interface(name("tap2"), mac("02:00:00:00:00:03"));
+    add(host, GUEST, "tap0").expect("there is none yet");
+    let remove = |guest: &str| host.bridges().remove_fdb_entry(name("virbr0"), mac(guest), None);
+    refused(
+        host,
+        &[
+            (ErrorKind::EntryExists, &|| add(host, GUEST, "tap0")),
+            (ErrorKind::EntryExists, &|| add(host, GUEST, "tap1")),
+            (ErrorKind::EntryNotFound, &|| remove("52:54:00:aa:00:02")),
+            (ErrorKind::NotAPort, &|| add(host, "52:54:00:aa:00:02", "tap2")),
+            (ErrorKind::PortNotFound, &|| add(host, "52:54:00:aa:00:02", "tap3")),
+            (ErrorKind::NotABridge, &|| host.bridges().add_fdb_entry(name("tap0"), &entry(GUEST, "tap1"))),
+            (ErrorKind::NotFound, &|| host.bridges().add_fdb_entry(name("virbr1"), &entry(GUEST, "tap1"))),
+            (ErrorKind::NotFound, &|| host.bridges().fdb(name("virbr1")).map(drop)),
+            (ErrorKind::NotABridge, &|| host.bridges().fdb(name("tap0")).map(drop)),
+        ],
+    );
+    assert_eq!(listed(host), [at(GUEST, "tap0")]);
+    host.without_privilege(&|| {
+        refused(
+            host,
+            &[
+                (ErrorKind::PermissionDenied, &|| add(host, "52:54:00:aa:00:02", "tap1")),
+                (ErrorKind::PermissionDenied, &|| remove(GUEST)),
+            ],
+        );
+    });
+}
+
+pub(crate) fn moves_an_entry_that_is_replaced(host: &dyn Host) {
+    with_two_ports(host);
+    for port in ["tap0", "tap1", "tap1", "tap0"] {
+        host.bridges().replace_fdb_entry(name("virbr0"), &entry(GUEST, port)).expect("it moves");
+        assert_eq!(listed(host), [at(GUEST, port)]);
+    }
+}
+
+pub(crate) fn loses_the_entries_of_a_port_that_leaves(host: &dyn Host) {
+    with_two_ports(host);
+    add(host, GUEST, "tap0").expect("there is none yet");
+    add(host, "52:54:00:aa:00:02", "tap1").expect("there is none yet");
+    host.bridges().remove_port(name("virbr0"), name("tap0")).expect("it is a port");
+    assert_eq!(listed(host), [at("52:54:00:aa:00:02", "tap1")]);
+}
+
+pub(crate) fn keeps_static_entries_when_it_is_flushed(host: &dyn Host) {
+    with_two_ports(host);
+    add(host, GUEST, "tap0").expect("there is none yet");
+    host.bridges().flush_fdb(name("virbr0")).expect("it is a bridge");
+    assert_eq!(listed(host), [at(GUEST, "tap0")]);
+}
+
+pub(crate) fn is_flushed_where_it_is_one(host: &dyn Host) {
+    with_two_ports(host);
+    let flush = |bridge: &str| host.bridges().flush_fdb(name(bridge));
+    flush("virbr0").expect("it is a bridge");
+    refused(host, &[(ErrorKind::NotFound, &|| flush("virbr1")), (ErrorKind::NotABridge, &|| flush("tap0"))]);
+    host.without_privilege(&|| refused(host, &[(ErrorKind::PermissionDenied, &|| flush("virbr0"))]));
+}
+
+pub(crate) fn lists_many_entries(host: &dyn Host) {
+    const ENTRIES: u16 = 1000;
+    with_two_ports(host);
+    for number in 0..ENTRIES {
+        let [high, low] = number.to_be_bytes();
+        let guest = UnicastMac::new(MacAddr::new([0x52, 0x54, 0, 1, high, low])).expect("of one station");
+        host.bridges().add_fdb_entry(name("virbr0"), &StaticEntry::new(guest, name("tap0"))).expect("it is new");
+    }
+    assert_eq!(listed(host).len(), usize::from(ENTRIES));
+}
+
+pub(crate) fn is_refused_by_name_where_the_backend_has_none(host: &dyn Host) {
+    with_two_ports(host);
+    let bridges = host.bridges();
+    let capabilities = bridges.capabilities();
+    let attempts = [
+        (Capability::FdbList, bridges.fdb(name("virbr0")).map(drop)),
+        (Capability::FdbStatic, add(host, GUEST, "tap0")),
+        (Capability::FdbFlush, bridges.flush_fdb(name("virbr0"))),
+    ];
+    for (capability, outcome) in attempts {
+        match outcome {
+            Ok(()) => assert!(capabilities.contains(capability), "{capability} works and is not claimed"),
+            Err(error) => {
+                assert!(!capabilities.contains(capability), "{error}");
+                assert_eq!((error.kind(), error.capability()), (ErrorKind::Unsupported, Some(capability)));
+            }
+        }
+    }
+}
