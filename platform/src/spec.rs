@@ -26,8 +26,8 @@ pub struct BridgeSpec {
     pub mac: Option<UnicastMac>,
     /// Its MTU in bytes, 68 to 65535 on Linux and 576 to 65535 on FreeBSD. `None` leaves it to the
     /// kernel: on Linux the least MTU of the ports (1500 without any), on FreeBSD the first port's.
-    /// FreeBSD gives a bridge its first port's MTU also when it was set: give the port that MTU
-    /// before it joins.
+    /// FreeBSD gives a bridge its first port's MTU also when it was set, and so does Linux when it
+    /// was set at creation through netlink: give the port that MTU before it joins.
     pub mtu: Option<u32>,
     /// Whether it is up from the start.
     #[cfg_attr(feature = "serde", serde(default))]

@@ -9,6 +9,8 @@ mod faults;
 #[cfg(target_os = "linux")]
 mod namespaces;
 #[cfg(target_os = "linux")]
+mod state_machine;
+#[cfg(target_os = "linux")]
 #[path = "../support/mod.rs"]
 mod support;
 #[cfg(target_os = "linux")]
@@ -27,6 +29,7 @@ fn main() {
     trials.extend(altnames::trials());
     trials.extend(faults::trials());
     trials.extend(system_calls::trials());
+    trials.extend(state_machine::trials());
     trials.extend(udev::trials());
     // Last, since the kernel takes its time to clear thousands of bridges away.
     trials.extend(namespaces::trials());

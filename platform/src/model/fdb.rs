@@ -7,7 +7,9 @@ use nix::errno::Errno;
 
 use super::host::Host;
 use crate::error::Attempt;
-use crate::{ErrorKind, FdbEntry, FdbOrigin, InterfaceIndex, MacAddr, Result, StaticEntry, UnicastMac, VlanId};
+use crate::{
+    Capability, ErrorKind, FdbEntry, FdbOrigin, InterfaceIndex, MacAddr, Result, StaticEntry, UnicastMac, VlanId,
+};
 
 /// Where an address is, in a VLAN or without one.
 pub(super) type Entries = BTreeMap<(Option<VlanId>, MacAddr), InterfaceIndex>;
@@ -54,6 +56,9 @@ impl Host {
     ) -> Result<()> {
         let mac = MacAddr::from(entry.mac);
         let of_port: Vec<VlanId> = self.port_vlan_ids(port);
+        if entry.vlan.is_some() && !self.has_vlans {
+            return Err(at.with(Capability::FdbVlan).error(ErrorKind::Unsupported));
+        }
         if entry.vlan.is_some_and(|vlan| !of_port.contains(&vlan)) {
             return Err(at.means(ErrorKind::InvalidOption, Errno::EINVAL));
         }

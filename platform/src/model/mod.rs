@@ -30,9 +30,9 @@ use nix::errno::Errno;
 use self::host::{Bridge, Host, Interface, Kind};
 use crate::error::Attempt;
 use crate::{
-    BridgeBackend, BridgeChange, BridgeSpec, BridgeState, Capabilities, Capability, ErrorKind, FdbEntry,
-    InterfaceName, InterfaceState, Operation, PortOptions, PortState, PortStpState, PortVlans, Result,
-    StaticEntry, UnicastMac, VlanId, VlanRange,
+    BridgeBackend, BridgeChange, BridgeOption, BridgeSpec, BridgeState, Capabilities, Capability, ErrorKind,
+    FdbEntry, InterfaceName, InterfaceState, Operation, PortOption, PortOptions, PortState, PortStpState,
+    PortVlans, Result, StaticEntry, UnicastMac, VlanId, VlanRange,
 };
 
 const NAME: &str = "model";
@@ -76,6 +76,18 @@ impl Model {
         self.capabilities =
             self.capabilities.iter().filter(|&capability| capabilities.contains(capability)).collect();
         self
+    }
+
+    /// A bridge as a backend of these capabilities sees it.
+    fn limited(&self, mut state: BridgeState) -> BridgeState {
+        let known = |option: &BridgeOption| self.capabilities.contains(option.capability());
+        state.options = state.options.iter().filter(known).collect();
+        state
+    }
+
+    /// Those options of a port that a backend of these capabilities sees.
+    fn known(&self, options: impl Iterator<Item = PortOption>) -> impl Iterator<Item = PortOption> {
+        options.filter(|option| self.capabilities.contains(option.capability()))
     }
 
     fn check(&self, at: Attempt, capability: Capability) -> Result<()> {
@@ -151,7 +163,11 @@ impl BridgeBackend for Model {
                 Some(mac) => mac,
                 None => UnicastMac::generate().map_err(|source| at.io(ErrorKind::Os, source))?,
             };
-            let mut bridge = Bridge::new(host.has_vlans, spec.mac.is_some(), spec.mtu.is_some());
+            // Seen: an MTU that comes in the creating message holds until the first port joins
+            // (`rtnl_create_link()` does not tell the bridge that it was set); one that is set in a
+            // call of its own stays.
+            let mtu_set = spec.mtu.is_some() && !self.capabilities.contains(Capability::AtomicCreate);
+            let mut bridge = Bridge::new(host.has_vlans, spec.mac.is_some(), mtu_set);
             spec.options.iter().try_for_each(|option| bridge.set(at, option))?;
             let mut interface = Interface::new(spec.name, mac.into(), Kind::Bridge(bridge));
             interface.mtu = spec.mtu.unwrap_or(interface.mtu);
@@ -177,12 +193,13 @@ impl BridgeBackend for Model {
             return Ok(None);
         }
         let index = host.bridge(Attempt::new(NAME, Operation::Find).on(bridge), bridge)?;
-        Ok(host.bridge_state(index))
+        Ok(host.bridge_state(index).map(|state| self.limited(state)))
     }
 
     fn list(&self) -> Result<Vec<BridgeState>> {
         let host = self.host();
-        Ok(host.interfaces.keys().filter_map(|&index| host.bridge_state(index)).collect())
+        let states = host.interfaces.keys().filter_map(|&index| host.bridge_state(index));
+        Ok(states.map(|state| self.limited(state)).collect())
     }
 
     fn change(&self, bridge: InterfaceName, change: &BridgeChange) -> Result<()> {
@@ -193,7 +210,7 @@ impl BridgeBackend for Model {
             let Some(before) = host.bridge_state(index) else { return Ok(()) };
             let mtu = change.mtu.filter(|&mtu| mtu != before.mtu);
             let link = change.link.filter(|&link| link != before.link);
-            let options: Vec<_> = change.options.unlike(&before.options).collect();
+            let options = change.options.changes(&before.options);
             if mtu.is_none() && options.is_empty() && change.mac.is_none() && link.is_none() {
                 return Ok(());
             }
@@ -235,8 +252,8 @@ impl BridgeBackend for Model {
             mac: interface.mac,
             mtu: interface.mtu,
             link: interface.link,
-            options: interface.port.as_ref().map(|port| port.options).unwrap_or_default(),
-            stp_state: Some(PortStpState::Disabled),
+            options: interface.port.iter().flat_map(|port| self.known(port.options.iter())).collect(),
+            stp_state: self.capabilities.contains(Capability::PortStpState).then_some(PortStpState::Disabled),
         };
         Ok(host.ports(bridge).map(state).collect())
     }
@@ -307,6 +324,7 @@ impl BridgeBackend for Model {
     fn add_vlans(&self, bridge: InterfaceName, port: InterfaceName, vlans: PortVlans) -> Result<()> {
         let at = Attempt::new(NAME, Operation::AddVlans).on(bridge).port(port);
         self.check(at, Capability::PortVlans)?;
+        vlan::check_pvid(at, vlans)?;
         self.transact(|host| {
             let (_, port) = host.port(at, bridge, port)?;
             host.add_vlans(at, port, vlans)

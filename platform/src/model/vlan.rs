@@ -40,12 +40,8 @@ impl Host {
 
     pub(super) fn add_vlans(&mut self, at: Attempt, port: InterfaceIndex, vlans: PortVlans) -> Result<()> {
         self.check_vlans(at)?;
-        let is_pvid = matches!(vlans.tagging, VlanTagging::Pvid | VlanTagging::PvidTagged);
-        if is_pvid && vlans.vlans.first() != vlans.vlans.last() {
-            return Err(at.means(ErrorKind::InvalidOption, Errno::EINVAL));
-        }
         let Some(port) = self.port_mut(port) else { return Ok(()) };
-        if is_pvid {
+        if is_pvid(vlans) {
             // There is one PVID; the former one stays as a VLAN.
             for tagging in port.vlans.values_mut() {
                 *tagging = without_pvid(*tagging);
@@ -87,6 +83,18 @@ impl Host {
         self.check_privilege(at)?;
         if self.has_vlans { Ok(()) } else { Err(at.errno(Errno::EOPNOTSUPP)) }
     }
+}
+
+/// Refuses several VLANs as the one PVID.
+pub(super) fn check_pvid(at: Attempt, vlans: PortVlans) -> Result<()> {
+    if is_pvid(vlans) && vlans.vlans.first() != vlans.vlans.last() {
+        return Err(at.means(ErrorKind::InvalidOption, Errno::EINVAL));
+    }
+    Ok(())
+}
+
+const fn is_pvid(vlans: PortVlans) -> bool {
+    matches!(vlans.tagging, VlanTagging::Pvid | VlanTagging::PvidTagged)
 }
 
 const fn without_pvid(tagging: VlanTagging) -> VlanTagging {
