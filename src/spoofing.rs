@@ -46,9 +46,8 @@ pub enum Restriction {
 /// too little must look at it.
 ///
 /// What neither prevents: another port's sending under this MAC, which takes its being restricted,
-/// too. On FreeBSD the static entry stays where it is; on Linux it moves to any port that learns
-/// and has a frame from this MAC come in, and the guest is then cut off. So restrict every port
-/// whose guest is not trusted.
+/// too. The static entry stays where it is even then, but on Linux before 4.20, where it moves to
+/// a port that learns. So restrict every port whose guest is not trusted.
 ///
 /// On a Linux bridge with VLAN filtering the entry is made for each VLAN that the port has by now:
 /// call this again when it has got another.

@@ -214,6 +214,7 @@ pub(super) mod netlink {
     pub(in crate::linux) const NDA_MASTER: u16 = 9;
     pub(in crate::linux) const NTF_SELF: u8 = 2;
     pub(in crate::linux) const NTF_MASTER: u8 = 4;
+    pub(in crate::linux) const NTF_STICKY: u8 = 0x40;
     pub(in crate::linux) const NUD_NOARP: u16 = 0x40;
     pub(in crate::linux) const NUD_PERMANENT: u16 = 0x80;
 
@@ -266,7 +267,7 @@ pub(super) mod netlink {
         assert!(RTEXT_FILTER_BRVLAN_COMPRESSED == 4);
 
         assert!(NDA_LLADDR == 2 && NDA_CACHEINFO == 3 && NDA_VLAN == 5);
-        assert!(NDA_MASTER == 9 && NTF_SELF == 2 && NTF_MASTER == 4);
+        assert!(NDA_MASTER == 9 && NTF_SELF == 2 && NTF_MASTER == 4 && NTF_STICKY == 0x40);
         assert!(NUD_NOARP == 0x40 && NUD_PERMANENT == 0x80);
 
         assert!(size_of::<ndmsg>() == 12 && offset_of!(ndmsg, ndm_family) == 0);

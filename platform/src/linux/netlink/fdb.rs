@@ -17,7 +17,7 @@ use super::{Cause, Failure, NetlinkBackend, error};
 use crate::error::Attempt;
 use crate::linux::abi::netlink::{
     IFLA_BR_FDB_FLUSH, NDA_CACHEINFO, NDA_LLADDR, NDA_MASTER, NDA_VLAN, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP,
-    NLM_F_EXCL, NLM_F_REPLACE, NTF_MASTER, NTF_SELF, NUD_NOARP, NUD_PERMANENT, ndmsg,
+    NLM_F_EXCL, NLM_F_REPLACE, NTF_MASTER, NTF_SELF, NTF_STICKY, NUD_NOARP, NUD_PERMANENT, ndmsg,
 };
 use crate::linux::c_index;
 use crate::{
@@ -110,7 +110,10 @@ fn get(bridge: InterfaceIndex, mac: MacAddr, vlan: Option<VlanId>) -> Request {
 /// A static entry, to be added (`NLM_F_EXCL`) or replaced (`NLM_F_REPLACE`).
 fn add(how: u16, port: InterfaceIndex, mac: MacAddr, vlan: Option<VlanId>) -> Request {
     let flags = NLM_F_ACK | NLM_F_CREATE | how;
-    with_entry(request(libc::RTM_NEWNEIGH, flags, Some(port), NUD_NOARP, NTF_MASTER), mac, vlan)
+    // Without being sticky (since 4.20) it would move to any learning port that a frame with its
+    // address comes in from.
+    let kind = NTF_MASTER | NTF_STICKY;
+    with_entry(request(libc::RTM_NEWNEIGH, flags, Some(port), NUD_NOARP, kind), mac, vlan)
 }
 
 /// The removal of an entry.
@@ -343,13 +346,13 @@ mod tests {
         assert_eq!(neighbour(&entry(NUD_PERMANENT, NTF_SELF)), Ok(None));
     }
 
-    /// What `bridge fdb add 52:54:00:01:02:03 dev <7> master static vlan 5` sends.
+    /// What `bridge fdb add 52:54:00:01:02:03 dev <7> master static sticky vlan 5` sends.
     #[test]
     fn an_entry_is_added_as_others_do() {
         #[rustfmt::skip]
         let expected: &[&[u8]] = &[
             &48_u32.to_ne_bytes(), &28_u16.to_ne_bytes(), &0x605_u16.to_ne_bytes(), &1_u32.to_ne_bytes(), &[0; 4],
-            &[7, 0, 0, 0], &7_u32.to_ne_bytes(), &0x40_u16.to_ne_bytes(), &[4, 0],
+            &[7, 0, 0, 0], &7_u32.to_ne_bytes(), &0x40_u16.to_ne_bytes(), &[0x44, 0],
             &10_u16.to_ne_bytes(), &2_u16.to_ne_bytes(), &MAC, &[0; 2],
             &6_u16.to_ne_bytes(), &5_u16.to_ne_bytes(), &5_u16.to_ne_bytes(), &[0; 2],
         ];
