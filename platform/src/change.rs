@@ -38,7 +38,7 @@ fn steps(before: &BridgeState, change: &BridgeChange) -> Vec<Step> {
     // A MAC is set even if it is the one that the bridge has: it may have that from a port, and
     // is kept only once it was set. An MTU is not, since Linux then stops following the ports'.
     let mtu = change.mtu.filter(|&mtu| mtu != before.mtu).map(Step::Mtu);
-    let options = change.options.unlike(&before.options).map(Step::Option);
+    let options = change.options.changes(&before.options).into_iter().map(Step::Option);
     let mac = change.mac.map(|mac| Step::Mac(mac.into()));
     let link = change.link.filter(|&link| link != before.link).map(Step::Link);
     mtu.into_iter().chain(options).chain(mac).chain(link).collect()

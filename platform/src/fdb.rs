@@ -22,6 +22,14 @@ pub struct FdbEntry {
     pub age: Option<Duration>,
 }
 
+impl FdbEntry {
+    /// An entry of which this much is known.
+    #[must_use]
+    pub const fn new(mac: MacAddr, port: InterfaceName, vlan: Option<VlanId>, origin: FdbOrigin) -> Self {
+        Self { mac, port, vlan, origin, age: None }
+    }
+}
+
 /// How an entry of an FDB came to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

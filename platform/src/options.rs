@@ -180,6 +180,17 @@ options! {
     sticky: Sticky(bool) = Sticky;
 }
 
+impl BridgeOptions {
+    /// Those that are not the same in `current`, in the order in which they can be set one by one:
+    /// a forward delay that STP could not do with comes before STP is turned on, and after it is
+    /// turned off.
+    pub(crate) fn changes(&self, current: &Self) -> Vec<BridgeOption> {
+        let mut changes: Vec<_> = self.unlike(current).collect();
+        changes.sort_by_key(|&change| change != BridgeOption::Stp(false));
+        changes
+    }
+}
+
 /// The protocols of spanning trees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
