@@ -136,10 +136,10 @@ options! {
     /// Which of the link-local group addresses 01:80:c2:00:00:0X are forwarded, as a mask of X; the
     /// kernel refuses 0, 1 and 2 (STP, pause frames, LACP).
     group_forward_mask: GroupForwardMask(u16) = GroupForwardMask;
-    /// Whether the bridge tells VLANs apart.
-    vlan_filtering: VlanFiltering(bool) = VlanFiltering;
     /// The PVID of ports that join; `None` inside for no VLAN at all.
     default_pvid: DefaultPvid(Option<VlanId>) = DefaultPvid, serde "crate::text::given";
+    /// Whether the bridge tells VLANs apart.
+    vlan_filtering: VlanFiltering(bool) = VlanFiltering;
 }
 
 options! {
@@ -183,10 +183,11 @@ options! {
 impl BridgeOptions {
     /// Those that are not the same in `current`, in the order in which they can be set one by one:
     /// a forward delay that STP could not do with comes before STP is turned on, and after it is
-    /// turned off.
+    /// turned off; so does a default PVID, which sysfs takes only while VLANs are not told apart.
     pub(crate) fn changes(&self, current: &Self) -> Vec<BridgeOption> {
         let mut changes: Vec<_> = self.unlike(current).collect();
-        changes.sort_by_key(|&change| change != BridgeOption::Stp(false));
+        let off = [BridgeOption::Stp(false), BridgeOption::VlanFiltering(false)];
+        changes.sort_by_key(|change| !off.contains(change));
         changes
     }
 }

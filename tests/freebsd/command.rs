@@ -60,10 +60,9 @@ fn creates_shows_and_deletes() {
         let seen = interface(bridge).expect("it was created");
         assert_eq!((seen.mac.as_deref(), seen.mtu, seen.is_up), (Some(MAC), 1400, true));
         let index = index(bridge);
-        assert_eq!(
-            done(&format!("show {bridge}")),
-            format!("bridge  {bridge}\nindex   {index}\nmac     {MAC}\nmtu     1400\nlink    up\n")
-        );
+        let shown = done(&format!("show {bridge}"));
+        let first = format!("bridge  {bridge}\nindex   {index}\nmac     {MAC}\nmtu     1400\nlink    up\n");
+        assert!(shown.starts_with(&first) && shown.contains("\nstp-protocol          rstp\n"), "{shown}");
         assert_eq!(
             done("list --backend freebsd"),
             format!("BRIDGE           MAC                  MTU  LINK\n{bridge:<15}  {MAC}   1400  up\n")
@@ -109,16 +108,17 @@ fn says_json() {
     ifconfig("tap0 ether 02:00:00:00:00:01");
     done(&format!("create virbr0 --mac {MAC} --up"));
     done("attach virbr0 tap0");
-    let mut bridge = json!({ "name": "virbr0", "index": index("virbr0"), "mac": MAC, "mtu": 1500, "link": "up" });
-    assert_eq!(parsed("list --json"), json!([bridge]));
-    bridge["ports"] = json!([{
-        "name": "tap0",
-        "index": index("tap0"),
-        "mac": "02:00:00:00:00:01",
-        "mtu": 1500,
-        "link": "down",
-    }]);
-    assert_eq!(parsed("show virbr0 --json"), bridge);
+    let shown = parsed("show virbr0 --json");
+    let fields =
+        |object: &Value, names: &[&str]| names.iter().map(|name| object[name].clone()).collect::<Vec<_>>();
+    let names = ["name", "index", "mac", "mtu", "link"];
+    let bridge = [json!("virbr0"), json!(index("virbr0")), json!(MAC), json!(1500), json!("up")];
+    assert_eq!(fields(&shown, &names), bridge);
+    assert_eq!(fields(&parsed("list --json")[0], &names), bridge);
+    assert_eq!(fields(&shown["options"], &["stp-protocol", "max-age"]), [json!("rstp"), json!(20.0)]);
+    let port = [json!("tap0"), json!(index("tap0")), json!("02:00:00:00:00:01"), json!(1500), json!("down")];
+    assert_eq!(fields(&shown["ports"][0], &names), port);
+    assert_eq!(shown["ports"][0]["options"]["isolated"], json!(false));
 }
 
 fn refuses_what_is_wrong_as_usage() {

@@ -54,9 +54,9 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 fn play_all(backend: &Available) {
-    // The seed is printed and can be given again.
+    // The same one each time unless one is given, so that nothing but a change makes this fail.
     let given = |name| std::env::var(name).ok().map(|number| number.parse().expect("a number"));
-    let seed: u64 = given("VMBRIDGE_SEED").unwrap_or_else(|| std::process::id().into());
+    let seed: u64 = given("VMBRIDGE_SEED").unwrap_or(1);
     let cases = given("VMBRIDGE_SEQUENCES").map_or(SEQUENCES, |number| number.try_into().expect("a small number"));
     println!("state machine of {}: VMBRIDGE_SEED={seed}", backend.name);
     let mut bytes = [0; 32];

@@ -25,6 +25,8 @@ pub(super) struct Host {
     last_index: u32,
     pub(super) privileged: bool,
     pub(super) has_vlans: bool,
+    /// Like a backend that sets options in sysfs.
+    pub(super) sets_in_sysfs: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -87,7 +89,8 @@ impl Host {
         let mut loopback = Interface::new(name, MacAddr::ZERO, Kind::Loopback);
         loopback.mtu = 65536;
         loopback.link = LinkState::Up;
-        let mut host = Self { interfaces: BTreeMap::new(), last_index: 0, privileged: true, has_vlans };
+        let mut host =
+            Self { interfaces: BTreeMap::new(), last_index: 0, privileged: true, has_vlans, sets_in_sysfs: false };
         host.insert(loopback);
         host
     }

@@ -75,6 +75,7 @@ impl Model {
     pub fn limited_to(mut self, capabilities: Capabilities) -> Self {
         self.capabilities =
             self.capabilities.iter().filter(|&capability| capabilities.contains(capability)).collect();
+        self.host().sets_in_sysfs = !self.capabilities.contains(Capability::AtomicCreate);
         self
     }
 

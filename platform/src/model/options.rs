@@ -89,8 +89,16 @@ impl Bridge {
 impl Host {
     /// Sets an option of a bridge, and what follows from it for its ports.
     pub(super) fn set_option(&mut self, at: Attempt, index: InterfaceIndex, option: BridgeOption) -> Result<()> {
+        let in_sysfs = self.sets_in_sysfs;
         let Some(bridge) = self.bridge_mut(index) else { return Ok(()) };
         let former_pvid = bridge.options.default_pvid;
+        // Netlink does not mind, sysfs does (`br_vlan_set_default_pvid()`).
+        if in_sysfs
+            && matches!(option, BridgeOption::DefaultPvid(_))
+            && bridge.options.vlan_filtering == Some(true)
+        {
+            return Err(at.with(option.capability()).means(ErrorKind::InvalidOption, Errno::EPERM));
+        }
         bridge.set(at, option)?;
         if let BridgeOption::DefaultPvid(pvid) = option {
             self.move_default_pvid(index, former_pvid.flatten(), pvid);
