@@ -121,12 +121,41 @@ const _: () = {
     assert!(BRCTL_SET_BRIDGE_MAX_AGE == 10 && BRCTL_SET_AGEING_TIME == 11);
     assert!(BRCTL_SET_BRIDGE_STP_STATE == 14 && BRCTL_SET_BRIDGE_PRIORITY == 15);
     assert!(BRCTL_SET_PORT_PRIORITY == 16 && BRCTL_SET_PATH_COST == 17);
-    assert!(size_of::<__bridge_info>() == 72 && offset_of!(__bridge_info, stp_enabled) == 47);
-    assert!(offset_of!(__bridge_info, bridge_forward_delay) == 40 && offset_of!(__bridge_info, ageing_time) == 48);
+    assert!(size_of::<__bridge_info>() == 72);
+    assert!(offset_of!(__bridge_info, designated_root) == 0 && offset_of!(__bridge_info, bridge_id) == 8);
+    assert!(offset_of!(__bridge_info, root_path_cost) == 16 && offset_of!(__bridge_info, max_age) == 20);
+    assert!(offset_of!(__bridge_info, hello_time) == 24 && offset_of!(__bridge_info, forward_delay) == 28);
+    assert!(offset_of!(__bridge_info, bridge_max_age) == 32 && offset_of!(__bridge_info, bridge_hello_time) == 36);
+    assert!(
+        offset_of!(__bridge_info, bridge_forward_delay) == 40 && offset_of!(__bridge_info, topology_change) == 44
+    );
+    assert!(
+        offset_of!(__bridge_info, topology_change_detected) == 45 && offset_of!(__bridge_info, root_port) == 46
+    );
+    assert!(offset_of!(__bridge_info, stp_enabled) == 47 && offset_of!(__bridge_info, ageing_time) == 48);
+    assert!(offset_of!(__bridge_info, gc_interval) == 52 && offset_of!(__bridge_info, hello_timer_value) == 56);
+    assert!(
+        offset_of!(__bridge_info, tcn_timer_value) == 60
+            && offset_of!(__bridge_info, topology_change_timer_value) == 64
+    );
+    assert!(offset_of!(__bridge_info, gc_timer_value) == 68);
     #[cfg(target_pointer_width = "64")]
     assert!(size_of::<__port_info>() == 48);
-    assert!(offset_of!(__port_info, path_cost) == 20 && offset_of!(__port_info, state) == 28);
-    assert!(size_of::<__fdb_entry>() == 16 && offset_of!(__fdb_entry, ageing_timer_value) == 8);
+    assert!(offset_of!(__port_info, designated_root) == 0 && offset_of!(__port_info, designated_bridge) == 8);
+    assert!(offset_of!(__port_info, port_id) == 16 && offset_of!(__port_info, designated_port) == 18);
+    assert!(offset_of!(__port_info, path_cost) == 20 && offset_of!(__port_info, designated_cost) == 24);
+    assert!(offset_of!(__port_info, state) == 28 && offset_of!(__port_info, top_change_ack) == 29);
+    assert!(offset_of!(__port_info, config_pending) == 30 && offset_of!(__port_info, unused0) == 31);
+    assert!(
+        offset_of!(__port_info, message_age_timer_value) == 32
+            && offset_of!(__port_info, forward_delay_timer_value) == 36
+    );
+    assert!(offset_of!(__port_info, hold_timer_value) == 40);
+    assert!(size_of::<__fdb_entry>() == 16);
+    assert!(offset_of!(__fdb_entry, mac_addr) == 0 && offset_of!(__fdb_entry, port_no) == 6);
+    assert!(offset_of!(__fdb_entry, is_local) == 7 && offset_of!(__fdb_entry, ageing_timer_value) == 8);
+    assert!(offset_of!(__fdb_entry, port_hi) == 12 && offset_of!(__fdb_entry, pad0) == 13);
+    assert!(offset_of!(__fdb_entry, unused) == 14);
     assert!(FSOPEN_CLOEXEC == 1 && FSMOUNT_CLOEXEC == 1 && FSCONFIG_CMD_CREATE == 6);
     assert!(IFF_UP == 1 && ETHTOOL_GDRVINFO == 3);
     assert!(size_of::<ethtool_drvinfo>() == 196 && offset_of!(ethtool_drvinfo, cmd) == 0);

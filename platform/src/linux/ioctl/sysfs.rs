@@ -86,7 +86,11 @@ impl Interface {
     pub(super) fn number(&self, path: &CStr) -> nix::Result<u64> {
         let mut file = open_file(self.0.as_fd(), path, libc::O_RDONLY)?;
         let mut bytes = [0; 64];
-        let len = file.read(&mut bytes).map_err(|error| errno(&error))?;
+        let len = file.read(&mut bytes).map_err(|error| match errno(&error) {
+            // So says the kernel of an interface that is about to go (`netdev_show()`).
+            Errno::EINVAL => Errno::ENODEV,
+            errno => errno,
+        })?;
         parse(&bytes[..len]).ok_or(Errno::EBADMSG)
     }
 
