@@ -17,7 +17,7 @@ pub use netlink::NetlinkBackend;
 pub use sandbox::Sandbox;
 
 use crate::backend::Available;
-use crate::{ErrorKind, InterfaceIndex};
+use crate::{Capability, ErrorKind, InterfaceIndex};
 
 /// This system's backend.
 #[cfg(feature = "netlink")]
@@ -48,6 +48,36 @@ pub(crate) const fn hint(kind: ErrorKind) -> Option<&'static str> {
         _ => None,
     }
 }
+
+/// What both of Linux's backends can do.
+const CAPABILITIES: [Capability; 26] = [
+    Capability::MacFollowsPorts,
+    Capability::ForwardDelay,
+    Capability::HelloTime,
+    Capability::MaxAge,
+    Capability::Priority,
+    Capability::Stp,
+    Capability::AgeingTime,
+    Capability::MulticastSnooping,
+    Capability::GroupForwardMask,
+    Capability::VlanFiltering,
+    Capability::DefaultPvid,
+    Capability::Isolated,
+    Capability::Learning,
+    Capability::UnicastFlood,
+    Capability::MulticastFlood,
+    Capability::BroadcastFlood,
+    Capability::BpduGuard,
+    Capability::RootBlock,
+    Capability::FastLeave,
+    Capability::Hairpin,
+    Capability::NeighborSuppression,
+    Capability::PathCost,
+    Capability::PortPriority,
+    Capability::PortStpState,
+    Capability::FdbList,
+    Capability::FdbFlush,
+];
 
 /// An index for a kernel's structure, in which it is a C int.
 fn c_index(index: InterfaceIndex) -> std::ffi::c_int {

@@ -25,9 +25,8 @@ use crate::change::{self, Step};
 use crate::error::Attempt;
 use crate::random;
 use crate::{
-    BridgeBackend, BridgeChange, BridgeOptions, BridgeSpec, BridgeState, Capabilities, ErrorKind, FdbEntry,
-    InterfaceIndex, InterfaceName, InterfaceState, LinkState, MacAddr, Operation, PortOptions, PortState, Result,
-    UnicastMac,
+    BridgeBackend, BridgeChange, BridgeSpec, BridgeState, Capabilities, ErrorKind, FdbEntry, InterfaceIndex,
+    InterfaceName, InterfaceState, LinkState, MacAddr, Operation, PortOptions, PortState, Result, UnicastMac,
 };
 
 #[cfg(not(feature = "netlink"))]
@@ -119,8 +118,9 @@ impl IoctlBackend {
     fn make(&self, at: Attempt, spec: &BridgeSpec) -> Result<InterfaceName> {
         for _ in 0..STAGING_TRIES {
             let name = match spec.mac {
-                None if spec.options == BridgeOptions::default() => spec.name,
-                _ => staging_name().map_err(|source| at.io(ErrorKind::Os, source))?,
+                Some(_) => staging_name().map_err(|source| at.io(ErrorKind::Os, source))?,
+                // udevd may give it a MAC that depends on its name: it must be the final one.
+                None => spec.name,
             };
             match self.control.add_bridge(name) {
                 Ok(()) => return Ok(name),
@@ -145,7 +145,7 @@ impl IoctlBackend {
     ) -> Result<()> {
         let made = match spec.mac {
             Some(mac) => self.fix_mac(at, made, index, mac, watch)?,
-            None => self.outlast_udev(at, made, index, watch)?,
+            None => made,
         };
         if let Some(mtu) = spec.mtu {
             self.control.set_mtu(made, mtu).map_err(|errno| mtu_error(at, errno))?;
@@ -197,19 +197,6 @@ impl IoctlBackend {
             }
         };
         if has_it(name)? { Ok(name) } else { Err(at.error(ErrorKind::MacNotKept)) }
-    }
-
-    /// Waits for udevd as `fix_mac` does, for a bridge without a MAC of its own.
-    fn outlast_udev(
-        &self,
-        at: Attempt,
-        made: InterfaceName,
-        index: InterfaceIndex,
-        watch: Option<&Watch<'_>>,
-    ) -> Result<InterfaceName> {
-        let Some(watch) = watch else { return Ok(made) };
-        let name = watch.wait_for(index).and_then(|()| self.control.name(index));
-        name.map_err(|errno| at.errno(errno))
     }
 
     /// Has udevd handle a bridge under the name that it has now: it applies settings by name
@@ -272,7 +259,7 @@ impl BridgeBackend for IoctlBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        options::capabilities()
+        super::CAPABILITIES.into_iter().collect()
     }
 
     fn create(&self, spec: &BridgeSpec) -> Result<()> {
@@ -280,12 +267,9 @@ impl BridgeBackend for IoctlBackend {
         spec.options.check(at, self.capabilities())?;
         self.check_bridge_options(at, &spec.options)?;
         self.check_free(at, spec.name)?;
-        // udevd also has settings by name, and must not miss the final one.
-        let is_staged = spec.mac.is_some() || spec.options != BridgeOptions::default();
-        let watch = if is_staged {
-            self.udev.watch(self.namespace.as_ref().ok()).map_err(|errno| at.errno(errno))?
-        } else {
-            None
+        let watch = match spec.mac {
+            Some(_) => self.udev.watch(self.namespace.as_ref().ok()).map_err(|errno| at.errno(errno))?,
+            None => None,
         };
         let made = self.make(at, spec)?;
         // Without its index, the bridge could be neither watched nor, safely, deleted again.

@@ -10,8 +10,8 @@ use super::sysfs::Interface;
 use super::{IoctlBackend, staging_name};
 use crate::error::Attempt;
 use crate::{
-    BridgeOption, BridgeOptions, Capabilities, Capability, ErrorKind, InterfaceIndex, InterfaceName, PortOption,
-    PortOptions, PortStpState, Result, VlanId,
+    BridgeOption, BridgeOptions, Capability, ErrorKind, InterfaceIndex, InterfaceName, PortOption, PortOptions,
+    PortStpState, Result, VlanId,
 };
 
 /// The bits of `port_id` that are the port's number (`BR_PORT_BITS`); the rest is its priority.
@@ -38,37 +38,6 @@ const PORT_FLAGS: [(&CStr, Flag); 10] = [
 enum Way {
     Call(Setting),
     File(&'static CStr, u64),
-}
-
-pub(super) fn capabilities() -> Capabilities {
-    Capabilities::from_iter([
-        Capability::MacFollowsPorts,
-        Capability::ForwardDelay,
-        Capability::HelloTime,
-        Capability::MaxAge,
-        Capability::Priority,
-        Capability::Stp,
-        Capability::AgeingTime,
-        Capability::MulticastSnooping,
-        Capability::GroupForwardMask,
-        Capability::VlanFiltering,
-        Capability::DefaultPvid,
-        Capability::Isolated,
-        Capability::Learning,
-        Capability::UnicastFlood,
-        Capability::MulticastFlood,
-        Capability::BroadcastFlood,
-        Capability::BpduGuard,
-        Capability::RootBlock,
-        Capability::FastLeave,
-        Capability::Hairpin,
-        Capability::NeighborSuppression,
-        Capability::PathCost,
-        Capability::PortPriority,
-        Capability::PortStpState,
-        Capability::FdbList,
-        Capability::FdbFlush,
-    ])
 }
 
 /// `None` for a value that the kernel's call has no room for.

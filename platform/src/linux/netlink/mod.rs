@@ -17,6 +17,7 @@ use self::decode::Link;
 use self::encode::{Filter, Request};
 use self::socket::{Failure, Socket};
 use crate::error::Attempt;
+use crate::linux::CAPABILITIES;
 use crate::{
     BridgeBackend, BridgeChange, BridgeSpec, BridgeState, Capabilities, Capability, Error, ErrorKind, FdbEntry,
     InterfaceIndex, InterfaceName, InterfaceState, MacAddr, Operation, PortOptions, PortState, PortVlans, Result,
@@ -26,37 +27,12 @@ use crate::{
 /// A bridge's `IFLA_INFO_KIND`.
 const KIND: &str = "bridge";
 
-const CAPABILITIES: &[Capability] = &[
+/// What it can do that the ioctls cannot.
+const BEYOND_IOCTLS: [Capability; 5] = [
     Capability::AtomicCreate,
-    Capability::MacFollowsPorts,
-    Capability::ForwardDelay,
-    Capability::HelloTime,
-    Capability::MaxAge,
-    Capability::Priority,
-    Capability::Stp,
-    Capability::AgeingTime,
-    Capability::MulticastSnooping,
-    Capability::GroupForwardMask,
-    Capability::VlanFiltering,
-    Capability::DefaultPvid,
-    Capability::Isolated,
-    Capability::Learning,
-    Capability::UnicastFlood,
-    Capability::MulticastFlood,
-    Capability::BroadcastFlood,
-    Capability::BpduGuard,
-    Capability::RootBlock,
-    Capability::FastLeave,
-    Capability::Hairpin,
-    Capability::NeighborSuppression,
     Capability::Locked,
-    Capability::PathCost,
-    Capability::PortPriority,
-    Capability::PortStpState,
-    Capability::FdbList,
     Capability::FdbStatic,
     Capability::FdbVlan,
-    Capability::FdbFlush,
     Capability::PortVlans,
 ];
 
@@ -179,7 +155,7 @@ impl BridgeBackend for NetlinkBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        CAPABILITIES.iter().copied().collect()
+        CAPABILITIES.into_iter().chain(BEYOND_IOCTLS).collect()
     }
 
     fn create(&self, spec: &BridgeSpec) -> Result<()> {
