@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::{
     Attempt, BridgeChange, BridgeSpec, BridgeState, Capabilities, Capability, Error, ErrorKind, FdbEntry,
-    InterfaceName, InterfaceState, Operation, PortOptions, PortState, PortVlans, Result, StaticEntry, UnicastMac,
-    VlanId, VlanRange,
+    InterfaceName, InterfaceState, Operation, PortOptions, PortState, PortVlans, Result, StaticEntry, Tap,
+    TapChange, TapSpec, TapState, UnicastMac, VlanId, VlanRange,
 };
 
 /// A kernel's interface for bridges.
@@ -189,9 +189,63 @@ pub trait BridgeBackend: fmt::Debug + Send + Sync {
         Err(unsupported(self.name(), Operation::RemoveVlans, bridge, Capability::PortVlans))
     }
 
+    /// Creates a tap, or adopts one, and opens it: down, and a port of no bridge when it is new.
+    ///
+    /// It goes when its descriptors are closed, until it is [persisted](Self::persist_tap); where
+    /// the backend lacks [`TapTransient`](Capability::TapTransient), it stays.
+    ///
+    /// # Errors
+    /// `Unsupported` before anything is made; `TapExists`, `BridgeExists`, `NameInUse`,
+    /// `InvalidMtu`, `InvalidMac`, `InvalidOption`, `PermissionDenied`, `NoDriver`; `TapBusy` or
+    /// `NotATap` where one is to be adopted; `MacNotKept` or `TimedOut` where something else on the
+    /// host sets MACs and could not be outlasted. One that was adopted is then as it was before.
+    fn create_tap(&self, spec: &TapSpec) -> Result<Tap> {
+        Err(no_taps(self.name(), Operation::CreateTap, spec.name))
+    }
+
+    /// Lets a tap outlive its descriptors. This is the last step of whoever sets one up: until
+    /// then nothing is left when the process dies.
+    ///
+    /// # Errors
+    /// `Unsupported`, `NotFound`, `PermissionDenied`.
+    fn persist_tap(&self, tap: &Tap) -> Result<()> {
+        Err(no_taps(self.name(), Operation::PersistTap, Some(tap.name())))
+    }
+
+    /// Changes a tap, all or nothing.
+    ///
+    /// # Errors
+    /// `Unsupported`, `NotFound`, `NotATap`, `InvalidMtu`, `InvalidMac`, `PermissionDenied`.
+    fn change_tap(&self, tap: InterfaceName, change: &TapChange) -> Result<()> {
+        let _ = change;
+        Err(no_taps(self.name(), Operation::ChangeTap, Some(tap)))
+    }
+
+    /// Deletes a tap that nobody has open; a port leaves its bridge.
+    ///
+    /// # Errors
+    /// `Unsupported`, `NotFound`, `NotATap`, `PermissionDenied`; `TapBusy` while anyone has it open,
+    /// the caller included: a guest would be cut off (Linux), or deleting would wait for it and hold
+    /// up the whole host (FreeBSD).
+    fn delete_tap(&self, tap: InterfaceName) -> Result<()> {
+        Err(no_taps(self.name(), Operation::DeleteTap, Some(tap)))
+    }
+
+    /// All taps, by index.
+    ///
+    /// # Errors
+    /// `Unsupported`; `ListChanged` as with [`list`](Self::list).
+    fn taps(&self) -> Result<Vec<TapState>> {
+        Err(no_taps(self.name(), Operation::Taps, None))
+    }
+
     /// All interfaces of the host, by index: who has which name and which MAC. While others make
     /// and remove interfaces, the list need not be of one moment.
     fn interfaces(&self) -> Result<Vec<InterfaceState>>;
+}
+
+fn no_taps(backend: &'static str, operation: Operation, tap: Option<InterfaceName>) -> Error {
+    Attempt::new(backend, operation).maybe_on(tap).with(Capability::Tap).error(ErrorKind::Unsupported)
 }
 
 fn unsupported(backend: &'static str, operation: Operation, bridge: InterfaceName, lacking: Capability) -> Error {

@@ -105,6 +105,16 @@ capabilities! {
     FdbFlush = "fdb-flush";
     /// [`add_vlans`](crate::BridgeBackend::add_vlans), `remove_vlans` and `vlans`.
     PortVlans = "port-vlans";
+    /// [`create_tap`](crate::BridgeBackend::create_tap), `change_tap`, `delete_tap` and `taps`.
+    Tap = "tap";
+    /// [`TapSpec::queues`](crate::TapSpec::queues) beyond one.
+    TapQueues = "tap-queues";
+    /// [`TapSpec::vnet_hdr`](crate::TapSpec::vnet_hdr).
+    TapVnetHdr = "tap-vnet-hdr";
+    /// [`TapSpec::owner`](crate::TapSpec::owner) and [`TapSpec::group`](crate::TapSpec::group).
+    TapOwner = "tap-owner";
+    /// A tap that was not [persisted](crate::BridgeBackend::persist_tap) goes with its descriptors.
+    TapTransient = "tap-transient";
 }
 
 const _: () = assert!(Capability::ALL.len() <= 64, "a bit for each");

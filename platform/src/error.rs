@@ -51,6 +51,16 @@ pub enum Operation {
     AddVlans,
     /// Remove VLANs from a port.
     RemoveVlans,
+    /// Create a tap.
+    CreateTap,
+    /// Let a tap outlive its descriptors.
+    PersistTap,
+    /// Change a tap.
+    ChangeTap,
+    /// Delete a tap.
+    DeleteTap,
+    /// List the taps.
+    Taps,
 }
 
 /// The kind of an [`Error`]: the same for the same situation on every backend.
@@ -73,6 +83,15 @@ pub enum ErrorKind {
     /// The interface is no bridge, and was not touched.
     #[error("it is no bridge")]
     NotABridge,
+    /// A tap has this name already.
+    #[error("a tap of this name exists")]
+    TapExists,
+    /// The interface is no tap, and was not touched.
+    #[error("it is no tap")]
+    NotATap,
+    /// Another process has the tap open.
+    #[error("another process has the tap open")]
+    TapBusy,
     /// The interface is a port of this bridge already.
     #[error("it is a port of this bridge already")]
     AlreadyPort,
@@ -115,8 +134,8 @@ pub enum ErrorKind {
     /// The backend or its kernel cannot do this.
     #[error("not supported")]
     Unsupported,
-    /// The kernel has no bridge driver, and it could not be loaded.
-    #[error("the kernel has no bridge driver")]
+    /// The kernel has no driver for bridges, or for taps, and it could not be loaded.
+    #[error("the kernel has no driver for it")]
     NoDriver,
     /// What was waited for did not come in time.
     #[error("timed out")]
@@ -149,15 +168,15 @@ impl ErrorKind {
     const fn io(self) -> io::ErrorKind {
         match self {
             Self::NotFound | Self::PortNotFound | Self::EntryNotFound => io::ErrorKind::NotFound,
-            Self::BridgeExists | Self::NameInUse | Self::AlreadyPort | Self::EntryExists => {
+            Self::BridgeExists | Self::NameInUse | Self::TapExists | Self::AlreadyPort | Self::EntryExists => {
                 io::ErrorKind::AlreadyExists
             }
             Self::PermissionDenied => io::ErrorKind::PermissionDenied,
-            Self::NotABridge | Self::NotAPort | Self::PortIsBridge | Self::PortUnsuitable => {
+            Self::NotABridge | Self::NotATap | Self::NotAPort | Self::PortIsBridge | Self::PortUnsuitable => {
                 io::ErrorKind::InvalidInput
             }
             Self::InvalidMac | Self::InvalidMtu | Self::InvalidOption => io::ErrorKind::InvalidInput,
-            Self::PortBusy => io::ErrorKind::ResourceBusy,
+            Self::PortBusy | Self::TapBusy => io::ErrorKind::ResourceBusy,
             Self::TooManyPorts => io::ErrorKind::QuotaExceeded,
             Self::Unsupported | Self::NoDriver => io::ErrorKind::Unsupported,
             Self::TimedOut => io::ErrorKind::TimedOut,
@@ -267,7 +286,7 @@ impl Error {
         match self.0.attempt.operation {
             // No privilege of a network's is needed to open a socket.
             Operation::Open => None,
-            _ => crate::hint(self.0.kind),
+            operation => crate::hint(operation, self.0.kind),
         }
     }
 
@@ -347,6 +366,13 @@ impl Attempt {
         self
     }
 
+    /// On this interface, if its name is known.
+    #[must_use]
+    pub const fn maybe_on(mut self, interface: Option<InterfaceName>) -> Self {
+        self.interface = interface;
+        self
+    }
+
     /// With this port.
     #[must_use]
     pub const fn port(mut self, port: InterfaceName) -> Self {
@@ -415,6 +441,11 @@ impl fmt::Display for Attempt {
             Operation::Vlans => "cannot list the VLANs of a port of bridge",
             Operation::AddVlans => "cannot add VLANs to a port of bridge",
             Operation::RemoveVlans => "cannot remove VLANs from a port of bridge",
+            Operation::CreateTap => "cannot create tap",
+            Operation::PersistTap => "cannot keep tap",
+            Operation::ChangeTap => "cannot change tap",
+            Operation::DeleteTap => "cannot delete tap",
+            Operation::Taps => "cannot list the taps",
         })?;
         if let Some(interface) = self.interface {
             write!(f, " {interface}")?;

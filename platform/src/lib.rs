@@ -35,6 +35,7 @@ mod options;
 mod random;
 mod spec;
 mod state;
+mod tap;
 #[cfg(feature = "serde")]
 mod text;
 mod vlan;
@@ -48,6 +49,7 @@ pub use name::{InterfaceIndex, InterfaceName, InvalidIndex, InvalidName, NameRea
 pub use options::{BridgeOption, BridgeOptions, PortOption, PortOptions, PortStpState, StpProtocol};
 pub use spec::{BridgeChange, BridgeSpec};
 pub use state::{BridgeState, InterfaceState, LinkState, PortState};
+pub use tap::{ExistingTap, Tap, TapChange, TapSpec, TapState};
 pub use vlan::{InvalidVlan, PortVlans, VlanId, VlanRange, VlanTagging};
 
 cfg_if::cfg_if! {

@@ -56,7 +56,7 @@ fn create_says_where_it_cannot_be_loaded(trial: &str) {
             assert_eq!(
                 errors,
                 format!(
-                    "vmbridge: cannot create bridge {bridge}: the kernel has no bridge driver (freebsd: EPERM, \
+                    "vmbridge: cannot create bridge {bridge}: the kernel has no driver for it (freebsd: EPERM, \
                      Operation not permitted); load the kernel module first, outside of any jail: kldload if_bridge\n"
                 )
             );

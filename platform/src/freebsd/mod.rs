@@ -20,8 +20,8 @@ mod unit;
 pub use bridge::FreeBsdBackend;
 pub use sandbox::Sandbox;
 
-use crate::ErrorKind;
 use crate::backend::Available;
+use crate::{ErrorKind, Operation};
 
 /// This system's backend.
 pub type NativeBackend = FreeBsdBackend;
@@ -31,9 +31,12 @@ pub const AVAILABLE: &[Available] =
     &[Available { name: FreeBsdBackend::NAME, open: || Ok(Box::new(FreeBsdBackend::open()?)) }];
 
 /// What to do about an error of this kind.
-pub(crate) const fn hint(kind: ErrorKind) -> Option<&'static str> {
+pub(crate) const fn hint(operation: Operation, kind: ErrorKind) -> Option<&'static str> {
     match kind {
         ErrorKind::PermissionDenied => Some("it needs root, of the host or of a VNET jail"),
+        ErrorKind::NoDriver if matches!(operation, Operation::CreateTap) => {
+            Some("load the kernel module first, outside of any jail: kldload if_tuntap")
+        }
         ErrorKind::NoDriver => Some("load the kernel module first, outside of any jail: kldload if_bridge"),
         _ => None,
     }

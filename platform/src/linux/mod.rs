@@ -17,7 +17,7 @@ pub use netlink::NetlinkBackend;
 pub use sandbox::Sandbox;
 
 use crate::backend::Available;
-use crate::{Capability, ErrorKind, InterfaceIndex};
+use crate::{Capability, ErrorKind, InterfaceIndex, Operation};
 
 /// This system's backend.
 #[cfg(feature = "netlink")]
@@ -38,9 +38,12 @@ pub const AVAILABLE: &[Available] = &[
 const BRIDGE_MTU: std::ops::RangeInclusive<u32> = 68..=65535;
 
 /// What to do about an error of this kind.
-pub(crate) const fn hint(kind: ErrorKind) -> Option<&'static str> {
+pub(crate) const fn hint(operation: Operation, kind: ErrorKind) -> Option<&'static str> {
     match kind {
         ErrorKind::PermissionDenied => Some("it needs CAP_NET_ADMIN in this network namespace; run it as root"),
+        ErrorKind::NoDriver if matches!(operation, Operation::CreateTap) => {
+            Some("load the kernel module first: modprobe tun")
+        }
         ErrorKind::NoDriver => Some("load the kernel module first: modprobe bridge"),
         ErrorKind::TimedOut => {
             Some("something on this host is stuck; if it is systemd-udevd, `udevadm settle` tells")

@@ -5,17 +5,17 @@ use std::ops::RangeInclusive;
 
 use nix::errno::Errno;
 
+use super::tap::Tap;
 use super::vlan::Vlans;
 use crate::error::Attempt;
 use crate::{
     BridgeOptions, BridgeState, ErrorKind, InterfaceIndex, InterfaceName, LinkState, MacAddr, PortOptions, Result,
-    UnicastMac,
 };
 
 /// The MTU of an interface that was given none (`ETH_DATA_LEN`).
 const DEFAULT_MTU: u32 = 1500;
 /// The MTUs that Linux takes for a bridge (`br_dev_setup()`: `ETH_MIN_MTU` to `ETH_MAX_MTU`).
-const MTU_RANGE: RangeInclusive<u32> = 68..=65535;
+pub(super) const MTU_RANGE: RangeInclusive<u32> = 68..=65535;
 /// The ports of one bridge: `BR_MAX_PORTS` (`net/bridge/br_private.h`) but for the number 0.
 const MAX_PORTS: usize = 1023;
 
@@ -45,6 +45,7 @@ pub(super) enum Kind {
     Loopback,
     Ethernet,
     Bridge(Bridge),
+    Tap(Tap),
 }
 
 #[derive(Debug, Clone)]
@@ -95,10 +96,11 @@ impl Host {
         host
     }
 
-    pub(super) fn insert(&mut self, interface: Interface) {
+    pub(super) fn insert(&mut self, interface: Interface) -> InterfaceIndex {
         self.last_index += 1;
         let index = InterfaceIndex::new(self.last_index).expect("memory ends before the indices do");
         self.interfaces.insert(index, interface);
+        index
     }
 
     pub(super) fn remove(&mut self, index: InterfaceIndex) {
@@ -174,16 +176,19 @@ impl Host {
         &mut self,
         index: InterfaceIndex,
         mtu: Option<u32>,
-        mac: Option<UnicastMac>,
+        mac: Option<MacAddr>,
         link: Option<LinkState>,
     ) {
         let Some(interface) = self.interfaces.get_mut(&index) else { return };
         interface.mtu = mtu.unwrap_or(interface.mtu);
-        interface.mac = mac.map_or(interface.mac, Into::into);
+        interface.mac = mac.unwrap_or(interface.mac);
         interface.link = link.unwrap_or(interface.link);
         if let Kind::Bridge(bridge) = &mut interface.kind {
             bridge.mtu_set |= mtu.is_some();
             bridge.mac_set |= mac.is_some();
+        }
+        if let Some(Port { bridge, .. }) = interface.port {
+            self.follow_ports(bridge);
         }
     }
 
@@ -197,7 +202,7 @@ impl Host {
                 match kind {
                     Kind::Bridge(_) => return Err(at.means(ErrorKind::PortIsBridge, Errno::ELOOP)),
                     Kind::Loopback => return Err(at.means(ErrorKind::PortUnsuitable, Errno::EINVAL)),
-                    Kind::Ethernet => {}
+                    Kind::Ethernet | Kind::Tap(_) => {}
                 }
             }
         }
@@ -249,9 +254,9 @@ impl Host {
     }
 }
 
-pub(super) fn check_mtu(at: Attempt, mtu: Option<u32>) -> Result<()> {
+pub(super) fn check_mtu(at: Attempt, range: RangeInclusive<u32>, mtu: Option<u32>) -> Result<()> {
     match mtu {
-        Some(mtu) if !MTU_RANGE.contains(&mtu) => Err(at.means(ErrorKind::InvalidMtu, Errno::EINVAL)),
+        Some(mtu) if !range.contains(&mtu) => Err(at.means(ErrorKind::InvalidMtu, Errno::EINVAL)),
         _ => Ok(()),
     }
 }

@@ -21,6 +21,7 @@
 mod fdb;
 mod host;
 mod options;
+mod tap;
 mod vlan;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -32,7 +33,7 @@ use crate::error::Attempt;
 use crate::{
     BridgeBackend, BridgeChange, BridgeOption, BridgeSpec, BridgeState, Capabilities, Capability, ErrorKind,
     FdbEntry, InterfaceName, InterfaceState, Operation, PortOption, PortOptions, PortState, PortStpState,
-    PortVlans, Result, StaticEntry, UnicastMac, VlanId, VlanRange,
+    PortVlans, Result, StaticEntry, Tap, TapChange, TapSpec, TapState, UnicastMac, VlanId, VlanRange,
 };
 
 const NAME: &str = "model";
@@ -40,7 +41,8 @@ const NAME: &str = "model";
 /// A host with interfaces and bridges, in memory.
 ///
 /// A new one has the loopback interface `lo`. It is one host for all its users: share it by
-/// reference or in an `Arc`. No frames flow on it: nothing is ever learned, and no port forwards.
+/// reference or in an `Arc`. No frames flow on it: nothing is ever learned, no port forwards, and
+/// what is written to a tap is lost.
 #[derive(Debug)]
 pub struct Model {
     host: Mutex<Host>,
@@ -131,16 +133,18 @@ impl Model {
 
     fn host(&self) -> MutexGuard<'_, Host> {
         // A host is replaced as a whole, so that no panic leaves half a change.
-        self.host.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut host = self.host.lock().unwrap_or_else(PoisonError::into_inner);
+        host.remove_closed_taps();
+        host
     }
 
     /// Changes the host, or leaves it as it was if that fails.
-    fn transact(&self, act: impl FnOnce(&mut Host) -> Result<()>) -> Result<()> {
+    fn transact<T>(&self, act: impl FnOnce(&mut Host) -> Result<T>) -> Result<T> {
         let mut host = self.host();
         let mut after = host.clone();
-        act(&mut after)?;
+        let result = act(&mut after)?;
         *host = after;
-        Ok(())
+        Ok(result)
     }
 }
 
@@ -159,7 +163,7 @@ impl BridgeBackend for Model {
         self.transact(|host| {
             host.check_free(at, spec.name)?;
             host.check_privilege(at)?;
-            host::check_mtu(at, spec.mtu)?;
+            host::check_mtu(at, host::MTU_RANGE, spec.mtu)?;
             let mac = match spec.mac {
                 Some(mac) => mac,
                 None => UnicastMac::generate().map_err(|source| at.io(ErrorKind::Os, source))?,
@@ -216,11 +220,11 @@ impl BridgeBackend for Model {
                 return Ok(());
             }
             host.check_privilege(at)?;
-            host::check_mtu(at, mtu)?;
+            host::check_mtu(at, host::MTU_RANGE, mtu)?;
             for option in options {
                 host.set_option(at, index, option)?;
             }
-            host.set(index, mtu, change.mac, link);
+            host.set(index, mtu, change.mac.map(Into::into), link);
             Ok(())
         })
     }
@@ -339,6 +343,35 @@ impl BridgeBackend for Model {
             let (_, port) = host.port(at, bridge, port)?;
             host.remove_vlans(at, port, vlans)
         })
+    }
+
+    fn create_tap(&self, spec: &TapSpec) -> Result<Tap> {
+        let at = Attempt::new(NAME, Operation::CreateTap).maybe_on(spec.name);
+        spec.check(at, self.capabilities())?;
+        self.transact(|host| host.create_tap(at, spec))
+    }
+
+    fn persist_tap(&self, tap: &Tap) -> Result<()> {
+        let at = Attempt::new(NAME, Operation::PersistTap).on(tap.name());
+        self.check(at, Capability::Tap)?;
+        self.transact(|host| host.persist_tap(at, tap.index()))
+    }
+
+    fn change_tap(&self, tap: InterfaceName, change: &TapChange) -> Result<()> {
+        let at = Attempt::new(NAME, Operation::ChangeTap).on(tap);
+        self.check(at, Capability::Tap)?;
+        self.transact(|host| host.change_tap(at, tap, change))
+    }
+
+    fn delete_tap(&self, tap: InterfaceName) -> Result<()> {
+        let at = Attempt::new(NAME, Operation::DeleteTap).on(tap);
+        self.check(at, Capability::Tap)?;
+        self.transact(|host| host.delete_tap(at, tap))
+    }
+
+    fn taps(&self) -> Result<Vec<TapState>> {
+        self.check(Attempt::new(NAME, Operation::Taps), Capability::Tap)?;
+        Ok(self.host().taps())
     }
 
     fn interfaces(&self) -> Result<Vec<InterfaceState>> {

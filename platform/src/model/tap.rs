@@ -1,0 +1,235 @@
+//! Taps (`drivers/net/tun.c`). A descriptor is one end of a socket pair, whose other end the model
+//! holds: so it sees when it was closed.
+
+use std::io::{ErrorKind as Io, Read};
+use std::ops::RangeInclusive;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+use nix::errno::Errno;
+
+use super::host::{self, Host, Interface, Kind};
+use crate::error::Attempt;
+use crate::{
+    Capability, ErrorKind, ExistingTap, InterfaceIndex, InterfaceName, Result, TapChange, TapSpec, TapState,
+    UnicastMac,
+};
+
+/// The MTUs that Linux takes for a tap (`tun_net_initialize()`: `MIN_MTU` to `MAX_MTU` without an
+/// Ethernet header).
+const MTU_RANGE: RangeInclusive<u32> = 68..=65521;
+/// `MAX_TAP_QUEUES`.
+const MAX_QUEUES: usize = 256;
+
+#[derive(Debug, Clone)]
+pub(super) struct Tap {
+    multi_queue: bool,
+    vnet_hdr: bool,
+    persistent: bool,
+    owner: Option<u32>,
+    group: Option<u32>,
+    queues: Vec<Arc<UnixStream>>,
+}
+
+impl Tap {
+    const fn new(spec: &TapSpec) -> Self {
+        let (multi_queue, vnet_hdr) = (spec.is_multi_queue(), spec.vnet_hdr);
+        Self { multi_queue, vnet_hdr, persistent: false, owner: None, group: None, queues: Vec::new() }
+    }
+
+    fn attach(&mut self, at: Attempt, spec: &TapSpec) -> Result<Vec<OwnedFd>> {
+        if self.multi_queue != spec.is_multi_queue() {
+            return Err(at.with(Capability::TapQueues).means(ErrorKind::InvalidOption, Errno::EINVAL));
+        }
+        if !self.multi_queue && !self.queues.is_empty() {
+            return Err(at.means(ErrorKind::TapBusy, Errno::EBUSY));
+        }
+        if self.queues.len() + usize::from(spec.queues.get()) > MAX_QUEUES {
+            return Err(at.with(Capability::TapQueues).means(ErrorKind::InvalidOption, Errno::E2BIG));
+        }
+        self.vnet_hdr = spec.vnet_hdr;
+        self.owner = spec.owner.or(self.owner);
+        self.group = spec.group.or(self.group);
+        let opened = (0..spec.queues.get()).map(|_| self.open()).collect::<std::io::Result<_>>();
+        opened.map_err(|source| at.io(ErrorKind::Os, source))
+    }
+
+    fn open(&mut self) -> std::io::Result<OwnedFd> {
+        let (theirs, ours) = UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        self.queues.push(Arc::new(ours));
+        Ok(theirs.into())
+    }
+}
+
+/// Whether the other end is open. What came from it is lost.
+fn is_open(queue: &UnixStream) -> bool {
+    let mut queue = queue;
+    loop {
+        match queue.read(&mut [0; 1024]) {
+            Ok(0) => return false,
+            Ok(_) => {}
+            Err(error) if error.kind() == Io::Interrupted => {}
+            Err(error) => return error.kind() == Io::WouldBlock,
+        }
+    }
+}
+
+impl Host {
+    /// What the kernel does when the last descriptor of a tap is closed.
+    pub(super) fn remove_closed_taps(&mut self) {
+        let mut gone = Vec::new();
+        for (&index, interface) in &mut self.interfaces {
+            let Kind::Tap(tap) = &mut interface.kind else { continue };
+            tap.queues.retain(|queue| is_open(queue));
+            if tap.queues.is_empty() && !tap.persistent {
+                gone.push(index);
+            }
+        }
+        for index in gone {
+            self.remove(index);
+        }
+    }
+
+    pub(super) fn create_tap(&mut self, at: Attempt, spec: &TapSpec) -> Result<crate::Tap> {
+        let name = match spec.name {
+            Some(name) => name,
+            None => self.first_free_tap(at)?,
+        };
+        let index = match (self.index(name), spec.existing) {
+            (Some(_), ExistingTap::Adopt) => self.tap(at, name)?,
+            (Some(index), ExistingTap::Refuse) => return Err(at.error(self.kind_of_taken(index))),
+            (None, _) => {
+                self.check_privilege(at)?;
+                let mac = UnicastMac::generate().map_err(|source| at.io(ErrorKind::Os, source))?;
+                self.insert(Interface::new(name, mac.into(), Kind::Tap(Tap::new(spec))))
+            }
+        };
+        self.check_privilege(at)?;
+        let queues = self.tap_mut(index).map(|tap| tap.attach(at, spec)).transpose()?.unwrap_or_default();
+        host::check_mtu(at, MTU_RANGE, spec.mtu)?;
+        self.set(index, spec.mtu, spec.mac.map(Into::into), None);
+        Ok(crate::Tap::new(name, index, queues))
+    }
+
+    pub(super) fn persist_tap(&mut self, at: Attempt, index: InterfaceIndex) -> Result<()> {
+        let tap = self.tap_mut(index).ok_or_else(|| at.errno(Errno::ENODEV))?;
+        tap.persistent = true;
+        Ok(())
+    }
+
+    pub(super) fn change_tap(&mut self, at: Attempt, tap: InterfaceName, change: &TapChange) -> Result<()> {
+        let index = self.tap(at, tap)?;
+        self.check_privilege(at)?;
+        host::check_mtu(at, MTU_RANGE, change.mtu)?;
+        if change.mac.is_some_and(|mac| UnicastMac::new(mac).is_err()) {
+            return Err(at.means(ErrorKind::InvalidMac, Errno::EADDRNOTAVAIL));
+        }
+        self.set(index, change.mtu, change.mac, change.link);
+        Ok(())
+    }
+
+    pub(super) fn delete_tap(&mut self, at: Attempt, tap: InterfaceName) -> Result<()> {
+        let index = self.tap(at, tap)?;
+        self.check_privilege(at)?;
+        if self.tap_mut(index).is_some_and(|tap| !tap.queues.is_empty()) {
+            return Err(at.means(ErrorKind::TapBusy, Errno::EBUSY));
+        }
+        self.remove(index);
+        Ok(())
+    }
+
+    pub(super) fn taps(&self) -> Vec<TapState> {
+        let state = |(&index, interface): (_, &Interface)| {
+            let Kind::Tap(tap) = &interface.kind else { return None };
+            let mut state = TapState::new(interface.name, index, interface.mac, interface.mtu, interface.link);
+            state.persistent = Some(tap.persistent);
+            state.multi_queue = Some(tap.multi_queue);
+            state.vnet_hdr = Some(tap.vnet_hdr);
+            (state.owner, state.group) = (tap.owner, tap.group);
+            Some(state)
+        };
+        self.interfaces.iter().filter_map(state).collect()
+    }
+
+    /// The tap of this name.
+    fn tap(&self, at: Attempt, name: InterfaceName) -> Result<InterfaceIndex> {
+        let index = self.index(name).ok_or_else(|| at.errno(Errno::ENODEV))?;
+        match self.interfaces[&index].kind {
+            Kind::Tap(_) => Ok(index),
+            _ => Err(at.error(ErrorKind::NotATap)),
+        }
+    }
+
+    fn tap_mut(&mut self, index: InterfaceIndex) -> Option<&mut Tap> {
+        match &mut self.interfaces.get_mut(&index)?.kind {
+            Kind::Tap(tap) => Some(tap),
+            _ => None,
+        }
+    }
+
+    fn kind_of_taken(&self, index: InterfaceIndex) -> ErrorKind {
+        match self.interfaces[&index].kind {
+            Kind::Tap(_) => ErrorKind::TapExists,
+            Kind::Bridge(_) => ErrorKind::BridgeExists,
+            Kind::Ethernet | Kind::Loopback => ErrorKind::NameInUse,
+        }
+    }
+
+    /// The first of `tap0`, `tap1` … that is free (`dev_alloc_name()`).
+    fn first_free_tap(&self, at: Attempt) -> Result<InterfaceName> {
+        let names = (0..=u32::MAX).map_while(|number| format!("tap{number}").parse().ok());
+        names.into_iter().find(|&name| self.index(name).is_none()).ok_or_else(|| at.errno(Errno::ENFILE))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU16;
+
+    use crate::model::Model;
+    use crate::{BridgeBackend, BridgeSpec, ErrorKind, InterfaceName, TapSpec};
+
+    fn vnet0() -> InterfaceName {
+        "vnet0".parse().expect("a name")
+    }
+
+    #[test]
+    fn goes_with_its_descriptors_until_it_is_persisted() {
+        let host = Model::new();
+        let tap = host.create_tap(&TapSpec::new().name(vnet0())).expect("it can be made");
+        assert_eq!(host.taps().expect("a list").len(), 1);
+        drop(tap);
+        assert!(host.taps().expect("a list").is_empty());
+
+        let tap = host.create_tap(&TapSpec::new()).expect("it can be made");
+        assert_eq!(tap.name().to_string(), "tap0");
+        host.persist_tap(&tap).expect("it can be kept");
+        assert_eq!(host.delete_tap(tap.name()).map_err(|error| error.kind()), Err(ErrorKind::TapBusy));
+        let name = tap.name();
+        drop(tap);
+        host.delete_tap(name).expect("it is closed");
+        assert!(host.taps().expect("a list").is_empty());
+    }
+
+    #[test]
+    fn adopts_only_what_was_asked_for() {
+        let host = Model::new();
+        let queues = NonZeroU16::new(3).expect("not zero");
+        let spec = TapSpec::new().name(vnet0());
+        let tap = host.create_tap(&spec.clone().queues(queues)).expect("it can be made");
+        assert_eq!(tap.queues().len(), 3);
+        let kind = |spec: &TapSpec| host.create_tap(spec).map(|_| ()).map_err(|error| error.kind());
+        assert_eq!(kind(&spec), Err(ErrorKind::TapExists));
+        assert_eq!(kind(&spec.clone().adopt_existing()), Err(ErrorKind::InvalidOption), "of one queue");
+        assert_eq!(kind(&spec.clone().adopt_existing().queues(queues)), Ok(()));
+        assert_eq!(
+            kind(&TapSpec::new().name("lo".parse().expect("a name")).adopt_existing()),
+            Err(ErrorKind::NotATap)
+        );
+        host.create(&BridgeSpec::new("br0".parse().expect("a name"))).expect("it can be made");
+        assert_eq!(kind(&TapSpec::new().name("br0".parse().expect("a name"))), Err(ErrorKind::BridgeExists));
+        assert_eq!(host.taps().expect("a list").len(), 1, "and nothing is left of those that failed");
+    }
+}
