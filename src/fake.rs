@@ -9,7 +9,8 @@ use serde_json::json;
 use crate::model::Model;
 use crate::{
     Attempt, BridgeBackend, BridgeChange, BridgeSpec, BridgeState, Capabilities, Capability, ErrorKind, FdbEntry,
-    InterfaceName, InterfaceState, Operation, PortOptions, PortState, Result, StaticEntry, UnicastMac, VlanId,
+    InterfaceName, InterfaceState, Operation, PortOptions, PortState, Result, StaticEntry, Tap, TapChange,
+    TapSpec, TapState, UnicastMac, VlanId,
 };
 
 #[derive(Debug)]
@@ -160,6 +161,30 @@ impl BridgeBackend for Fake {
         self.step("remove entry", Operation::RemoveFdbEntry)?;
         self.state.lock().expect("one thread").fdb.retain(|entry| entry.mac != mac);
         Ok(())
+    }
+
+    fn create_tap(&self, spec: &TapSpec) -> Result<Tap> {
+        self.step("create tap", Operation::CreateTap)?;
+        self.model.create_tap(spec)
+    }
+
+    fn persist_tap(&self, tap: &Tap) -> Result<()> {
+        self.step("persist tap", Operation::PersistTap)?;
+        self.model.persist_tap(tap)
+    }
+
+    fn change_tap(&self, tap: InterfaceName, change: &TapChange) -> Result<()> {
+        self.step("change tap", Operation::ChangeTap)?;
+        self.model.change_tap(tap, change)
+    }
+
+    fn delete_tap(&self, tap: InterfaceName) -> Result<()> {
+        self.step("delete tap", Operation::DeleteTap)?;
+        self.model.delete_tap(tap)
+    }
+
+    fn taps(&self) -> Result<Vec<TapState>> {
+        self.model.taps()
     }
 
     fn interfaces(&self) -> Result<Vec<InterfaceState>> {

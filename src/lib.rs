@@ -25,12 +25,14 @@
 
 #[cfg(all(test, feature = "serde"))]
 mod fake;
+mod guest;
 mod mac;
 mod port;
 #[cfg(test)]
 mod readme;
 mod spoofing;
 
+pub use guest::{Guest, Plugged, plug, unplug};
 pub use mac::unused_mac;
 pub use port::{attach, bridge_of, port};
 pub use spoofing::{Restriction, attach_restricted, lift_restriction, restrict_to_mac};

@@ -1,6 +1,8 @@
 //! A bridge's ports, where one call of a backend is not enough.
 
-use crate::{Attempt, BridgeBackend, ErrorKind, InterfaceName, Operation, PortOptions, PortState, Result};
+use crate::{
+    Attempt, BridgeBackend, Capabilities, ErrorKind, InterfaceName, Operation, PortOptions, PortState, Result,
+};
 
 /// Makes an interface a port of a bridge, with these options: all or nothing.
 ///
@@ -28,16 +30,21 @@ pub(crate) fn attach_and<T>(
     options: &PortOptions,
     next: impl FnOnce() -> Result<T>,
 ) -> Result<T> {
-    let capabilities = backend.capabilities();
-    if let Some(option) = options.iter().find(|option| !capabilities.contains(option.capability())) {
-        let at = Attempt::new(backend.name(), Operation::AddPort).on(bridge).port(port);
-        return Err(at.with(option.capability()).error(ErrorKind::Unsupported));
-    }
+    let at = Attempt::new(backend.name(), Operation::AddPort).on(bridge).port(port);
+    check_options(at, backend.capabilities(), options)?;
     backend.add_port(bridge, port)?;
     backend.change_port(bridge, port, options).and_then(|()| next()).map_err(|error| {
         let released = unless_gone(backend.remove_port(bridge, port));
         error.undone(released, format_args!("port {port} of bridge {bridge}"))
     })
+}
+
+/// Refuses, before anything is done, what a backend cannot do.
+pub(crate) fn check_options(at: Attempt, capabilities: Capabilities, options: &PortOptions) -> Result<()> {
+    match options.iter().find(|option| !capabilities.contains(option.capability())) {
+        Some(option) => Err(at.with(option.capability()).error(ErrorKind::Unsupported)),
+        None => Ok(()),
+    }
 }
 
 /// The outcome of undoing: where the port or its bridge has vanished meanwhile, nothing is left.

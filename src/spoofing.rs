@@ -66,7 +66,7 @@ pub fn restrict_to_mac(
     mac: UnicastMac,
 ) -> Result<Restriction> {
     let at = |operation| Attempt::new(backend.name(), operation).on(bridge).port(port);
-    check(at(Operation::ChangePort), backend.capabilities())?;
+    check_restriction(at(Operation::ChangePort), backend.capabilities())?;
     let before = crate::port(backend, bridge, port)?;
     let entries = backend.fdb(bridge)?;
     let taken = |entry: &FdbEntry| match entry.origin {
@@ -112,7 +112,7 @@ pub fn attach_restricted(
     mac: UnicastMac,
 ) -> Result<Restriction> {
     let at = Attempt::new(backend.name(), Operation::AddPort).on(bridge).port(port);
-    check(at, backend.capabilities())?;
+    check_restriction(at, backend.capabilities())?;
     attach_and(backend, bridge, port, options, || restrict_to_mac(backend, bridge, port, mac))
 }
 
@@ -131,7 +131,7 @@ pub fn lift_restriction(
     mac: UnicastMac,
 ) -> Result<()> {
     let at = |operation| Attempt::new(backend.name(), operation).on(bridge).port(port);
-    check(at(Operation::ChangePort), backend.capabilities())?;
+    check_restriction(at(Operation::ChangePort), backend.capabilities())?;
     let before = crate::port(backend, bridge, port)?;
     let is_own = |entry: &FdbEntry| entry.mac == mac && entry.port == port && entry.origin == FdbOrigin::Static;
     if !backend.fdb(bridge)?.iter().any(is_own) {
@@ -146,7 +146,7 @@ pub fn lift_restriction(
 }
 
 /// Refuses what cannot be restricted at all.
-fn check(at: Attempt, capabilities: Capabilities) -> Result<()> {
+pub(crate) fn check_restriction(at: Attempt, capabilities: Capabilities) -> Result<()> {
     let needed = [Capability::FdbList, Capability::FdbStatic, Capability::Learning];
     match needed.into_iter().find(|&needed| !capabilities.contains(needed)) {
         Some(lacking) => Err(at.with(lacking).error(ErrorKind::Unsupported)),

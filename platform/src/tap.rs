@@ -34,7 +34,7 @@ pub struct TapSpec {
     pub queues: NonZeroU16,
     /// Whether each frame has a `virtio_net_hdr` before it, which QEMU and vhost need for offloads.
     pub vnet_hdr: bool,
-    /// The user who may open it without privilege, where it is persistent.
+    /// The user who may open it without privilege, where it is persistent and new.
     pub owner: Option<u32>,
     /// The group whose members may.
     pub group: Option<u32>,
@@ -69,7 +69,7 @@ impl TapSpec {
         self
     }
 
-    /// The tap that has this name already, if there is one.
+    /// The tap that has this name already, if there is one. It keeps its owner and its group.
     #[must_use]
     pub const fn adopt_existing(mut self) -> Self {
         self.existing = ExistingTap::Adopt;

@@ -34,8 +34,8 @@ pub(super) struct Tap {
 
 impl Tap {
     const fn new(spec: &TapSpec) -> Self {
-        let (multi_queue, vnet_hdr) = (spec.is_multi_queue(), spec.vnet_hdr);
-        Self { multi_queue, vnet_hdr, persistent: false, owner: None, group: None, queues: Vec::new() }
+        let &TapSpec { vnet_hdr, owner, group, .. } = spec;
+        Self { multi_queue: spec.is_multi_queue(), vnet_hdr, persistent: false, owner, group, queues: Vec::new() }
     }
 
     fn attach(&mut self, at: Attempt, spec: &TapSpec) -> Result<Vec<OwnedFd>> {
@@ -49,8 +49,6 @@ impl Tap {
             return Err(at.with(Capability::TapQueues).means(ErrorKind::InvalidOption, Errno::E2BIG));
         }
         self.vnet_hdr = spec.vnet_hdr;
-        self.owner = spec.owner.or(self.owner);
-        self.group = spec.group.or(self.group);
         let opened = (0..spec.queues.get()).map(|_| self.open()).collect::<std::io::Result<_>>();
         opened.map_err(|source| at.io(ErrorKind::Os, source))
     }

@@ -1,0 +1,263 @@
+//! A guest's tap on a bridge.
+//!
+//! The tap's own MAC is that of the host's side, which the guest does not see. It is the guest's
+//! with the first byte 0xfe ([`UnicastMac::host_side`]), as libvirt has it since 0.8.3: so no port
+//! has a lower MAC than the bridge, which a bridge without a MAC of its own would take, and none
+//! has its guest's, which the bridge would take for the host's own and not forward. That is why
+//! the host shows `fe:16:3e:28:64:c2` for a guest that has `fa:16:3e:28:64:c2`.
+
+use crate::port::{attach_and, check_options, unless_gone};
+use crate::spoofing::check_restriction;
+use crate::{
+    Attempt, BridgeBackend, ErrorKind, ExistingTap, InterfaceName, LinkState, Operation, PortOptions, Restriction,
+    Result, Tap, TapChange, TapSpec, TapState, Undo, UnicastMac, restrict_to_mac,
+};
+
+/// What a guest is given on a bridge by [`plug`].
+///
+/// ```
+/// use vmbridge::{Guest, PortOptions, TapSpec};
+///
+/// let guest = Guest::new("52:54:00:ab:0c:01".parse()?)
+///     .tap(TapSpec::new().name("vnet0".parse()?).vnet_hdr())
+///     .options(PortOptions::default().isolated(true))
+///     .restricted();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Guest {
+    mac: UnicastMac,
+    tap: TapSpec,
+    options: PortOptions,
+    is_restricted: bool,
+    lifetime: TapLifetime,
+}
+
+/// How long a guest's tap stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TapLifetime {
+    /// As long as its descriptors, where the backend has
+    /// [`TapTransient`](crate::Capability::TapTransient).
+    OfDescriptors,
+    UntilDeleted,
+}
+
+impl Guest {
+    /// A guest with this MAC, on a tap with a name of the kernel's choice.
+    #[must_use]
+    pub fn new(mac: UnicastMac) -> Self {
+        let (options, lifetime) = (PortOptions::default(), TapLifetime::OfDescriptors);
+        Self { mac, tap: TapSpec::new(), options, is_restricted: false, lifetime }
+    }
+
+    /// On this tap. A MAC that it has stands in the place of [`UnicastMac::host_side`], an MTU in
+    /// that of the bridge's.
+    #[must_use]
+    pub fn tap(mut self, tap: TapSpec) -> Self {
+        self.tap = tap;
+        self
+    }
+
+    /// With these options of the port.
+    #[must_use]
+    pub const fn options(mut self, options: PortOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// That may speak only with its MAC ([`restrict_to_mac`]).
+    #[must_use]
+    pub const fn restricted(mut self) -> Self {
+        self.is_restricted = true;
+        self
+    }
+
+    /// On a tap that stays when its descriptors are closed, until it is
+    /// [deleted](BridgeBackend::delete_tap): for a hypervisor that is started later.
+    #[must_use]
+    pub const fn persistent(mut self) -> Self {
+        self.lifetime = TapLifetime::UntilDeleted;
+        self
+    }
+}
+
+/// A guest's tap that is a port of a bridge, and up.
+#[derive(Debug)]
+pub struct Plugged {
+    /// The tap, whose descriptors the hypervisor reads and writes.
+    pub tap: Tap,
+    /// What the port's restriction prevents, where one was asked for.
+    pub restriction: Option<Restriction>,
+}
+
+/// Gives a guest a tap on a bridge: all or nothing.
+///
+/// The tap gets the MAC of the host's side and the bridge's MTU before it joins, since a bridge
+/// may follow its ports; it joins, gets its options, is restricted, and goes up last, so that no
+/// frame passes before. Only then it is persisted: until then, nothing is left if the process
+/// dies (but on a backend without [`TapTransient`](crate::Capability::TapTransient)).
+///
+/// # Errors
+/// `Unsupported` for a part of the tap or an option, before anything is made; those of
+/// [`create_tap`](BridgeBackend::create_tap), [`add_port`](BridgeBackend::add_port),
+/// [`change_port`](BridgeBackend::change_port) and [`restrict_to_mac`]. Whatever fails, the tap is
+/// gone; one that was adopted is what it was before.
+pub fn plug(backend: &dyn BridgeBackend, bridge: InterfaceName, guest: &Guest) -> Result<Plugged> {
+    let at = Attempt::new(backend.name(), Operation::AddPort).on(bridge);
+    check_options(at, backend.capabilities(), &guest.options)?;
+    if guest.is_restricted {
+        check_restriction(at, backend.capabilities())?;
+    }
+    let mtu = backend.find(bridge)?.ok_or_else(|| at.error(ErrorKind::NotFound))?.mtu;
+    let mut spec = guest.tap.clone();
+    spec.mac = spec.mac.or(Some(guest.mac.host_side()));
+    spec.mtu = spec.mtu.or(Some(mtu));
+
+    let before = adopted(backend, &spec)?;
+    let tap = backend.create_tap(&spec)?;
+    let name = tap.name();
+    let joined = attach_and(backend, bridge, name, &guest.options, || {
+        let restriction =
+            guest.is_restricted.then(|| restrict_to_mac(backend, bridge, name, guest.mac)).transpose()?;
+        backend.change_tap(name, &TapChange::default().link(LinkState::Up))?;
+        if guest.lifetime == TapLifetime::UntilDeleted {
+            backend.persist_tap(&tap)?;
+        }
+        Ok(restriction)
+    });
+    match (joined, before) {
+        (Ok(restriction), _) => Ok(Plugged { tap, restriction }),
+        (Err(error), None) => {
+            // With the tap goes its port, whatever became of that.
+            let gone = unplug(backend, tap);
+            Err(error.undone(gone, format_args!("tap {name}")))
+        }
+        (Err(error), Some(before)) => {
+            let former = TapChange::default().mac(before.mac).mtu(before.mtu).link(before.link);
+            match (error.undo(), unless_gone(backend.change_tap(name, &former))) {
+                // The port that could not be released is said already.
+                (Undo::Failed { .. }, _) => Err(error),
+                (_, outcome) => Err(error.undone(outcome, format_args!("a changed tap {name}"))),
+            }
+        }
+    }
+}
+
+/// Closes a guest's tap and sees that it goes, persistent or not; a port leaves its bridge.
+///
+/// # Errors
+/// Those of [`delete_tap`](BridgeBackend::delete_tap), but for `NotFound`: `TapBusy` where another
+/// process has a descriptor of it, and the tap goes with that.
+pub fn unplug(backend: &dyn BridgeBackend, tap: Tap) -> Result<()> {
+    let (name, index) = (tap.name(), tap.index());
+    drop(tap);
+    // Another's tap may have the name by now.
+    if !backend.taps()?.iter().any(|state| state.name == name && state.index == index) {
+        return Ok(());
+    }
+    match backend.delete_tap(name) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// The tap that is going to be adopted, as it is before.
+fn adopted(backend: &dyn BridgeBackend, spec: &TapSpec) -> Result<Option<TapState>> {
+    match (spec.existing, spec.name) {
+        (ExistingTap::Adopt, Some(name)) => Ok(backend.taps()?.into_iter().find(|state| state.name == name)),
+        _ => Ok(None),
+    }
+}
+
+#[cfg(all(test, feature = "serde"))]
+mod tests {
+    use super::*;
+    use crate::fake::{Fake, mac, name};
+    use crate::{BridgeChange, Capability};
+
+    const CAPABILITIES: [Capability; 6] = [
+        Capability::FdbList,
+        Capability::FdbStatic,
+        Capability::Learning,
+        Capability::Isolated,
+        Capability::Locked,
+        Capability::Tap,
+    ];
+
+    fn guest() -> Guest {
+        Guest::new(mac(7))
+            .tap(TapSpec::new().name(name("vnet0")))
+            .options(PortOptions::default().isolated(true))
+            .restricted()
+            .persistent()
+    }
+
+    fn plug_in(host: &Fake, guest: &Guest) -> Result<Plugged> {
+        plug(host, name("br0"), guest)
+    }
+
+    #[test]
+    fn is_ready_before_it_goes_up_and_persisted_last() {
+        let host = Fake::new(CAPABILITIES);
+        host.change(name("br0"), &BridgeChange::default().mtu(1400)).expect("it can be changed");
+        let plugged = plug_in(&host, &guest()).expect("it can be plugged in");
+        assert_eq!(plugged.restriction, Some(Restriction::Locked));
+        let log = host.log.lock().expect("one thread").clone();
+        assert_eq!(
+            log,
+            ["create tap", "add port", "change port", "change port", "replace entry", "change tap", "persist tap"]
+        );
+        let [tap] = &host.taps().expect("a list")[..] else { panic!("there is one tap") };
+        assert_eq!((tap.mac, tap.mtu, tap.link), (mac(7).host_side().into(), 1400, LinkState::Up));
+        assert_eq!(crate::bridge_of(&host, tap.name).expect("it is a port"), name("br0"));
+
+        unplug(&host, plugged.tap).expect("it can be unplugged");
+        assert!(host.taps().expect("a list").is_empty());
+    }
+
+    #[test]
+    fn leaves_nothing_whatever_fails() {
+        let host = Fake::new(CAPABILITIES);
+        let before = host.interfaces().expect("a list");
+        for fails_after in 0..7 {
+            *host.fails_after.lock().expect("one thread") = Some(fails_after);
+            let error = plug_in(&host, &guest()).expect_err("a step fails");
+            assert!(matches!(error.undo(), Undo::Done) || fails_after == 0, "after {fails_after}: {error}");
+            assert_eq!(host.interfaces().expect("a list"), before, "after {fails_after}");
+        }
+    }
+
+    #[test]
+    fn gives_back_what_it_adopted() {
+        let host = Fake::new(CAPABILITIES);
+        let made = host.create_tap(&TapSpec::new().name(name("vnet0")).mac(mac(3)).mtu(1300)).expect("made");
+        host.persist_tap(&made).expect("kept");
+        drop(made);
+        let before = host.taps().expect("a list");
+        let guest = guest().tap(TapSpec::new().name(name("vnet0")).adopt_existing());
+        for fails_after in 1..7 {
+            *host.fails_after.lock().expect("one thread") = Some(fails_after);
+            let error = plug_in(&host, &guest).expect_err("a step fails");
+            assert!(matches!(error.undo(), Undo::Done), "after {fails_after}: {error}");
+            assert_eq!(host.taps().expect("a list"), before, "after {fails_after}");
+            assert_eq!(host.ports(name("br0")).expect("a bridge").len(), 1, "after {fails_after}");
+        }
+        let plugged = plug_in(&host, &guest).expect("it can be plugged in");
+        let [tap] = &host.taps().expect("a list")[..] else { panic!("there is one tap") };
+        assert_eq!((tap.mac, tap.mtu), (mac(7).host_side().into(), 1500));
+        drop(plugged);
+    }
+
+    #[test]
+    fn refuses_before_anything_is_made_what_a_backend_cannot_do() {
+        for lacking in [Capability::Isolated, Capability::FdbStatic] {
+            let host = Fake::new(CAPABILITIES.into_iter().filter(|&capability| capability != lacking));
+            let error = plug_in(&host, &guest()).expect_err("it cannot");
+            assert_eq!((error.kind(), error.capability()), (ErrorKind::Unsupported, Some(lacking)));
+            assert!(host.log.lock().expect("one thread").is_empty());
+        }
+        let host = Fake::new(CAPABILITIES);
+        let error = plug(&host, name("br7"), &guest()).expect_err("there is none");
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+    }
+}
