@@ -1,5 +1,7 @@
 //! A bridge's ports, where one call of a backend is not enough.
 
+use std::collections::BTreeMap;
+
 use crate::{
     Attempt, BridgeBackend, Capabilities, ErrorKind, InterfaceName, Operation, PortOptions, PortState, Result,
 };
@@ -76,15 +78,27 @@ pub fn port(backend: &dyn BridgeBackend, bridge: InterfaceName, port: InterfaceN
 /// `PortNotFound`; `NotAPort` when it is a port of none; those of [`list`](BridgeBackend::list) and
 /// of [`ports`](BridgeBackend::ports).
 pub fn bridge_of(backend: &dyn BridgeBackend, port: InterfaceName) -> Result<InterfaceName> {
+    match bridges_of_ports(backend)?.get(&port) {
+        Some(&bridge) => Ok(bridge),
+        None => Err(no_port(backend, Attempt::new(backend.name(), Operation::List), port)),
+    }
+}
+
+/// Each port of the host, and the bridge that it is a port of.
+///
+/// # Errors
+/// Those of [`list`](BridgeBackend::list) and of [`ports`](BridgeBackend::ports).
+pub fn bridges_of_ports(backend: &dyn BridgeBackend) -> Result<BTreeMap<InterfaceName, InterfaceName>> {
+    let mut bridges = BTreeMap::new();
     for bridge in backend.list()? {
         match backend.ports(bridge.name) {
-            Ok(ports) if ports.iter().any(|state| state.name == port) => return Ok(bridge.name),
+            Ok(ports) => bridges.extend(ports.into_iter().map(|port| (port.name, bridge.name))),
             // Someone has deleted it since.
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
         }
     }
-    Err(no_port(backend, Attempt::new(backend.name(), Operation::List), port))
+    Ok(bridges)
 }
 
 /// Why an interface is not among the ports.

@@ -1,11 +1,13 @@
 //! What the command line may say.
 
+use std::num::NonZeroU16;
 use std::str::FromStr;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use vmbridge::{
-    AVAILABLE, BridgeOptions, InterfaceName, InvalidMac, PortOptions, UnicastMac, VlanId, VlanRange, VlanTagging,
+    AVAILABLE, BridgeOptions, Guest, InterfaceName, InvalidMac, PortOptions, TapSpec, UnicastMac, VlanId,
+    VlanRange, VlanTagging,
 };
 
 use super::options::Given;
@@ -98,6 +100,9 @@ pub(super) enum Command {
     /// The VLANs of a port.
     #[command(subcommand)]
     Vlan(VlanCommand),
+    /// Taps: the cards of guests.
+    #[command(subcommand)]
+    Tap(TapCommand),
     /// List what the kernel interface can do, and what it cannot.
     Capabilities {
         /// As JSON: an object with backend and capabilities, an object of booleans.
@@ -220,6 +225,71 @@ pub(super) enum VlanCommand {
         /// One VLAN, as 7, or several, as 10-20.
         vlans: VlanRange,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TapCommand {
+    /// Create a tap for a guest on a bridge, up, which stays until it is deleted.
+    ///
+    /// Its own MAC, that of the host's side, is the guest's with the first byte fe.
+    Create(NewTap),
+    /// Delete a tap that nobody has open.
+    Delete {
+        /// The tap's name.
+        name: InterfaceName,
+    },
+    /// List the taps.
+    List {
+        /// As JSON: an array of objects with name, index, mac, mtu, link, bridge, persistent,
+        /// multi-queue, vnet-hdr, owner, group and device; null is what the system does not tell.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct NewTap {
+    /// The tap's name, of 1 to 15 bytes.
+    pub(super) name: InterfaceName,
+    /// The bridge that it becomes a port of.
+    #[arg(long)]
+    pub(super) bridge: InterfaceName,
+    /// The guest's MAC.
+    #[arg(long, value_name = "MAC")]
+    pub(super) guest_mac: UnicastMac,
+    /// Take a tap of this name that is there already.
+    #[arg(long)]
+    pub(super) adopt: bool,
+    /// Let the guest speak only with its MAC; what that prevents depends on the system, and is
+    /// printed.
+    #[arg(long)]
+    pub(super) restrict: bool,
+    /// The number of the user who may open it without privilege.
+    #[arg(long, value_name = "UID")]
+    pub(super) owner: Option<u32>,
+    /// The number of the group whose members may.
+    #[arg(long, value_name = "GID")]
+    pub(super) group: Option<u32>,
+    /// How many queues it is opened with.
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub(super) queues: NonZeroU16,
+    /// Each frame has a header of virtio before it.
+    #[arg(long)]
+    pub(super) vnet_hdr: bool,
+    #[command(flatten)]
+    pub(super) options: Given<PortOptions>,
+}
+
+impl NewTap {
+    pub(super) fn guest(&self) -> Guest {
+        let mut tap = TapSpec::new().name(self.name).queues(self.queues);
+        (tap.owner, tap.group, tap.vnet_hdr) = (self.owner, self.group, self.vnet_hdr);
+        if self.adopt {
+            tap = tap.adopt_existing();
+        }
+        let guest = Guest::new(self.guest_mac).tap(tap).options(self.options.0).persistent();
+        if self.restrict { guest.restricted() } else { guest }
+    }
 }
 
 #[derive(Debug, Clone, Copy, ClapArgs)]

@@ -2,10 +2,11 @@
 
 use vmbridge::{
     Attempt, BridgeBackend, BridgeChange, BridgeSpec, ErrorKind, LinkState, Operation, PortVlans, StaticEntry,
-    attach, attach_restricted, bridge_of, lift_restriction, port, restrict_to_mac, unused_mac,
+    attach, attach_restricted, bridge_of, bridges_of_ports, lift_restriction, plug, port, restrict_to_mac,
+    unused_mac,
 };
 
-use super::args::{Command, FdbCommand, MacChoice, PortCommand, VlanCommand};
+use super::args::{Command, FdbCommand, MacChoice, PortCommand, TapCommand, VlanCommand};
 use super::{Failure, print};
 
 pub(super) fn execute(bridges: &dyn BridgeBackend, command: Command) -> Result<(), Failure> {
@@ -49,6 +50,7 @@ pub(super) fn execute(bridges: &dyn BridgeBackend, command: Command) -> Result<(
         Command::Port(command) => on_port(bridges, command)?,
         Command::Fdb(command) => on_fdb(bridges, &command)?,
         Command::Vlan(command) => on_vlans(bridges, &command)?,
+        Command::Tap(command) => on_tap(bridges, command)?,
         Command::Capabilities { json } => print::capabilities(bridges.name(), bridges.capabilities(), json)?,
         Command::Demo => unreachable!("run() has handled it, since it opens backends of its own"),
     }
@@ -63,6 +65,19 @@ fn on_port(bridges: &dyn BridgeBackend, command: PortCommand) -> Result<(), Fail
             print::restriction(restrict_to_mac(bridges, bridge, port, mac)?)?;
         }
         PortCommand::Unrestrict { bridge, port, mac } => lift_restriction(bridges, bridge, port, mac)?,
+    }
+    Ok(())
+}
+
+fn on_tap(bridges: &dyn BridgeBackend, command: TapCommand) -> Result<(), Failure> {
+    match command {
+        TapCommand::Create(tap) => {
+            if let Some(restriction) = plug(bridges, tap.bridge, &tap.guest())?.restriction {
+                print::restriction(restriction)?;
+            }
+        }
+        TapCommand::Delete { name } => bridges.delete_tap(name)?,
+        TapCommand::List { json } => print::taps(&bridges.taps()?, &bridges_of_ports(bridges)?, json)?,
     }
     Ok(())
 }

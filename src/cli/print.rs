@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use serde::Serialize;
-use vmbridge::{BridgeState, Capabilities, Capability, FdbEntry, PortState, PortVlans, Restriction, UnicastMac};
+use vmbridge::{
+    BridgeState, Capabilities, Capability, FdbEntry, InterfaceName, PortState, PortVlans, Restriction, TapState,
+    UnicastMac,
+};
 
 use super::options::Options;
 use super::value::{Value, word};
@@ -78,6 +81,31 @@ pub(super) fn restriction(restriction: Restriction) -> io::Result<()> {
         _ => unreachable!("{restriction:?} has no text"),
     };
     writeln!(io::stdout(), "{text}")
+}
+
+pub(super) fn taps(
+    taps: &[TapState],
+    bridges: &BTreeMap<InterfaceName, InterfaceName>,
+    json: bool,
+) -> io::Result<()> {
+    #[derive(Serialize)]
+    struct OnBridge<'a> {
+        #[serde(flatten)]
+        tap: &'a TapState,
+        bridge: Option<&'a InterfaceName>,
+    }
+
+    if json {
+        let taps: Vec<_> = taps.iter().map(|tap| OnBridge { tap, bridge: bridges.get(&tap.name) }).collect();
+        return as_json(&taps);
+    }
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    writeln!(out, "{:<15}  {:<15}  {:<17}  {:>5}  LINK", "TAP", "BRIDGE", "MAC", "MTU")?;
+    for TapState { name, mac, mtu, link, .. } in taps {
+        let bridge = bridges.get(name).map_or_else(|| "-".to_owned(), InterfaceName::to_string);
+        writeln!(out, "{name:<15}  {bridge:<15}  {mac}  {mtu:>5}  {link}")?;
+    }
+    out.flush()
 }
 
 pub(super) fn fdb(entries: &[FdbEntry], json: bool) -> io::Result<()> {
