@@ -27,6 +27,7 @@
 mod fake;
 mod guest;
 mod mac;
+pub mod network;
 mod port;
 #[cfg(test)]
 mod readme;

@@ -1,0 +1,295 @@
+//! What a network is.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::{BridgeName, InvalidNetwork, NetworkName, NetworkReason};
+use crate::{BridgeOptions, BridgeSpec, Capabilities, Capability, InterfaceName, LinkState, UnicastMac};
+
+/// A network: a bridge of its own, and what that is to be each time it is made.
+///
+/// ```
+/// use vmbridge::network::{ForwardMode, Network};
+///
+/// let network = Network::new("default".parse()?)
+///     .with_forward(ForwardMode::Nat)
+///     .with_bridge("virbr0".parse()?)
+///     .with_mac("52:54:00:12:34:56".parse()?)
+///     .with_mtu(1400)?;
+/// assert!(network.with_mtu(10).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    name: NetworkName,
+    forward: ForwardMode,
+    bridge: BridgeName,
+    mac: Option<UnicastMac>,
+    mtu: Option<u32>,
+    options: BridgeOptions,
+    mac_table_manager: Option<MacTableManager>,
+    isolation: PortIsolation,
+    anchor: Anchor,
+}
+
+impl Network {
+    /// The MTUs that a network can have, in bytes: those of Linux's bridges. FreeBSD's begin at 576.
+    pub const MTU: RangeInclusive<u32> = 68..=65535;
+
+    /// An isolated network of this name, whose bridge is called by the template `virbr%d`, with the
+    /// rest left open.
+    #[must_use]
+    pub fn new(name: NetworkName) -> Self {
+        Self {
+            name,
+            forward: ForwardMode::default(),
+            bridge: BridgeName::default(),
+            mac: None,
+            mtu: None,
+            options: BridgeOptions::default(),
+            mac_table_manager: None,
+            isolation: PortIsolation::default(),
+            anchor: Anchor::default(),
+        }
+    }
+
+    /// With this forward mode.
+    #[must_use]
+    pub const fn with_forward(mut self, forward: ForwardMode) -> Self {
+        self.forward = forward;
+        self
+    }
+
+    /// With a bridge of this name.
+    #[must_use]
+    pub fn with_bridge(mut self, bridge: BridgeName) -> Self {
+        self.bridge = bridge;
+        self
+    }
+
+    /// With this MAC for life.
+    #[must_use]
+    pub const fn with_mac(mut self, mac: UnicastMac) -> Self {
+        self.mac = Some(mac);
+        self
+    }
+
+    /// With this MTU, in bytes.
+    ///
+    /// # Errors
+    /// [`NetworkReason::Mtu`] if it is not one of [`Network::MTU`].
+    pub fn with_mtu(mut self, mtu: u32) -> Result<Self, InvalidNetwork> {
+        if !Self::MTU.contains(&mtu) {
+            return Err(InvalidNetwork::new("mtu@size", mtu.to_string(), NetworkReason::Mtu));
+        }
+        self.mtu = Some(mtu);
+        Ok(self)
+    }
+
+    /// With these options of the bridge, and no others.
+    ///
+    /// # Errors
+    /// [`NetworkReason::ForwardDelay`] if the forward delay is no whole number of seconds: libvirt's
+    /// files have no others.
+    pub fn with_options(mut self, options: BridgeOptions) -> Result<Self, InvalidNetwork> {
+        if let Some(delay) = options.forward_delay.filter(|delay| delay.subsec_nanos() != 0) {
+            let value = delay.as_secs_f64().to_string();
+            return Err(InvalidNetwork::new("bridge@delay", value, NetworkReason::ForwardDelay));
+        }
+        self.options = options;
+        Ok(self)
+    }
+
+    /// With the FDB managed like this.
+    #[must_use]
+    pub const fn with_mac_table_manager(mut self, manager: MacTableManager) -> Self {
+        self.mac_table_manager = Some(manager);
+        self
+    }
+
+    /// With ports that reach one another or do not.
+    #[must_use]
+    pub const fn with_isolation(mut self, isolation: PortIsolation) -> Self {
+        self.isolation = isolation;
+        self
+    }
+
+    /// With this anchor.
+    #[must_use]
+    pub const fn with_anchor(mut self, anchor: Anchor) -> Self {
+        self.anchor = anchor;
+        self
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(&self) -> &NetworkName {
+        &self.name
+    }
+
+    /// How its guests reach other networks.
+    #[must_use]
+    pub const fn forward(&self) -> ForwardMode {
+        self.forward
+    }
+
+    /// What its bridge is called.
+    #[must_use]
+    pub const fn bridge(&self) -> &BridgeName {
+        &self.bridge
+    }
+
+    /// The MAC of its bridge. `None` as long as it was not given one.
+    #[must_use]
+    pub const fn mac(&self) -> Option<UnicastMac> {
+        self.mac
+    }
+
+    /// The MTU of its bridge, in bytes. `None` leaves it to the kernel ([`BridgeSpec::mtu`]).
+    #[must_use]
+    pub const fn mtu(&self) -> Option<u32> {
+        self.mtu
+    }
+
+    /// The options of its bridge that the definition gives, STP and the forward delay among them;
+    /// those that it does not give are `None`.
+    #[must_use]
+    pub const fn options(&self) -> &BridgeOptions {
+        &self.options
+    }
+
+    /// Who manages the FDB of its bridge. `None` is the kernel, too.
+    #[must_use]
+    pub const fn mac_table_manager(&self) -> Option<MacTableManager> {
+        self.mac_table_manager
+    }
+
+    /// Whether its ports reach one another.
+    #[must_use]
+    pub const fn isolation(&self) -> PortIsolation {
+        self.isolation
+    }
+
+    /// Whether an anchor holds the bridge's MAC.
+    #[must_use]
+    pub const fn anchor(&self) -> Anchor {
+        self.anchor
+    }
+
+    /// Its bridge under this name and with this MAC, up, for a backend of these capabilities.
+    ///
+    /// Options that the definition does not give are libvirt's defaults, on a backend whose bridges
+    /// have such a switch: STP on with a forward delay of 0 ([`Capability::Stp`]), VLANs told apart
+    /// if libvirt manages the FDB ([`Capability::VlanFiltering`]). What the definition gives is
+    /// kept, for the backend to refuse what it cannot do.
+    #[must_use]
+    pub fn bridge_spec(&self, name: InterfaceName, mac: UnicastMac, capabilities: Capabilities) -> BridgeSpec {
+        let mut options = self.options;
+        if capabilities.contains(Capability::Stp) {
+            options.stp = options.stp.or(Some(true));
+            options.forward_delay = options.forward_delay.or(Some(Duration::ZERO));
+        }
+        let managed = self.mac_table_manager == Some(MacTableManager::Libvirt);
+        if managed && capabilities.contains(Capability::VlanFiltering) {
+            options.vlan_filtering = options.vlan_filtering.or(Some(true));
+        }
+        let spec = BridgeSpec::new(name).mac(mac).link(LinkState::Up).options(options);
+        match self.mtu {
+            Some(mtu) => spec.mtu(mtu),
+            None => spec,
+        }
+    }
+}
+
+/// How the guests of a network that has a bridge of its own reach other networks. vmbridge makes the
+/// bridge and carries the rest.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ForwardMode {
+    /// Not at all.
+    #[default]
+    Isolated,
+    /// Under the host's address.
+    Nat,
+    /// Routed by the host.
+    Route,
+    /// Routed, with the host's packet filter left alone.
+    Open,
+}
+
+/// Who fills the FDB of a network's bridge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum MacTableManager {
+    /// The kernel, which learns and floods.
+    Kernel,
+    /// The manager of the guests: ports neither learn nor get frames to unknown addresses.
+    Libvirt,
+}
+
+/// Whether the ports of a network reach one another.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum PortIsolation {
+    /// They do.
+    #[default]
+    Connected,
+    /// They reach the host and what is behind it only.
+    Isolated,
+}
+
+/// Whether a tap of the network's own holds the bridge's MAC and gives it carrier.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Anchor {
+    /// None: the bridge has its MAC itself.
+    #[default]
+    None,
+    /// A tap called `<bridge>-nic`, as libvirt had.
+    Tap,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network() -> Network {
+        Network::new("default".parse().expect("a name"))
+    }
+
+    fn options(network: &Network, capabilities: impl IntoIterator<Item = Capability>) -> BridgeOptions {
+        let name = "br0".parse().expect("a name");
+        let mac = "52:54:00:00:00:01".parse().expect("a MAC");
+        network.bridge_spec(name, mac, capabilities.into_iter().collect()).options
+    }
+
+    #[test]
+    fn a_bridge_has_defaults_where_it_has_the_switch() {
+        let both = [Capability::Stp, Capability::VlanFiltering];
+        let stp = BridgeOptions::default().stp(true).forward_delay(Duration::ZERO);
+        assert_eq!(options(&network(), both), stp);
+        assert_eq!(options(&network(), []), BridgeOptions::default());
+        let managed = network().with_mac_table_manager(MacTableManager::Libvirt);
+        assert_eq!(options(&managed, both), stp.vlan_filtering(true));
+        assert_eq!(options(&managed, []), BridgeOptions::default());
+    }
+
+    #[test]
+    fn a_bridge_has_what_the_definition_gives_whatever_the_backend_can() {
+        let given =
+            BridgeOptions::default().stp(false).forward_delay(Duration::from_secs(4)).vlan_filtering(false);
+        let network = network().with_mac_table_manager(MacTableManager::Libvirt).with_options(given);
+        let network = network.expect("it is valid");
+        assert_eq!(options(&network, Capability::ALL.iter().copied()), given);
+        assert_eq!(options(&network, []), given);
+    }
+
+    #[test]
+    fn refuses_what_no_bridge_can_be() {
+        for mtu in [0, 67, 65536, u32::MAX] {
+            let error = network().with_mtu(mtu).expect_err("no bridge has it");
+            assert_eq!((error.element(), error.value()), ("mtu@size", &*mtu.to_string()));
+        }
+        let half = BridgeOptions::default().forward_delay(Duration::from_millis(2500));
+        let error = network().with_options(half).expect_err("XML has whole seconds");
+        assert_eq!(error.to_string(), r#"bridge@delay "2.5": a forward delay is a whole number of seconds"#);
+    }
+}

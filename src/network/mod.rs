@@ -1,0 +1,13 @@
+//! Networks: what is written down of a bridge, so that it bears the same MAC each time it is made.
+//!
+//! The words, the defaults and the rules are those of libvirt's network definitions
+//! (<https://libvirt.org/formatnetwork.html>, `src/conf/network_conf.c`), since those are what the
+//! hosts have.
+
+mod definition;
+mod invalid;
+mod name;
+
+pub use definition::{Anchor, ForwardMode, MacTableManager, Network, PortIsolation};
+pub use invalid::{InvalidNetwork, NetworkReason};
+pub use name::{BridgeName, BridgeTemplate, NetworkName};

@@ -1,0 +1,218 @@
+//! The names of networks and of their bridges.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use super::{InvalidNetwork, NetworkReason};
+use crate::InterfaceName;
+
+/// The name of a network.
+///
+/// It is also that of its file, `NAME.xml`, so it has no `/`, does not begin with `.` (libvirt passes such files
+/// over), and has at most [`MAX_LEN`](Self::MAX_LEN) bytes. It has no control character, nor what
+/// XML cannot have.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NetworkName(String);
+
+impl NetworkName {
+    /// The longest name, in bytes: a file system's names have 255, of which `.xml` and what tells
+    /// a temporary file take some.
+    pub const MAX_LEN: usize = 200;
+
+    /// Checks a name.
+    ///
+    /// # Errors
+    /// [`NetworkReason::NetworkName`].
+    pub fn new(name: &str) -> Result<Self, InvalidNetwork> {
+        let refused = |c: char| c == '/' || c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}');
+        let fits = (1..=Self::MAX_LEN).contains(&name.len());
+        if !fits || name.starts_with('.') || name.contains(refused) {
+            return Err(InvalidNetwork::new("name", name, NetworkReason::NetworkName));
+        }
+        Ok(Self(name.to_owned()))
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for NetworkName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl FromStr for NetworkName {
+    type Err = InvalidNetwork;
+
+    fn from_str(name: &str) -> Result<Self, InvalidNetwork> {
+        Self::new(name)
+    }
+}
+
+/// What a network calls its bridge.
+///
+/// ```
+/// use vmbridge::network::BridgeName;
+///
+/// let name: BridgeName = "virbr%d".parse()?;
+/// let in_use = ["virbr0".parse()?, "virbr2".parse()?];
+/// assert_eq!(name.resolve(in_use)?, "virbr1".parse()?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum BridgeName {
+    /// By this name.
+    Fixed(InterfaceName),
+    /// By the first name of this form that is not in use when the network is defined.
+    Template(BridgeTemplate),
+}
+
+impl BridgeName {
+    /// The name of the bridge on a host that uses these names already: a template's with the
+    /// lowest number that is free, and a fixed name whether or not it is among them.
+    ///
+    /// # Errors
+    /// [`NetworkReason::NoFreeName`].
+    pub fn resolve(
+        &self,
+        in_use: impl IntoIterator<Item = InterfaceName>,
+    ) -> Result<InterfaceName, InvalidNetwork> {
+        match self {
+            Self::Fixed(name) => Ok(*name),
+            Self::Template(template) => template.resolve(&in_use.into_iter().collect()),
+        }
+    }
+}
+
+impl Default for BridgeName {
+    /// `virbr%d`.
+    fn default() -> Self {
+        Self::Template(BridgeTemplate::default())
+    }
+}
+
+impl fmt::Display for BridgeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(name) => name.fmt(f),
+            Self::Template(template) => template.fmt(f),
+        }
+    }
+}
+
+impl FromStr for BridgeName {
+    type Err = InvalidNetwork;
+
+    fn from_str(text: &str) -> Result<Self, InvalidNetwork> {
+        if text.contains('%') {
+            return text.parse().map(Self::Template);
+        }
+        let name = InterfaceName::new(text).map_err(|error| invalid(text, NetworkReason::Name(error.reason())))?;
+        Ok(Self::Fixed(name))
+    }
+}
+
+/// A name for bridges with one `%d` in it, for a number.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct BridgeTemplate(String);
+
+impl BridgeTemplate {
+    fn with(&self, number: usize) -> Option<InterfaceName> {
+        InterfaceName::new(&self.0.replacen("%d", &number.to_string(), 1)).ok()
+    }
+
+    fn resolve(&self, in_use: &BTreeSet<InterfaceName>) -> Result<InterfaceName, InvalidNetwork> {
+        // One of as many names as are in use and one more is free; and once a number is too long
+        // for a name, so are those after it.
+        let mut names = (0..=in_use.len()).map_while(|number| self.with(number));
+        let free = names.find(|name| !in_use.contains(name));
+        free.ok_or_else(|| invalid(&self.0, NetworkReason::NoFreeName))
+    }
+}
+
+impl Default for BridgeTemplate {
+    /// `virbr%d`.
+    fn default() -> Self {
+        Self("virbr%d".to_owned())
+    }
+}
+
+impl fmt::Display for BridgeTemplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl FromStr for BridgeTemplate {
+    type Err = InvalidNetwork;
+
+    fn from_str(text: &str) -> Result<Self, InvalidNetwork> {
+        let template = Self(text.to_owned());
+        let is_template = text.matches('%').count() == 1 && text.contains("%d");
+        if is_template && template.with(0).is_some() {
+            Ok(template)
+        } else {
+            Err(invalid(text, NetworkReason::Template))
+        }
+    }
+}
+
+fn invalid(name: &str, reason: NetworkReason) -> InvalidNetwork {
+    InvalidNetwork::new("bridge@name", name, reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::NameReason;
+
+    fn name(text: &str) -> InterfaceName {
+        text.parse().expect("a name")
+    }
+
+    #[test]
+    fn a_network_can_be_called_what_a_file_can() {
+        for good in ["default", "a b", "Brücke & <co>", "a.xml", "-"] {
+            assert_eq!(NetworkName::new(good).expect(good).to_string(), good);
+        }
+        let long = "x".repeat(NetworkName::MAX_LEN + 1);
+        for bad in ["", "/", "a/b", ".", "..", ".hidden", "a\nb", "a\0", "\u{ffff}", &long] {
+            let error = NetworkName::new(bad).expect_err(bad);
+            assert_eq!((error.element(), error.value()), ("name", bad));
+        }
+        assert!(NetworkName::new(&long[1..]).is_ok());
+    }
+
+    #[test]
+    fn a_template_takes_the_lowest_number_that_is_free() {
+        let used = |names: &[&str]| names.iter().map(|text| name(text)).collect::<Vec<_>>();
+        let resolved = |text: &str, names: &[&str]| text.parse::<BridgeName>().expect(text).resolve(used(names));
+        assert_eq!(resolved("virbr%d", &[]), Ok(name("virbr0")));
+        assert_eq!(resolved("virbr%d", &["virbr1", "br0"]), Ok(name("virbr0")));
+        assert_eq!(resolved("virbr%d", &["virbr0", "virbr00", "virbr1", "virbr3"]), Ok(name("virbr2")));
+        assert_eq!(resolved("%d-lan", &["0-lan"]), Ok(name("1-lan")));
+        assert_eq!(resolved("br7", &["br7"]), Ok(name("br7")));
+
+        let ten: Vec<_> = (0..10).map(|number| format!("fourteen-bytes{number}")).collect();
+        let ten: Vec<_> = ten.iter().map(String::as_str).collect();
+        assert_eq!(resolved("fourteen-bytes%d", &ten[..9]), Ok(name("fourteen-bytes9")));
+        let error = resolved("fourteen-bytes%d", &ten).expect_err("they are all in use");
+        assert_eq!((error.value(), error.reason()), ("fourteen-bytes%d", &NetworkReason::NoFreeName));
+    }
+
+    #[test]
+    fn says_what_is_wrong_with_a_bridge_name() {
+        let reason = |text: &str| text.parse::<BridgeName>().expect_err(text).reason().clone();
+        for text in ["%", "%s", "a%d%d", "a%d%", "%%d", "fifteen-bytes-x%d", "a b%d", "a/%d", "% d", "%5d"] {
+            assert_eq!(reason(text), NetworkReason::Template, "{text}");
+        }
+        assert_eq!(reason(""), NetworkReason::Name(NameReason::Empty));
+        assert_eq!(reason("a b"), NetworkReason::Name(NameReason::Character(' ')));
+        assert_eq!(reason("sixteen-bytes-xx"), NetworkReason::Name(NameReason::TooLong));
+    }
+}
