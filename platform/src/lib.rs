@@ -38,6 +38,7 @@ mod state;
 mod tap;
 #[cfg(feature = "serde")]
 mod text;
+mod value;
 mod vlan;
 
 pub use backend::{Available, BridgeBackend};
@@ -46,10 +47,13 @@ pub use error::{Attempt, Error, ErrorKind, Operation, Result, Undo};
 pub use fdb::{FdbEntry, FdbOrigin, StaticEntry};
 pub use mac::{InvalidMac, MacAddr, MacReason, UnicastMac};
 pub use name::{InterfaceIndex, InterfaceName, InvalidIndex, InvalidName, NameReason};
-pub use options::{BridgeOption, BridgeOptions, PortOption, PortOptions, PortStpState, StpProtocol};
+pub use options::{
+    BridgeOption, BridgeOptions, InvalidOption, PortOption, PortOptions, PortStpState, StpProtocol,
+};
 pub use spec::{BridgeChange, BridgeSpec};
 pub use state::{BridgeState, InterfaceState, LinkState, PortState};
 pub use tap::{ExistingTap, Tap, TapChange, TapSpec, TapState};
+pub use value::OptionValue;
 pub use vlan::{InvalidVlan, PortVlans, VlanId, VlanRange, VlanTagging};
 
 cfg_if::cfg_if! {

@@ -5,7 +5,6 @@ mod demo;
 mod execute;
 mod options;
 mod print;
-mod value;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -2,9 +2,7 @@
 //! which they are printed.
 
 use clap::{Arg, ArgGroup, ArgMatches, Command, Error, FromArgMatches, Id};
-use vmbridge::{BridgeOption, BridgeOptions, PortOption, PortOptions};
-
-use super::value::Value;
+use vmbridge::{BridgeOption, BridgeOptions, OptionValue, PortOption, PortOptions};
 
 /// A set of options that the command line can give.
 pub(super) trait Options: FromIterator<Self::Option> {
@@ -44,7 +42,7 @@ macro_rules! options {
     };
 }
 
-fn argument<V: Value + 'static, O: Clone + Send + Sync + 'static>(
+fn argument<V: OptionValue + 'static, O: Clone + Send + Sync + 'static>(
     name: &'static str,
     help: &'static str,
     option: fn(V) -> O,

@@ -5,12 +5,11 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 use vmbridge::{
-    BridgeState, Capabilities, Capability, FdbEntry, InterfaceName, PortState, PortVlans, Restriction, TapState,
-    UnicastMac,
+    BridgeState, Capabilities, Capability, FdbEntry, InterfaceName, OptionValue, PortState, PortVlans,
+    Restriction, TapState, UnicastMac,
 };
 
 use super::options::Options;
-use super::value::{Value, word};
 
 pub(super) fn mac(mac: UnicastMac) -> io::Result<()> {
     writeln!(io::stdout(), "{mac}")
@@ -158,4 +157,12 @@ fn as_json(value: &impl Serialize) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut out, value)?;
     writeln!(out)?;
     out.flush()
+}
+
+/// A word of the vocabulary, as JSON has it.
+fn word(word: &impl Serialize) -> String {
+    match serde_json::to_value(word) {
+        Ok(serde_json::Value::String(text)) => text,
+        other => unreachable!("words are strings, not {other:?}"),
+    }
 }

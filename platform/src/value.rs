@@ -1,21 +1,35 @@
-//! The values of options as text: how the command line has them, and how they are printed.
+//! The values of options as text: how command lines and files have them.
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use vmbridge::{StpProtocol, VlanId};
+use crate::{StpProtocol, VlanId};
 
-/// A kind of value.
-pub(super) trait Value: Sized {
-    /// What it looks like, for the help.
+/// A kind of value that an option has, as text.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use vmbridge_platform::OptionValue;
+///
+/// assert_eq!(Duration::parse("0.25"), Ok(Duration::from_millis(250)));
+/// assert_eq!(bool::parse("yes"), Err("on or off is wanted".to_owned()));
+/// assert_eq!(Duration::from_secs(300).text(), "300");
+/// ```
+pub trait OptionValue: Sized {
+    /// What it looks like, such as `on|off`.
     const FORM: &str;
 
+    /// The value that a text says.
+    ///
+    /// # Errors
+    /// What is wanted instead.
     fn parse(text: &str) -> Result<Self, String>;
 
+    /// The text of a value, which says all of it.
     fn text(&self) -> String;
 }
 
-impl Value for bool {
+impl OptionValue for bool {
     const FORM: &str = "on|off";
 
     fn parse(text: &str) -> Result<Self, String> {
@@ -34,7 +48,7 @@ impl Value for bool {
 /// Decimal, or hexadecimal after `0x`.
 macro_rules! numbers {
     ($($number:ty),+) => {$(
-        impl Value for $number {
+        impl OptionValue for $number {
             const FORM: &str = "N";
 
             fn parse(text: &str) -> Result<Self, String> {
@@ -55,7 +69,7 @@ macro_rules! numbers {
 numbers!(u8, u16, u32);
 
 /// Seconds with at most nine decimals, of which none is lost.
-impl Value for Duration {
+impl OptionValue for Duration {
     const FORM: &str = "SECONDS";
 
     fn parse(text: &str) -> Result<Self, String> {
@@ -75,20 +89,27 @@ impl Value for Duration {
     }
 }
 
-impl Value for StpProtocol {
+impl OptionValue for StpProtocol {
     const FORM: &str = "stp|rstp";
 
     fn parse(text: &str) -> Result<Self, String> {
-        let word = serde::de::value::StrDeserializer::<serde::de::value::Error>::new(text);
-        Self::deserialize(word).map_err(|_| "stp or rstp is wanted".to_owned())
+        match text {
+            "stp" => Ok(Self::Stp),
+            "rstp" => Ok(Self::Rstp),
+            _ => Err("stp or rstp is wanted".to_owned()),
+        }
     }
 
     fn text(&self) -> String {
-        word(self)
+        match self {
+            Self::Stp => "stp",
+            Self::Rstp => "rstp",
+        }
+        .to_owned()
     }
 }
 
-impl Value for Option<VlanId> {
+impl OptionValue for Option<VlanId> {
     const FORM: &str = "N|none";
 
     fn parse(text: &str) -> Result<Self, String> {
@@ -100,14 +121,6 @@ impl Value for Option<VlanId> {
     }
 }
 
-/// A word of the vocabulary, as JSON has it.
-pub(super) fn word(word: &impl Serialize) -> String {
-    match serde_json::to_value(word) {
-        Ok(serde_json::Value::String(text)) => text,
-        other => unreachable!("words are strings, not {other:?}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fmt::Debug;
@@ -115,13 +128,13 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn takes<V: Value + PartialEq + Debug>(text: &str, value: V) {
+    fn takes<V: OptionValue + PartialEq + Debug>(text: &str, value: V) {
         assert_eq!(V::parse(text).as_ref(), Ok(&value));
         assert_eq!(V::parse(&value.text()), Ok(value));
     }
 
     #[track_caller]
-    fn refuses<V: Value + Debug>(texts: &[&str]) {
+    fn refuses<V: OptionValue + Debug>(texts: &[&str]) {
         for text in texts {
             assert!(V::parse(text).is_err(), "{text:?}");
         }
