@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    Attempt, BridgeChange, BridgeSpec, BridgeState, Capabilities, Capability, Error, ErrorKind, FdbEntry,
+    Attempt, BridgeChange, BridgeSpec, BridgeState, Capabilities, Capability, Error, ErrorKind, Events, FdbEntry,
     InterfaceName, InterfaceState, Operation, PortOptions, PortState, PortVlans, Result, StaticEntry, Tap,
     TapChange, TapSpec, TapState, UnicastMac, VlanId, VlanRange,
 };
@@ -237,6 +237,19 @@ pub trait BridgeBackend: fmt::Debug + Send + Sync {
     /// `Unsupported`; `ListChanged` as with [`list`](Self::list).
     fn taps(&self) -> Result<Vec<TapState>> {
         Err(no_taps(self.name(), Operation::Taps, None))
+    }
+
+    /// Follows, from now on, what changes on the host.
+    ///
+    /// Linux tells of every change of a bridge. FreeBSD tells of bridges that come and go, and of
+    /// MTUs, but not of a bridge's options, nor of the MAC of one that is down: look from time to
+    /// time, too.
+    ///
+    /// # Errors
+    /// `Unsupported`; `Os`: out of descriptors, or a policy forbids such a socket.
+    fn events(&self) -> Result<Events> {
+        let at = Attempt::new(self.name(), Operation::Events);
+        Err(at.with(Capability::Events).error(ErrorKind::Unsupported))
     }
 
     /// All interfaces of the host, by index: who has which name and which MAC. While others make

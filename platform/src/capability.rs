@@ -115,6 +115,8 @@ capabilities! {
     TapOwner = "tap-owner";
     /// A tap that was not [persisted](crate::BridgeBackend::persist_tap) goes with its descriptors.
     TapTransient = "tap-transient";
+    /// [`events`](crate::BridgeBackend::events).
+    Events = "events";
 }
 
 const _: () = assert!(Capability::ALL.len() <= 64, "a bit for each");

@@ -61,6 +61,8 @@ pub enum Operation {
     DeleteTap,
     /// List the taps.
     Taps,
+    /// Follow the kernel's events.
+    Events,
 }
 
 /// The kind of an [`Error`]: the same for the same situation on every backend.
@@ -446,6 +448,7 @@ impl fmt::Display for Attempt {
             Operation::ChangeTap => "cannot change tap",
             Operation::DeleteTap => "cannot delete tap",
             Operation::Taps => "cannot list the taps",
+            Operation::Events => "cannot follow the kernel's events",
         })?;
         if let Some(interface) = self.interface {
             write!(f, " {interface}")?;

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use nix::errno::Errno;
 
 use super::sys::Control;
-use super::{abi, list, options, port};
+use super::{abi, events, list, options, port};
 use crate::change::{self, Step};
 use crate::error::Attempt;
 use crate::{
     BridgeBackend, BridgeChange, BridgeOption, BridgeSpec, BridgeState, Capabilities, Capability, Error,
-    ErrorKind, FdbEntry, InterfaceName, InterfaceState, MacAddr, Operation, PortOptions, PortState, Result,
-    StaticEntry, UnicastMac, VlanId,
+    ErrorKind, Events, FdbEntry, InterfaceName, InterfaceState, MacAddr, Operation, PortOptions, PortState,
+    Result, StaticEntry, UnicastMac, VlanId,
 };
 
 /// What it can do beyond what every backend must.
@@ -35,6 +35,7 @@ const CAPABILITIES: &[Capability] = &[
     Capability::FdbStatic,
     Capability::FdbVlan,
     Capability::FdbFlush,
+    Capability::Events,
 ];
 
 /// What a call says of interfaces: the MAC of each that has one, by name.
@@ -336,6 +337,10 @@ impl BridgeBackend for FreeBsdBackend {
         let at = Self::at(Operation::FlushFdb).on(bridge);
         self.check_bridge(at, bridge)?;
         self.control.flush_addresses(bridge).map_err(|errno| at.errno(errno))
+    }
+
+    fn events(&self) -> Result<Events> {
+        events::open(Self::at(Operation::Events))
     }
 
     fn interfaces(&self) -> Result<Vec<InterfaceState>> {

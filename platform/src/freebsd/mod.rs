@@ -7,6 +7,7 @@ mod abi;
 mod bridge;
 mod create;
 mod driver;
+mod events;
 mod fdb;
 mod jail;
 mod list;

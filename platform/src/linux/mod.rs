@@ -4,6 +4,7 @@
 //! and `net/core/rtnetlink.c`.
 
 mod abi;
+mod events;
 mod ioctl;
 #[cfg(feature = "netlink")]
 mod netlink;
@@ -53,7 +54,7 @@ pub(crate) const fn hint(operation: Operation, kind: ErrorKind) -> Option<&'stat
 }
 
 /// What both of Linux's backends can do.
-const CAPABILITIES: [Capability; 26] = [
+const CAPABILITIES: [Capability; 27] = [
     Capability::MacFollowsPorts,
     Capability::ForwardDelay,
     Capability::HelloTime,
@@ -80,6 +81,7 @@ const CAPABILITIES: [Capability; 26] = [
     Capability::PortStpState,
     Capability::FdbList,
     Capability::FdbFlush,
+    Capability::Events,
 ];
 
 /// An index for a kernel's structure, in which it is a C int.

@@ -24,6 +24,7 @@ mod options;
 mod tap;
 mod vlan;
 
+use std::os::unix::net::UnixDatagram;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
@@ -32,7 +33,7 @@ use self::host::{Bridge, Host, Interface, Kind};
 use crate::error::Attempt;
 use crate::{
     BridgeBackend, BridgeChange, BridgeOption, BridgeSpec, BridgeState, Capabilities, Capability, ErrorKind,
-    FdbEntry, InterfaceName, InterfaceState, Operation, PortOption, PortOptions, PortState, PortStpState,
+    Events, FdbEntry, InterfaceName, InterfaceState, Operation, PortOption, PortOptions, PortState, PortStpState,
     PortVlans, Result, StaticEntry, Tap, TapChange, TapSpec, TapState, UnicastMac, VlanId, VlanRange,
 };
 
@@ -47,6 +48,8 @@ const NAME: &str = "model";
 pub struct Model {
     host: Mutex<Host>,
     capabilities: Capabilities,
+    /// Where it tells of its changes.
+    listeners: Mutex<Vec<UnixDatagram>>,
 }
 
 impl Default for Model {
@@ -63,7 +66,7 @@ impl Model {
         let freebsd = [Capability::StpProtocol, Capability::MaxAddresses, Capability::PortStp, Capability::Sticky];
         let capabilities =
             Capability::ALL.iter().copied().filter(|capability| !freebsd.contains(capability)).collect();
-        Self { host: Mutex::new(Host::new(true)), capabilities }
+        Self { host: Mutex::new(Host::new(true)), capabilities, listeners: Mutex::default() }
     }
 
     /// The same with a kernel that was built without 802.1Q: VLANs are `Unsupported`.
@@ -138,12 +141,23 @@ impl Model {
         host
     }
 
+    /// Tells those who follow that something has changed. Where there is no room for a message,
+    /// there are others that say so.
+    fn tell(&self) {
+        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        listeners.retain(|listener| match listener.send(&[0]) {
+            Err(error) => error.kind() == std::io::ErrorKind::WouldBlock,
+            Ok(_) => true,
+        });
+    }
+
     /// Changes the host, or leaves it as it was if that fails.
     fn transact<T>(&self, act: impl FnOnce(&mut Host) -> Result<T>) -> Result<T> {
         let mut host = self.host();
         let mut after = host.clone();
         let result = act(&mut after)?;
         *host = after;
+        self.tell();
         Ok(result)
     }
 }
@@ -372,6 +386,18 @@ impl BridgeBackend for Model {
     fn taps(&self) -> Result<Vec<TapState>> {
         self.check(Attempt::new(NAME, Operation::Taps), Capability::Tap)?;
         Ok(self.host().taps())
+    }
+
+    fn events(&self) -> Result<Events> {
+        let at = Attempt::new(NAME, Operation::Events);
+        self.check(at, Capability::Events)?;
+        let pair = || {
+            let (ours, theirs) = UnixDatagram::pair()?;
+            ours.set_nonblocking(true)?;
+            self.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(ours);
+            Ok(Events::new(theirs.into(), at))
+        };
+        pair().map_err(|source| at.io(ErrorKind::Os, source))
     }
 
     fn interfaces(&self) -> Result<Vec<InterfaceState>> {

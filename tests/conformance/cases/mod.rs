@@ -3,6 +3,7 @@
 mod change;
 mod create;
 mod delete;
+mod events;
 mod fdb;
 mod option;
 mod port;
@@ -93,6 +94,8 @@ pub(crate) const ALL: &[&[(&str, Case, Option<Capability>)]] = cases! {
         lists_every_interface,
         needs_no_privilege,
         an_unused_mac_is_unused;
+    events where Events:
+        wake_whoever_follows_the_host;
     together:
         one_of_many_creates_of_a_name_wins,
         many_bridges_at_once,

@@ -23,10 +23,12 @@ use self::sysfs::Sysfs;
 use self::udev::{Udev, Watch};
 use crate::change::{self, Step};
 use crate::error::Attempt;
+use crate::linux::events;
 use crate::random;
 use crate::{
-    BridgeBackend, BridgeChange, BridgeSpec, BridgeState, Capabilities, ErrorKind, FdbEntry, InterfaceIndex,
-    InterfaceName, InterfaceState, LinkState, MacAddr, Operation, PortOptions, PortState, Result, UnicastMac,
+    BridgeBackend, BridgeChange, BridgeSpec, BridgeState, Capabilities, ErrorKind, Events, FdbEntry,
+    InterfaceIndex, InterfaceName, InterfaceState, LinkState, MacAddr, Operation, PortOptions, PortState, Result,
+    UnicastMac,
 };
 
 #[cfg(not(feature = "netlink"))]
@@ -420,6 +422,10 @@ impl BridgeBackend for IoctlBackend {
         let at = Self::at(Operation::FlushFdb).on(bridge);
         let (index, bridge) = self.check_bridge(at, bridge)?;
         self.flush(at, bridge, index)
+    }
+
+    fn events(&self) -> Result<Events> {
+        events::open(Self::at(Operation::Events))
     }
 
     fn interfaces(&self) -> Result<Vec<InterfaceState>> {

@@ -18,10 +18,11 @@ use self::encode::{Filter, Request};
 use self::socket::{Failure, Socket};
 use crate::error::Attempt;
 use crate::linux::CAPABILITIES;
+use crate::linux::events;
 use crate::{
-    BridgeBackend, BridgeChange, BridgeSpec, BridgeState, Capabilities, Capability, Error, ErrorKind, FdbEntry,
-    InterfaceIndex, InterfaceName, InterfaceState, MacAddr, Operation, PortOptions, PortState, PortVlans, Result,
-    StaticEntry, UnicastMac, VlanId, VlanRange,
+    BridgeBackend, BridgeChange, BridgeSpec, BridgeState, Capabilities, Capability, Error, ErrorKind, Events,
+    FdbEntry, InterfaceIndex, InterfaceName, InterfaceState, MacAddr, Operation, PortOptions, PortState,
+    PortVlans, Result, StaticEntry, UnicastMac, VlanId, VlanRange,
 };
 
 /// A bridge's `IFLA_INFO_KIND`.
@@ -274,6 +275,10 @@ impl BridgeBackend for NetlinkBackend {
 
     fn remove_vlans(&self, bridge: InterfaceName, port: InterfaceName, vlans: VlanRange) -> Result<()> {
         self.let_no_longer_through(bridge, port, vlans)
+    }
+
+    fn events(&self) -> Result<Events> {
+        events::open(Self::at(Operation::Events))
     }
 
     fn interfaces(&self) -> Result<Vec<InterfaceState>> {
