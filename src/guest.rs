@@ -15,13 +15,15 @@ use crate::{
 
 /// What a guest is given on a bridge by [`plug`].
 ///
-/// ```
-/// use vmbridge::{Guest, PortOptions, TapSpec};
+/// ```no_run
+/// use vmbridge::{Guest, NativeBackend, PortOptions, TapSpec, plug};
 ///
 /// let guest = Guest::new("52:54:00:ab:0c:01".parse()?)
 ///     .tap(TapSpec::new().name("vnet0".parse()?).vnet_hdr())
 ///     .options(PortOptions::default().isolated(true))
 ///     .restricted();
+/// let plugged = plug(&NativeBackend::open()?, "virbr0".parse()?, &guest)?;
+/// println!("{} has {} queue", plugged.tap.name(), plugged.tap.queues().len());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@ use crate::{MacReason, NameReason};
 /// A value that a network cannot have, and the element or the attribute that has it.
 ///
 /// ```
-/// use vmbridge::network::{BridgeName, NetworkReason};
+/// use vmbridge::network::BridgeName;
 ///
 /// let error = "vir/br".parse::<BridgeName>().unwrap_err();
 /// assert_eq!(error.to_string(), r#"bridge@name "vir/br": '/' is not allowed in it"#);
