@@ -1,7 +1,9 @@
-//! Changing a bridge where the kernel has no transaction for it: one step after the other, and
-//! back when one fails.
+//! Changing a bridge or a tap where the kernel has no transaction for it: one step after the
+//! other, and back when one fails.
 
-use crate::{BridgeChange, BridgeOption, BridgeState, ErrorKind, LinkState, MacAddr, Result};
+use std::fmt;
+
+use crate::{BridgeChange, BridgeOption, BridgeState, ErrorKind, LinkState, MacAddr, Result, TapChange, TapState};
 
 /// One thing that a kernel changes in one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,6 +12,44 @@ pub(crate) enum Step {
     Option(BridgeOption),
     Mac(MacAddr),
     Link(LinkState),
+}
+
+/// What every interface has of that.
+#[derive(Debug, Clone, Copy)]
+struct Basics {
+    mtu: u32,
+    mac: MacAddr,
+    link: LinkState,
+}
+
+impl Basics {
+    const fn of_bridge(state: &BridgeState) -> Self {
+        Self { mtu: state.mtu, mac: state.mac, link: state.link }
+    }
+
+    const fn of_tap(state: &TapState) -> Self {
+        Self { mtu: state.mtu, mac: state.mac, link: state.link }
+    }
+
+    /// What undoes a step from this state, if it has had its effect.
+    fn former(self, now: Self, step: Step) -> Option<Step> {
+        match step {
+            Step::Mtu(mtu) => (now.mtu == mtu && mtu != self.mtu).then_some(Step::Mtu(self.mtu)),
+            Step::Mac(mac) => (now.mac == mac && mac != self.mac).then_some(Step::Mac(self.mac)),
+            Step::Link(link) => (now.link == link && link != self.link).then_some(Step::Link(self.link)),
+            Step::Option(_) => None,
+        }
+    }
+
+    /// What there is to do besides options, in the order in which it can best be undone: some of it
+    /// before them, the rest after.
+    fn steps(self, mtu: Option<u32>, mac: Option<MacAddr>, link: Option<LinkState>) -> [Option<Step>; 3] {
+        // A MAC is set even if it is the one that the interface has: a bridge may have that from a
+        // port, and is kept only once it was set. An MTU is not, since Linux then stops following
+        // the ports'.
+        let mtu = mtu.filter(|&mtu| mtu != self.mtu).map(Step::Mtu);
+        [mtu, mac.map(Step::Mac), link.filter(|&link| link != self.link).map(Step::Link)]
+    }
 }
 
 /// Takes a bridge from the state `before` through `change`.
@@ -23,48 +63,61 @@ pub(crate) fn apply(
     set: impl Fn(Step) -> Result<()>,
     read: impl Fn() -> Result<BridgeState>,
 ) -> Result<()> {
-    let steps = steps(before, change);
+    let [mtu, mac, link] = Basics::of_bridge(before).steps(change.mtu, change.mac.map(Into::into), change.link);
+    let options = change.options.changes(&before.options).into_iter().map(Step::Option);
+    let steps: Vec<_> = mtu.into_iter().chain(options).chain(mac).chain(link).collect();
+    let back = |tried: &[Step], now: &BridgeState| back(before, tried, now);
+    take(&steps, set, read, back, format_args!("a changed bridge {}", before.name))
+}
+
+/// The same of a tap.
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only Linux has taps here yet"))]
+pub(crate) fn apply_to_tap(
+    before: &TapState,
+    change: &TapChange,
+    set: impl Fn(Step) -> Result<()>,
+    read: impl Fn() -> Result<TapState>,
+) -> Result<()> {
+    let basics = Basics::of_tap(before);
+    let steps: Vec<_> = basics.steps(change.mtu, change.mac, change.link).into_iter().flatten().collect();
+    let back = |tried: &[Step], now: &TapState| {
+        tried.iter().rev().filter_map(|&step| basics.former(Basics::of_tap(now), step)).collect()
+    };
+    take(&steps, set, read, back, format_args!("a changed tap {}", before.name))
+}
+
+/// Takes steps, and those of `back` when one fails: of what was tried and the state since.
+fn take<S>(
+    steps: &[Step],
+    set: impl Fn(Step) -> Result<()>,
+    read: impl Fn() -> Result<S>,
+    back: impl Fn(&[Step], &S) -> Vec<Step>,
+    left: impl fmt::Display,
+) -> Result<()> {
     for (number, &step) in steps.iter().enumerate() {
         set(step).map_err(|error| {
-            let outcome = undo(before, &steps[..=number], &set, &read);
-            error.undone(outcome, format_args!("a changed bridge {}", before.name))
+            let outcome = match read() {
+                // Nothing is left of an interface that has vanished.
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+                // One that fails does not keep the others from being tried.
+                now => now
+                    .and_then(|now| back(&steps[..=number], &now).into_iter().map(&set).fold(Ok(()), Result::and)),
+            };
+            error.undone(outcome, &left)
         })?;
     }
     Ok(())
 }
 
-/// What there is to do, in the order in which it can best be undone.
-fn steps(before: &BridgeState, change: &BridgeChange) -> Vec<Step> {
-    // A MAC is set even if it is the one that the bridge has: it may have that from a port, and
-    // is kept only once it was set. An MTU is not, since Linux then stops following the ports'.
-    let mtu = change.mtu.filter(|&mtu| mtu != before.mtu).map(Step::Mtu);
-    let options = change.options.changes(&before.options).into_iter().map(Step::Option);
-    let mac = change.mac.map(|mac| Step::Mac(mac.into()));
-    let link = change.link.filter(|&link| link != before.link).map(Step::Link);
-    mtu.into_iter().chain(options).chain(mac).chain(link).collect()
-}
-
-fn undo(
-    before: &BridgeState,
-    tried: &[Step],
-    set: impl Fn(Step) -> Result<()>,
-    read: impl Fn() -> Result<BridgeState>,
-) -> Result<()> {
-    let now = match read() {
-        // Nothing is left of a bridge that has vanished.
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        now => now?,
-    };
+/// What takes a bridge back, the last step first.
+fn back(before: &BridgeState, tried: &[Step], now: &BridgeState) -> Vec<Step> {
     // Turning STP on changes the forward delay, too, if STP could not do with it.
     let turned_on = tried.contains(&Step::Option(BridgeOption::Stp(true)));
     let forward_delay = before.options.forward_delay.filter(|_| turned_on).map(BridgeOption::ForwardDelay);
     let delay_back = forward_delay.filter(|_| before.options.forward_delay != now.options.forward_delay);
-    let back = tried.iter().rev().filter_map(|&step| match step {
-        Step::Mtu(mtu) => (now.mtu == mtu && mtu != before.mtu).then_some(Step::Mtu(before.mtu)),
+    let former = |&step: &Step| match step {
         Step::Option(option) => before.options.former(&now.options, option).map(Step::Option),
-        Step::Mac(mac) => (now.mac == mac && mac != before.mac).then_some(Step::Mac(before.mac)),
-        Step::Link(link) => (now.link == link && link != before.link).then_some(Step::Link(before.link)),
-    });
-    // One that fails does not keep the others from being tried.
-    back.chain(delay_back.map(Step::Option)).map(set).fold(Ok(()), Result::and)
+        step => Basics::of_bridge(before).former(Basics::of_bridge(now), step),
+    };
+    tried.iter().rev().filter_map(former).chain(delay_back.map(Step::Option)).collect()
 }

@@ -24,6 +24,12 @@ pub(crate) trait Host: Sync {
     /// What the oracle sees of an interface.
     fn look(&self, name: InterfaceName) -> Option<Seen>;
 
+    /// What the oracle sees of a tap beyond that, if it can see it.
+    fn look_at_tap(&self, tap: InterfaceName) -> Option<SeenTap> {
+        let _ = tap;
+        None
+    }
+
     /// All that the oracle sees of the host, as it prints it.
     fn snapshot(&self) -> String;
 
@@ -52,6 +58,16 @@ pub(crate) struct Seen {
     pub is_bridge: bool,
     /// The bridge that it is a port of.
     pub bridge: Option<String>,
+}
+
+/// What the oracle sees of a tap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SeenTap {
+    pub persistent: bool,
+    pub multi_queue: bool,
+    pub vnet_hdr: bool,
+    pub owner: Option<u32>,
+    pub group: Option<u32>,
 }
 
 pub(crate) fn name(text: &str) -> InterfaceName {

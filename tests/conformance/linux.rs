@@ -6,7 +6,7 @@ use vmbridge::{
     Available, BridgeBackend, BridgeOption, Capability, InterfaceName, MacAddr, PortOption, UnicastMac,
 };
 
-use crate::host::{Case, Host, Seen, name};
+use crate::host::{Case, Host, Seen, SeenTap, name};
 use crate::support::{exists, in_namespace, ip, link, output, run, snapshot, sysfs};
 
 pub(crate) fn prepare() {
@@ -52,6 +52,18 @@ impl Host for Namespace {
             is_bridge: link["linkinfo"]["info_kind"] == "bridge",
             bridge: link["master"].as_str().map(str::to_owned),
         })
+    }
+
+    fn look_at_tap(&self, tap: InterfaceName) -> Option<SeenTap> {
+        let tap = tap.to_string();
+        let link = link(&tap)?;
+        let info = &link["linkinfo"]["info_data"];
+        let flag = |name: &str| info[name].as_bool().expect(name);
+        assert!(info["type"] == "tap" && !flag("pi"), "{link}");
+        // `ip` has a name for some users, sysfs −1 for none.
+        let id = |file| sysfs(&tap, file).parse().ok();
+        let (persistent, multi_queue, vnet_hdr) = (flag("persist"), flag("multi_queue"), flag("vnet_hdr"));
+        Some(SeenTap { persistent, multi_queue, vnet_hdr, owner: id("owner"), group: id("group") })
     }
 
     fn snapshot(&self) -> String {

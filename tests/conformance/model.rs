@@ -5,7 +5,7 @@ use vmbridge::{
     BridgeBackend, BridgeOption, FdbOrigin, InterfaceName, LinkState, MacAddr, PortOption, UnicastMac,
 };
 
-use crate::host::{Host, Seen, bridge_value, name, port_value};
+use crate::host::{Host, Seen, SeenTap, bridge_value, name, port_value};
 
 #[derive(Debug, Default)]
 pub(crate) struct ModelHost(Model);
@@ -46,15 +46,30 @@ impl Host for ModelHost {
                 }
             }
         }
+        if let Some(tap) = self.0.taps().expect("the model lists").into_iter().find(|tap| tap.name == name) {
+            return Some(seen(tap.mac, tap.mtu, tap.link, false, None));
+        }
         let interface =
             self.0.interfaces().expect("the model lists").into_iter().find(|other| other.name == name)?;
         Some(seen(interface.mac.unwrap_or(MacAddr::ZERO), 1500, LinkState::Down, false, None))
     }
 
+    fn look_at_tap(&self, tap: InterfaceName) -> Option<SeenTap> {
+        let tap = self.0.taps().expect("the model lists").into_iter().find(|other| other.name == tap)?;
+        let (owner, group) = (tap.owner, tap.group);
+        Some(SeenTap {
+            persistent: tap.persistent?,
+            multi_queue: tap.multi_queue?,
+            vnet_hdr: tap.vnet_hdr?,
+            owner,
+            group,
+        })
+    }
+
     fn snapshot(&self) -> String {
         let bridges = self.0.list().expect("the model lists");
         let ports: Vec<_> = bridges.iter().map(|bridge| self.0.ports(bridge.name)).collect();
-        format!("{:?} {bridges:?} {ports:?}", self.0.interfaces())
+        format!("{:?} {bridges:?} {ports:?} {:?}", self.0.interfaces(), self.0.taps())
     }
 
     fn has_vlans(&self) -> bool {

@@ -105,7 +105,10 @@ pub(super) const ETHTOOL_GDRVINFO: u32 = 3;
 pub(super) struct ethtool_drvinfo {
     pub(super) cmd: u32,
     pub(super) driver: [u8; 32],
-    pub(super) version: [u8; 160],
+    pub(super) version: [u8; 32],
+    pub(super) fw_version: [u8; 32],
+    pub(super) bus_info: [u8; 32],
+    pub(super) _rest: [u8; 64],
 }
 
 const _: () = {
@@ -160,6 +163,7 @@ const _: () = {
     assert!(IFF_UP == 1 && ETHTOOL_GDRVINFO == 3);
     assert!(size_of::<ethtool_drvinfo>() == 196 && offset_of!(ethtool_drvinfo, cmd) == 0);
     assert!(offset_of!(ethtool_drvinfo, driver) == 4 && offset_of!(ethtool_drvinfo, version) == 36);
+    assert!(offset_of!(ethtool_drvinfo, fw_version) == 68 && offset_of!(ethtool_drvinfo, bus_info) == 100);
     #[cfg(target_pointer_width = "64")]
     assert!(size_of::<ifreq>() == 40);
     assert!(offset_of!(ifreq, ifr_ifru) == 16);
@@ -204,6 +208,15 @@ pub(super) mod netlink {
     pub(in crate::linux) const IFLA_BR_FDB_FLUSH: u16 = 21;
     pub(in crate::linux) const IFLA_BR_MCAST_SNOOPING: u16 = 23;
     pub(in crate::linux) const IFLA_BR_VLAN_DEFAULT_PVID: u16 = 39;
+
+    // linux/if_link.h: a tap
+    pub(in crate::linux) const IFLA_TUN_OWNER: u16 = 1;
+    pub(in crate::linux) const IFLA_TUN_GROUP: u16 = 2;
+    pub(in crate::linux) const IFLA_TUN_TYPE: u16 = 3;
+    pub(in crate::linux) const IFLA_TUN_PI: u16 = 4;
+    pub(in crate::linux) const IFLA_TUN_VNET_HDR: u16 = 5;
+    pub(in crate::linux) const IFLA_TUN_PERSIST: u16 = 6;
+    pub(in crate::linux) const IFLA_TUN_MULTI_QUEUE: u16 = 7;
 
     // linux/if_link.h: a port
     pub(in crate::linux) const IFLA_BRPORT_STATE: u16 = 1;
@@ -277,6 +290,9 @@ pub(super) mod netlink {
         assert!(IFLA_BR_VLAN_FILTERING == 7 && IFLA_BR_GROUP_FWD_MASK == 9 && IFLA_BR_FDB_FLUSH == 21);
         assert!(IFLA_BR_MCAST_SNOOPING == 23 && IFLA_BR_VLAN_DEFAULT_PVID == 39);
 
+        assert!(IFLA_TUN_OWNER == 1 && IFLA_TUN_GROUP == 2 && IFLA_TUN_TYPE == 3 && IFLA_TUN_PI == 4);
+        assert!(IFLA_TUN_VNET_HDR == 5 && IFLA_TUN_PERSIST == 6 && IFLA_TUN_MULTI_QUEUE == 7);
+
         assert!(IFLA_BRPORT_STATE == 1 && IFLA_BRPORT_PRIORITY == 2 && IFLA_BRPORT_COST == 3);
         assert!(IFLA_BRPORT_MODE == 4 && IFLA_BRPORT_GUARD == 5 && IFLA_BRPORT_PROTECT == 6);
         assert!(IFLA_BRPORT_FAST_LEAVE == 7 && IFLA_BRPORT_LEARNING == 8 && IFLA_BRPORT_UNICAST_FLOOD == 9);
@@ -306,11 +322,19 @@ pub(super) mod netlink {
 }
 
 /// tun(4), for taps.
-#[cfg(not(feature = "netlink"))]
 pub(super) mod tun {
     // linux/if_tun.h
-    pub(in crate::linux) const IFF_TAP: i16 = 2;
-    pub(in crate::linux) const IFF_NO_PI: i16 = 0x1000;
+    pub(in crate::linux) const IFF_TAP: u16 = 2;
+    pub(in crate::linux) const IFF_MULTI_QUEUE: u16 = 0x100;
+    pub(in crate::linux) const IFF_NO_PI: u16 = 0x1000;
+    pub(in crate::linux) const IFF_ONE_QUEUE: u16 = 0x2000;
+    pub(in crate::linux) const IFF_VNET_HDR: u16 = 0x4000;
+    pub(in crate::linux) const IFF_TUN_EXCL: u16 = 0x8000;
+    pub(in crate::linux) const IFF_PERSIST: u16 = 0x800;
 
-    const _: () = assert!(IFF_TAP == 2 && IFF_NO_PI == 0x1000);
+    const _: () = {
+        assert!(IFF_TAP == 2 && IFF_MULTI_QUEUE == 0x100 && IFF_PERSIST == 0x800);
+        assert!(IFF_NO_PI == 0x1000 && IFF_ONE_QUEUE == 0x2000);
+        assert!(IFF_VNET_HDR == 0x4000 && IFF_TUN_EXCL == 0x8000);
+    };
 }

@@ -6,16 +6,24 @@
 mod abi;
 mod events;
 mod ioctl;
+mod namespace;
 #[cfg(feature = "netlink")]
 mod netlink;
+mod proc;
+mod request;
 mod sandbox;
-#[cfg(not(feature = "netlink"))]
 mod tap;
+mod tun;
+mod udev;
 
 pub use ioctl::IoctlBackend;
 #[cfg(feature = "netlink")]
 pub use netlink::NetlinkBackend;
 pub use sandbox::Sandbox;
+
+use std::io;
+
+use nix::errno::Errno;
 
 use crate::backend::Available;
 use crate::{Capability, ErrorKind, InterfaceIndex, Operation};
@@ -54,7 +62,7 @@ pub(crate) const fn hint(operation: Operation, kind: ErrorKind) -> Option<&'stat
 }
 
 /// What both of Linux's backends can do.
-const CAPABILITIES: [Capability; 27] = [
+const CAPABILITIES: [Capability; 32] = [
     Capability::MacFollowsPorts,
     Capability::ForwardDelay,
     Capability::HelloTime,
@@ -82,9 +90,18 @@ const CAPABILITIES: [Capability; 27] = [
     Capability::FdbList,
     Capability::FdbFlush,
     Capability::Events,
+    Capability::Tap,
+    Capability::TapQueues,
+    Capability::TapVnetHdr,
+    Capability::TapOwner,
+    Capability::TapTransient,
 ];
 
 /// An index for a kernel's structure, in which it is a C int.
 fn c_index(index: InterfaceIndex) -> std::ffi::c_int {
     index.get().try_into().expect("InterfaceIndex::new takes none beyond i32::MAX")
+}
+
+fn errno(error: &io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
 }

@@ -58,8 +58,13 @@ impl Sandbox {
                 // One end of a veth: it needs no device node.
                 super::NetlinkBackend::open()?.add_veth(name, mac)?;
             } else {
-                let tap = super::tap::create(name)?;
-                super::ioctl::set_mac(name, mac)?;
+                use std::os::fd::AsFd;
+
+                use super::abi::tun::{IFF_NO_PI, IFF_TAP, IFF_TUN_EXCL};
+
+                let tap = super::tun::open()?;
+                super::tun::attach(tap.as_fd(), Some(name), IFF_TAP | IFF_NO_PI | IFF_TUN_EXCL)?;
+                super::tun::set_mac(tap.as_fd(), mac.into())?;
                 self.taps.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(tap);
             }
         }

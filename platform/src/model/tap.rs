@@ -48,6 +48,10 @@ impl Tap {
         if self.queues.len() + usize::from(spec.queues.get()) > MAX_QUEUES {
             return Err(at.with(Capability::TapQueues).means(ErrorKind::InvalidOption, Errno::E2BIG));
         }
+        // −1 is nobody.
+        if spec.owner == Some(u32::MAX) || spec.group == Some(u32::MAX) {
+            return Err(at.with(Capability::TapOwner).means(ErrorKind::InvalidOption, Errno::EINVAL));
+        }
         self.vnet_hdr = spec.vnet_hdr;
         let opened = (0..spec.queues.get()).map(|_| self.open()).collect::<std::io::Result<_>>();
         opened.map_err(|source| at.io(ErrorKind::Os, source))

@@ -9,6 +9,7 @@ mod option;
 mod port;
 mod port_option;
 mod read;
+mod tap;
 mod together;
 mod vlan;
 
@@ -96,6 +97,30 @@ pub(crate) const ALL: &[&[(&str, Case, Option<Capability>)]] = cases! {
         an_unused_mac_is_unused;
     events where Events:
         wake_whoever_follows_the_host;
+    tap where Tap:
+        has_what_its_spec_says,
+        leaves_to_the_kernel_what_its_spec_leaves,
+        is_closed_on_exec,
+        stays_when_it_is_persisted,
+        refuses_a_name_that_is_taken,
+        refuses_an_mtu_that_the_kernel_refuses,
+        is_refused_by_name_where_the_backend_cannot,
+        is_adopted_where_that_was_asked_for,
+        is_not_adopted_where_it_cannot_be,
+        is_as_before_when_adopting_fails,
+        is_changed,
+        is_not_changed_when_one_part_is_refused,
+        is_deleted_when_nobody_has_it_open,
+        is_listed_and_nothing_else,
+        needs_privilege;
+    tap where TapTransient:
+        goes_with_its_descriptors;
+    tap where TapQueues:
+        has_several_queues;
+    tap where TapVnetHdr:
+        has_headers;
+    tap where TapOwner:
+        has_an_owner;
     together:
         one_of_many_creates_of_a_name_wins,
         many_bridges_at_once,

@@ -8,31 +8,29 @@
 mod fdb;
 mod mount;
 mod options;
-mod proc;
 mod sys;
 mod sysfs;
-mod udev;
+mod tap;
 
 use std::io;
 
 use nix::errno::Errno;
 
-use self::proc::ProcNet;
 use self::sys::Control;
 use self::sysfs::Sysfs;
-use self::udev::{Udev, Watch};
 use crate::change::{self, Step};
 use crate::error::Attempt;
 use crate::linux::events;
+use crate::linux::namespace::Namespace;
+use crate::linux::proc;
+use crate::linux::tap as taps;
+use crate::linux::udev::{Udev, Watch};
 use crate::random;
 use crate::{
     BridgeBackend, BridgeChange, BridgeSpec, BridgeState, Capabilities, ErrorKind, Events, FdbEntry,
     InterfaceIndex, InterfaceName, InterfaceState, LinkState, MacAddr, Operation, PortOptions, PortState, Result,
-    UnicastMac,
+    Tap, TapChange, TapSpec, TapState, UnicastMac,
 };
-
-#[cfg(not(feature = "netlink"))]
-pub(super) use self::sys::request;
 
 /// How many names are tried before a bridge cannot be made; one in four billion is taken.
 const STAGING_TRIES: usize = 4;
@@ -44,7 +42,8 @@ pub struct IoctlBackend {
     udev: Udev,
     sysfs: Sysfs,
     /// Not there without /proc; most calls do without.
-    namespace: io::Result<ProcNet>,
+    interfaces: io::Result<proc::Interfaces>,
+    namespace: Namespace,
 }
 
 impl IoctlBackend {
@@ -58,7 +57,13 @@ impl IoctlBackend {
     pub fn open() -> Result<Self> {
         let at = Self::at(Operation::Open);
         let control = Control::open().map_err(|errno| at.errno(errno))?;
-        Ok(Self { control, udev: Udev::open(), sysfs: Sysfs::open(), namespace: ProcNet::open() })
+        Ok(Self {
+            control,
+            udev: Udev::open(),
+            sysfs: Sysfs::open(),
+            interfaces: proc::Interfaces::open(),
+            namespace: Namespace::open(),
+        })
     }
 
     fn at(operation: Operation) -> Attempt {
@@ -67,8 +72,8 @@ impl IoctlBackend {
 
     /// The names of all interfaces.
     fn interface_names(&self, at: Attempt) -> Result<Vec<InterfaceName>> {
-        let names = match &self.namespace {
-            Ok(namespace) => namespace.interfaces(),
+        let names = match &self.interfaces {
+            Ok(interfaces) => interfaces.names(),
             Err(error) => Err(error.kind().into()),
         };
         names.map_err(|source| at.io(ErrorKind::Os, source))
@@ -270,7 +275,7 @@ impl BridgeBackend for IoctlBackend {
         self.check_bridge_options(at, &spec.options)?;
         self.check_free(at, spec.name)?;
         let watch = match spec.mac {
-            Some(_) => self.udev.watch(self.namespace.as_ref().ok()).map_err(|errno| at.errno(errno))?,
+            Some(_) => self.udev.watch().map_err(|errno| at.errno(errno))?,
             None => None,
         };
         let made = self.make(at, spec)?;
@@ -425,7 +430,27 @@ impl BridgeBackend for IoctlBackend {
     }
 
     fn events(&self) -> Result<Events> {
-        events::open(Self::at(Operation::Events))
+        events::open(&self.namespace, Self::at(Operation::Events))
+    }
+
+    fn create_tap(&self, spec: &TapSpec) -> Result<Tap> {
+        taps::create(self, spec)
+    }
+
+    fn persist_tap(&self, tap: &Tap) -> Result<()> {
+        taps::persist(self, tap)
+    }
+
+    fn change_tap(&self, tap: InterfaceName, change: &TapChange) -> Result<()> {
+        taps::change(self, tap, change)
+    }
+
+    fn delete_tap(&self, tap: InterfaceName) -> Result<()> {
+        taps::delete(self, tap)
+    }
+
+    fn taps(&self) -> Result<Vec<TapState>> {
+        self.read_taps()
     }
 
     fn interfaces(&self) -> Result<Vec<InterfaceState>> {
@@ -452,12 +477,6 @@ fn mtu_error(at: Attempt, errno: Errno) -> crate::Error {
         Errno::EINVAL | Errno::ERANGE => at.means(ErrorKind::InvalidMtu, errno),
         errno => at.errno(errno),
     }
-}
-
-/// Sets the MAC of an interface in the calling thread's network namespace.
-#[cfg(not(feature = "netlink"))]
-pub(super) fn set_mac(interface: InterfaceName, mac: UnicastMac) -> nix::Result<()> {
-    Control::open()?.set_mac(interface, mac.into())
 }
 
 /// `vmb` and eight random hexadecimal digits.

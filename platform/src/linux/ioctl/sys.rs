@@ -6,7 +6,7 @@
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use libc::{c_char, c_int, c_ulong, ifreq};
+use libc::{c_int, c_ulong, ifreq};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
@@ -18,6 +18,7 @@ use crate::linux::abi::{
     SIOCBRDELIF, SIOCDEVPRIVATE, SIOCGIFBR, ethtool_drvinfo,
 };
 use crate::linux::c_index;
+use crate::linux::request::{self, c_name, empty_request, request, retry, to_char};
 use crate::{InterfaceIndex, InterfaceName, LinkState, MacAddr};
 
 /// `old_deviceless()` has room for 2047 bridges, and says nothing of those beyond.
@@ -38,6 +39,14 @@ pub(super) enum Setting {
     Priority(u16),
     PortPriority(u16, u8),
     PathCost(u16, u32),
+}
+
+/// What kind of interface a driver makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Driver {
+    Bridge,
+    Tap,
+    Other,
 }
 
 nix::ioctl_readwrite_bad!(get_index, libc::SIOCGIFINDEX, ifreq);
@@ -83,20 +92,34 @@ impl Control {
         let mut request = empty_request();
         request.ifr_ifru.ifru_ifindex = c_index(index);
         let answer = self.call(get_name, request)?;
-        InterfaceName::from_kernel(&answer.ifr_name.map(to_byte)).ok_or(Errno::ENODEV)
+        request::name(&answer).ok_or(Errno::ENODEV)
     }
 
-    /// The name of the driver of an interface, as ethtool gives it: "bridge" for a bridge.
+    /// Whether an interface is a bridge.
     pub(super) fn is_bridge(&self, name: InterfaceName) -> nix::Result<bool> {
-        let mut info = ethtool_drvinfo { cmd: ETHTOOL_GDRVINFO, driver: [0; 32], version: [0; 160] };
+        Ok(self.driver(name)? == Driver::Bridge)
+    }
+
+    /// The driver of an interface, as ethtool tells it.
+    pub(super) fn driver(&self, name: InterfaceName) -> nix::Result<Driver> {
+        let mut info = ethtool_drvinfo {
+            cmd: ETHTOOL_GDRVINFO,
+            driver: [0; 32],
+            version: [0; 32],
+            fw_version: [0; 32],
+            bus_info: [0; 32],
+            _rest: [0; 64],
+        };
         let mut request = request(name);
         request.ifr_ifru.ifru_data = (&raw mut info).cast();
         match self.call(ethtool, request) {
-            Ok(_) => Ok(info.driver.starts_with(b"bridge\0")),
+            Ok(_) if info.driver.starts_with(b"bridge\0") => Ok(Driver::Bridge),
+            // `tun_get_drvinfo()`; that of a tun says "tun" twice.
+            Ok(_) if info.driver.starts_with(b"tun\0") && info.bus_info.starts_with(b"tap\0") => Ok(Driver::Tap),
             // Its driver has nothing to tell, as that of the loopback interface.
-            Err(Errno::EOPNOTSUPP) => Ok(false),
-            // A network card that is asleep says so, too; no bridge ever sleeps.
-            Err(Errno::ENODEV) => self.index(name).map(|_| false),
+            Ok(_) | Err(Errno::EOPNOTSUPP) => Ok(Driver::Other),
+            // A network card that is asleep says so, too; no bridge and no tap ever sleeps.
+            Err(Errno::ENODEV) => self.index(name).map(|_| Driver::Other),
             Err(errno) => Err(errno),
         }
     }
@@ -142,19 +165,13 @@ impl Control {
     pub(super) fn mac(&self, name: InterfaceName) -> nix::Result<Option<MacAddr>> {
         let answer = self.call(get_mac, request(name))?;
         // SAFETY: SIOCGIFHWADDR succeeded and has written this member.
-        let address = unsafe { answer.ifr_ifru.ifru_hwaddr };
-        let has_mac = matches!(address.sa_family, libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK);
-        let mac = address.sa_data.map(to_byte).first_chunk().copied().map(MacAddr::new);
-        Ok(mac.filter(|_| has_mac))
+        Ok(request::mac(&unsafe { answer.ifr_ifru.ifru_hwaddr }))
     }
 
     /// `EADDRNOTAVAIL` for a MAC that no interface can bear.
     pub(super) fn set_mac(&self, name: InterfaceName, mac: MacAddr) -> nix::Result<()> {
         let mut request = request(name);
-        let mut data = [0; 14];
-        data[..6].copy_from_slice(&mac.bytes().map(to_char));
-        // Any other family is EINVAL.
-        request.ifr_ifru.ifru_hwaddr = libc::sockaddr { sa_family: libc::ARPHRD_ETHER, sa_data: data };
+        request.ifr_ifru.ifru_hwaddr = request::hardware_address(mac);
         self.call(set_mac, request).map(drop)
     }
 
@@ -301,43 +318,6 @@ impl Control {
     }
 }
 
-fn empty_request() -> ifreq {
-    // SAFETY: an ifreq is integers, pointers and arrays of them, for which zero is a value.
-    unsafe { std::mem::zeroed() }
-}
-
-pub(in crate::linux) fn request(name: InterfaceName) -> ifreq {
-    let mut request = empty_request();
-    request.ifr_name = c_name(name).map(to_char);
-    request
-}
-
-/// The name with its NULs. A name of 15 bytes at most leaves room for one.
-fn c_name(name: InterfaceName) -> [u8; libc::IFNAMSIZ] {
-    let mut padded = [0; libc::IFNAMSIZ];
-    padded[..name.as_bytes().len()].copy_from_slice(name.as_bytes());
-    padded
-}
-
-/// A `c_char` is signed on some architectures and unsigned on others.
-fn to_byte(char: c_char) -> u8 {
-    u8::from_ne_bytes(char.to_ne_bytes())
-}
-
-fn to_char(byte: u8) -> c_char {
-    c_char::from_ne_bytes([byte])
-}
-
 fn as_indices(indices: &[c_int]) -> Vec<InterfaceIndex> {
     indices.iter().filter_map(|&index| InterfaceIndex::from_c(index)).collect()
-}
-
-/// Repeats a call that a signal interrupted.
-fn retry<T>(mut call: impl FnMut() -> nix::Result<T>) -> nix::Result<T> {
-    loop {
-        match call() {
-            Err(Errno::EINTR) => {}
-            outcome => return outcome,
-        }
-    }
 }

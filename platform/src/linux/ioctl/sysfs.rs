@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 use nix::errno::Errno;
 
 use super::mount::{mount_sysfs, open_dir, open_file};
+use crate::linux::errno;
 use crate::{InterfaceIndex, InterfaceName};
 
 /// The directory of the network's interfaces in a sysfs.
@@ -100,10 +101,6 @@ impl Interface {
         // In one call: what is written is one value.
         file.write(text.as_bytes()).map(drop).map_err(|error| errno(&error))
     }
-}
-
-fn errno(error: &io::Error) -> Errno {
-    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
 }
 
 /// A number and a newline; in hexadecimal after `0x`.

@@ -72,13 +72,11 @@ impl NetlinkBackend {
             let is_done = || {
                 let now = self.indexed(before.index)?;
                 Ok(match step {
-                    Step::Mtu(mtu) => now.mtu == mtu,
-                    Step::Mac(mac) => now.mac == Some(mac),
-                    Step::Link(link) => now.state == link,
                     Step::Option(option) => {
                         let asked = BridgeOptions::from_iter([option]);
                         asked.unlike(&options::unrounded(now.options, &asked)).next().is_none()
                     }
+                    step => step.is_taken(&now),
                 })
             };
             let refusal = |errno, _: Option<&str>| match (step, errno) {

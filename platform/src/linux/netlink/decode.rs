@@ -6,6 +6,7 @@
 
 use nix::errno::Errno;
 
+use super::tap::{self, TunData};
 use super::{KIND, options};
 use crate::linux::abi::netlink::{
     NLA_F_NESTED, NLA_F_NET_BYTEORDER, NLM_F_ACK_TLVS, NLM_F_CAPPED, NLM_F_DUMP_INTR, NLM_F_MULTI, NLMSG_DONE,
@@ -144,6 +145,8 @@ pub(super) struct Link {
     pub(super) mac: Option<MacAddr>,
     pub(super) mtu: u32,
     pub(super) is_bridge: bool,
+    /// What the driver tells of a tap.
+    pub(super) tap: Option<TunData>,
     /// Those of a bridge.
     pub(super) options: BridgeOptions,
     /// The bridge, bond or the like that it belongs to.
@@ -170,6 +173,7 @@ pub(super) fn link(payload: &[u8]) -> Result<Link, Malformed> {
         }
     }
     let (port_options, stp_state) = info.port_options()?;
+    let hardware = u16_at(payload, 2).ok_or(Malformed)?;
     Ok(Link {
         index,
         name: name.ok_or(Malformed)?,
@@ -177,6 +181,7 @@ pub(super) fn link(payload: &[u8]) -> Result<Link, Malformed> {
         mac,
         mtu: mtu.ok_or(Malformed)?,
         is_bridge: info.kind == Some(KIND.as_bytes()),
+        tap: info.tap(hardware)?,
         options: info.options()?,
         master,
         port_options,
@@ -196,6 +201,10 @@ struct LinkInfo<'a> {
 impl LinkInfo<'_> {
     fn options(&self) -> Result<BridgeOptions, Malformed> {
         if self.kind == Some(KIND.as_bytes()) { options::decode(self.data) } else { Ok(BridgeOptions::default()) }
+    }
+
+    fn tap(&self, hardware: u16) -> Result<Option<TunData>, Malformed> {
+        if self.kind == Some(tap::KIND.as_bytes()) { tap::decode(self.data, hardware) } else { Ok(None) }
     }
 
     fn port_options(&self) -> Result<(PortOptions, Option<PortStpState>), Malformed> {

@@ -8,7 +8,7 @@
 
 use std::ffi::c_int;
 
-use super::{KIND, options};
+use super::{KIND, options, tap};
 use crate::change::Step;
 use crate::linux::abi::netlink::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, RTEXT_FILTER_SKIP_STATS,
@@ -92,6 +92,8 @@ pub(super) enum Filter {
     /// Bridges. The kernel passes every interface if its bridge driver is not loaded (it then
     /// does not know the kind), or before 4.6: whoever reads the answer looks again.
     Bridges,
+    /// Taps and tuns; every interface as with bridges.
+    Tuns,
     /// The ports of one bridge; before 4.6 every interface.
     PortsOf(InterfaceIndex),
 }
@@ -102,6 +104,9 @@ pub(super) fn dump(filter: Filter) -> Request {
     match filter {
         Filter::All => request,
         Filter::Bridges => bridge(request, |data| data),
+        Filter::Tuns => {
+            request.nested(libc::IFLA_LINKINFO, |info| info.text(libc::IFLA_INFO_KIND, tap::KIND.as_bytes()))
+        }
         Filter::PortsOf(bridge) => request.attribute(libc::IFLA_MASTER, &bridge.get().to_ne_bytes()),
     }
 }

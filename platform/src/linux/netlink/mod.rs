@@ -9,7 +9,10 @@ mod fdb;
 mod options;
 mod port;
 mod socket;
+mod tap;
 mod vlan;
+
+use std::sync::OnceLock;
 
 use nix::errno::Errno;
 
@@ -19,10 +22,13 @@ use self::socket::{Failure, Socket};
 use crate::error::Attempt;
 use crate::linux::CAPABILITIES;
 use crate::linux::events;
+use crate::linux::namespace::Namespace;
+use crate::linux::tap as taps;
+use crate::linux::udev::Udev;
 use crate::{
     BridgeBackend, BridgeChange, BridgeSpec, BridgeState, Capabilities, Capability, Error, ErrorKind, Events,
     FdbEntry, InterfaceIndex, InterfaceName, InterfaceState, MacAddr, Operation, PortOptions, PortState,
-    PortVlans, Result, StaticEntry, UnicastMac, VlanId, VlanRange,
+    PortVlans, Result, StaticEntry, Tap, TapChange, TapSpec, TapState, UnicastMac, VlanId, VlanRange,
 };
 
 /// A bridge's `IFLA_INFO_KIND`.
@@ -41,6 +47,9 @@ const BEYOND_IOCTLS: [Capability; 5] = [
 #[derive(Debug)]
 pub struct NetlinkBackend {
     socket: Socket,
+    namespace: Namespace,
+    /// Opened when a tap is created with a MAC.
+    udev: OnceLock<Udev>,
 }
 
 impl NetlinkBackend {
@@ -60,7 +69,7 @@ impl NetlinkBackend {
             Some(errno) => at.errno(errno),
             None => at.io(ErrorKind::Os, source),
         })?;
-        Ok(Self { socket })
+        Ok(Self { socket, namespace: Namespace::open(), udev: OnceLock::new() })
     }
 
     fn at(operation: Operation) -> Attempt {
@@ -278,7 +287,27 @@ impl BridgeBackend for NetlinkBackend {
     }
 
     fn events(&self) -> Result<Events> {
-        events::open(Self::at(Operation::Events))
+        events::open(&self.namespace, Self::at(Operation::Events))
+    }
+
+    fn create_tap(&self, spec: &TapSpec) -> Result<Tap> {
+        taps::create(self, spec)
+    }
+
+    fn persist_tap(&self, tap: &Tap) -> Result<()> {
+        taps::persist(self, tap)
+    }
+
+    fn change_tap(&self, tap: InterfaceName, change: &TapChange) -> Result<()> {
+        taps::change(self, tap, change)
+    }
+
+    fn delete_tap(&self, tap: InterfaceName) -> Result<()> {
+        taps::delete(self, tap)
+    }
+
+    fn taps(&self) -> Result<Vec<TapState>> {
+        self.read_taps()
     }
 
     fn interfaces(&self) -> Result<Vec<InterfaceState>> {

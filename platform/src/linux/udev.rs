@@ -10,6 +10,7 @@
 //! netlink protocol, in the namespace it runs in (`systemd/src/libsystemd/sd-device/device-monitor.c`).
 
 use std::collections::BTreeSet;
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -22,7 +23,7 @@ use nix::sys::socket::{
     recv, socket,
 };
 
-use super::proc::ProcNet;
+use super::proc::NetlinkSockets;
 use crate::InterfaceIndex;
 
 /// The group that udevd sends to, as a bit of the mask (`MONITOR_GROUP_UDEV`).
@@ -38,6 +39,8 @@ const GLANCE: Duration = Duration::from_millis(20);
 pub(super) struct Udev {
     /// Not there where a policy forbids netlink; udevd's database is looked at instead.
     monitor: nix::Result<OwnedFd>,
+    /// Not there without /proc.
+    listeners: io::Result<NetlinkSockets>,
     seen: Mutex<Seen>,
 }
 
@@ -65,15 +68,15 @@ impl Udev {
             SockProtocol::NetlinkKObjectUEvent,
         );
         let bound = |fd: OwnedFd| bind(fd.as_raw_fd(), &NetlinkAddr::new(0, 0)).map(|()| fd);
-        Self { monitor: monitor.and_then(bound), seen: Mutex::default() }
+        Self { monitor: monitor.and_then(bound), listeners: NetlinkSockets::open(), seen: Mutex::default() }
     }
 
     /// Starts to watch, if anyone in this namespace may be a udevd.
-    pub(super) fn watch(&self, namespace: Option<&ProcNet>) -> nix::Result<Option<Watch<'_>>> {
-        let is_listening = match namespace.map(ProcNet::has_uevent_listener) {
-            Some(Ok(is_listening)) => is_listening,
+    pub(super) fn watch(&self) -> nix::Result<Option<Watch<'_>>> {
+        let is_listening = match self.listeners.as_ref().map(NetlinkSockets::has_uevent_listener) {
+            Ok(Ok(is_listening)) => is_listening,
             // Without /proc it is all that can be known.
-            Some(Err(_)) | None => is_running(),
+            Ok(Err(_)) | Err(_) => is_running(),
         };
         if !is_listening {
             return Ok(None);

@@ -15,30 +15,34 @@ const UEVENT: &str = "15";
 /// The group that the kernel sends its uevents to, as a bit of the mask.
 const KERNEL_GROUP: u32 = 1;
 
-/// Open files of one network namespace.
+/// The interfaces of one network namespace.
 #[derive(Debug)]
-pub(super) struct ProcNet {
-    interfaces: File,
-    netlink_sockets: File,
-}
+pub(super) struct Interfaces(File);
 
-impl ProcNet {
-    /// Opens the files of the calling thread's namespace.
+impl Interfaces {
+    /// Those of the calling thread's namespace.
     pub(super) fn open() -> io::Result<Self> {
-        Ok(Self {
-            interfaces: File::open("/proc/thread-self/net/dev")?,
-            netlink_sockets: File::open("/proc/thread-self/net/netlink")?,
-        })
+        File::open("/proc/thread-self/net/dev").map(Self)
     }
 
-    /// The names of all interfaces.
-    pub(super) fn interfaces(&self) -> io::Result<Vec<InterfaceName>> {
-        Ok(interface_names(&read(&self.interfaces)?).collect())
+    pub(super) fn names(&self) -> io::Result<Vec<InterfaceName>> {
+        Ok(interface_names(&read(&self.0)?).collect())
+    }
+}
+
+/// The netlink sockets of one network namespace.
+#[derive(Debug)]
+pub(super) struct NetlinkSockets(File);
+
+impl NetlinkSockets {
+    /// Those of the calling thread's namespace.
+    pub(super) fn open() -> io::Result<Self> {
+        File::open("/proc/thread-self/net/netlink").map(Self)
     }
 
     /// Whether anyone listens to the kernel's uevents, as udev does.
     pub(super) fn has_uevent_listener(&self) -> io::Result<bool> {
-        Ok(lists_uevent_listener(&String::from_utf8_lossy(&read(&self.netlink_sockets)?)))
+        Ok(lists_uevent_listener(&String::from_utf8_lossy(&read(&self.0)?)))
     }
 }
 
