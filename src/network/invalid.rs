@@ -1,6 +1,6 @@
 //! What is wrong with a network's definition.
 
-use crate::{MacReason, NameReason};
+use crate::{InvalidOption, MacReason, NameReason};
 
 /// A value that a network cannot have, and the element or the attribute that has it.
 ///
@@ -69,9 +69,12 @@ pub enum NetworkReason {
     /// A forward delay that XML cannot have.
     #[error("a forward delay is a whole number of seconds")]
     ForwardDelay,
-    /// A word or a number that is not among those that are known.
+    /// A word that is not among those that are known.
     #[error("{0} is wanted")]
-    Wanted(String),
+    Wanted(&'static str),
+    /// No option, or no value of an option.
+    #[error("{0}")]
+    Option(InvalidOption),
     /// A forward mode whose networks use what is the host's and have no bridge of their own.
     #[error("such a network has no bridge of its own")]
     NoOwnBridge,

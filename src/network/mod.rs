@@ -7,7 +7,11 @@
 mod definition;
 mod invalid;
 mod name;
+#[cfg(feature = "xml")]
+mod xml;
 
 pub use definition::{Anchor, ForwardMode, MacTableManager, Network, PortIsolation};
 pub use invalid::{InvalidNetwork, NetworkReason};
 pub use name::{BridgeName, BridgeTemplate, NetworkName};
+#[cfg(feature = "xml")]
+pub use xml::{Definition, Document, DocumentReason, ForeignMode, ForeignNetwork, InvalidDocument};

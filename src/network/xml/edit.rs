@@ -1,0 +1,45 @@
+//! Changing one value of a text, and no other byte.
+
+use quick_xml::escape::escape;
+
+use super::scan::{Kind, Scan};
+
+/// The text with this value of an attribute of an element, of which it has one at most.
+pub(super) fn edited(text: &str, found: &Scan, kind: Kind, attribute: &str, value: &str) -> String {
+    let value = escape(value);
+    let Some(element) = found.elements.get(&kind) else {
+        return with_element(text, found, kind, &format!("{attribute}={0}{value}{0}", quote(text, found)));
+    };
+    if let Some(old) = element.attribute(attribute) {
+        return spliced(text, old.span.start, old.span.end, &value);
+    }
+    let new = format!(" {attribute}={0}{value}{0}", quote(text, found));
+    spliced(text, element.name_end, element.name_end, &new)
+}
+
+/// With a new element after the last of those that libvirt writes before it, in a line of its own if
+/// that one has one.
+fn with_element(text: &str, found: &Scan, kind: Kind, attribute: &str) -> String {
+    let new = format!("<{} {attribute}/>", kind.name());
+    let before = found.elements.range(..kind).next_back();
+    let (_, before) = before.expect("each network has a name, which comes first");
+    let line = text[..before.start].rfind('\n').map(|end| &text[end + 1..before.start]);
+    let indent = line.filter(|line| line.chars().all(|c| matches!(c, ' ' | '\t')));
+    let Some(indent) = indent else { return spliced(text, before.end, before.end, &new) };
+    let start = before.start - indent.len();
+    let ending = if text[..start].ends_with("\r\n") { "\r\n" } else { "\n" };
+    spliced(text, before.end, before.end, &format!("{ending}{indent}{new}"))
+}
+
+fn spliced(text: &str, start: usize, end: usize, new: &str) -> String {
+    [&text[..start], new, &text[end..]].concat()
+}
+
+/// The quotes that the file has around the bridge's attributes; libvirt's are single ones.
+fn quote(text: &str, found: &Scan) -> char {
+    let bridge = found.elements.get(&Kind::Bridge).and_then(|bridge| bridge.attributes.first());
+    match bridge {
+        Some(attribute) if text[attribute.span.end..].starts_with('"') => '"',
+        _ => '\'',
+    }
+}

@@ -1,0 +1,258 @@
+//! Networks as libvirt's XML (`docs/schemas/network.rng`, `virNetworkDefParseXML()` and
+//! `virNetworkDefFormatBuf()` in `src/conf/network_conf.c`).
+//!
+//! A document keeps its text. What is understood of it is found by its place in the text, and a
+//! change replaces or inserts those bytes only, so that all that is not understood (addresses, DHCP,
+//! comments, other namespaces, white space) stays as its owner wrote it.
+
+mod edit;
+mod element;
+mod invalid;
+mod read;
+mod scan;
+mod write;
+
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::io::Read;
+use std::str::FromStr;
+
+pub use self::invalid::{DocumentReason, InvalidDocument};
+use self::scan::{Kind, Scan};
+use super::{InvalidNetwork, Network, NetworkName, NetworkReason};
+use crate::{InterfaceName, UnicastMac};
+
+const MAX_LEN: usize = 1 << 20;
+/// libvirt's own elements are five deep; what is in metadata may be deeper.
+const MAX_DEPTH: usize = 64;
+/// libvirt's own elements have fewer than ten. With the depth this bounds the namespaces that there
+/// are at once.
+const MAX_ATTRIBUTES: usize = 64;
+
+/// The namespace of what vmbridge adds to a network's metadata, which libvirt carries through. There,
+/// `bridge` has as attributes `anchor` (`tap` or `none`) and the options of the bridge by their names
+/// ([`Capability::name`](crate::Capability::name)), but those that libvirt has itself.
+const NAMESPACE: &str = "https://vmbridge.org/network/1";
+
+/// A network's definition as libvirt's XML.
+///
+/// It reads the definitions of any version, and the files of libvirt's state directory, where the
+/// definition is in a `<networkstatus>`. What is read is well-formed XML in UTF-8 of at most 1 MiB,
+/// without a DOCTYPE.
+///
+/// ```
+/// use vmbridge::network::Document;
+///
+/// let document: Document = "<network>
+///   <name>default</name>
+///   <bridge name='virbr0'/>  <!-- the first -->
+///   <ip address='192.168.122.1' netmask='255.255.255.0'/>
+/// </network>"
+///     .parse()?;
+/// assert_eq!(document.network()?.mac(), None);
+///
+/// let document = document.with_mac("52:54:00:12:34:56".parse()?)?;
+/// assert_eq!(document.to_string(), "<network>
+///   <name>default</name>
+///   <bridge name='virbr0'/>  <!-- the first -->
+///   <mac address='52:54:00:12:34:56'/>
+///   <ip address='192.168.122.1' netmask='255.255.255.0'/>
+/// </network>");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Document {
+    text: String,
+    found: Scan,
+    definition: Definition,
+}
+
+impl Document {
+    /// The longest document, in bytes: room for the DHCP entries of some 10,000 guests, and little
+    /// enough to be read whole.
+    pub const MAX_LEN: usize = MAX_LEN;
+
+    /// Reads a document, at most [`MAX_LEN`](Self::MAX_LEN) bytes and one.
+    ///
+    /// # Errors
+    /// [`InvalidDocument`] if it cannot be read to its end or is no definition of a network.
+    pub fn read(reader: impl Read) -> Result<Self, InvalidDocument> {
+        let mut bytes = Vec::new();
+        // One more, so that what is too long is not taken for what is cut.
+        let limit = u64::try_from(MAX_LEN + 1).unwrap_or(u64::MAX);
+        reader.take(limit).read_to_end(&mut bytes).map_err(DocumentReason::Io)?;
+        // What is too long may be cut within a character.
+        check_len(bytes.len())?;
+        Self::new(String::from_utf8(bytes).map_err(|_| DocumentReason::NotUtf8)?)
+    }
+
+    fn new(text: String) -> Result<Self, InvalidDocument> {
+        check_len(text.len())?;
+        let found = scan::scan(&text).map_err(|fault| fault.within(&text))?;
+        let definition = read::definition(&found).map_err(|fault| fault.within(&text))?;
+        Ok(Self { text, found, definition })
+    }
+
+    /// Writes a network as a new document, in libvirt's order.
+    ///
+    /// libvirt itself wants an `<ip>` in a network of another forward mode than isolated.
+    ///
+    /// # Errors
+    /// [`DocumentReason::Character`] if the bridge's name has a character that XML cannot have.
+    pub fn of(network: &Network) -> Result<Self, InvalidDocument> {
+        Self::new(write::text(network))
+    }
+
+    /// What it defines.
+    #[must_use]
+    pub const fn definition(&self) -> &Definition {
+        &self.definition
+    }
+
+    /// The network that it defines.
+    ///
+    /// # Errors
+    /// [`NetworkReason::NoOwnBridge`] if that uses what is the host's, or
+    /// [`NetworkReason::MacWithoutBridge`] if it has a MAC nevertheless.
+    pub fn network(&self) -> Result<&Network, InvalidNetwork> {
+        match &self.definition {
+            Definition::Own(network) => Ok(network),
+            Definition::Foreign(ForeignNetwork { mode, mac: None, .. }) => {
+                Err(InvalidNetwork::new("forward@mode", mode.name(), NetworkReason::NoOwnBridge))
+            }
+            Definition::Foreign(ForeignNetwork { mode, mac: Some(mac), .. }) => {
+                Err(InvalidNetwork::new("mac@address", mac, NetworkReason::MacWithoutBridge(mode.name())))
+            }
+        }
+    }
+
+    /// The network's UUID, as it is written: libvirt knows networks by it.
+    #[must_use]
+    pub fn uuid(&self) -> Option<&str> {
+        self.found.elements.get(&Kind::Uuid).map(|uuid| uuid.text.as_str())
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// With this MAC for the bridge: in place of the one that is there, or where libvirt writes
+    /// it. No other byte changes.
+    ///
+    /// # Errors
+    /// As [`network`](Self::network); [`DocumentReason::TooLong`].
+    pub fn with_mac(&self, mac: UnicastMac) -> Result<Self, InvalidDocument> {
+        self.edited(Kind::Mac, "address", &mac.to_string())
+    }
+
+    /// With a bridge of this name, as [`with_mac`](Self::with_mac).
+    ///
+    /// # Errors
+    /// As [`with_mac`](Self::with_mac); [`DocumentReason::Character`].
+    pub fn with_bridge(&self, name: InterfaceName) -> Result<Self, InvalidDocument> {
+        self.edited(Kind::Bridge, "name", &name.to_string())
+    }
+
+    fn edited(&self, element: Kind, attribute: &str, value: &str) -> Result<Self, InvalidDocument> {
+        self.network().map_err(DocumentReason::Network)?;
+        // Read again, since what it says and where it says it has changed.
+        Self::new(edit::edited(&self.text, &self.found, element, attribute, value))
+    }
+}
+
+impl fmt::Display for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl FromStr for Document {
+    type Err = InvalidDocument;
+
+    fn from_str(text: &str) -> Result<Self, InvalidDocument> {
+        Self::new(text.to_owned())
+    }
+}
+
+fn check_len(len: usize) -> Result<(), DocumentReason> {
+    if len > MAX_LEN { Err(DocumentReason::TooLong) } else { Ok(()) }
+}
+
+/// What a document defines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Definition {
+    /// A network with a bridge of its own.
+    Own(Network),
+    /// A network that uses what is the host's. It is not vmbridge's, and left alone.
+    Foreign(ForeignNetwork),
+}
+
+impl Definition {
+    /// The name of the network.
+    #[must_use]
+    pub const fn name(&self) -> &NetworkName {
+        match self {
+            Self::Own(network) => network.name(),
+            Self::Foreign(network) => &network.name,
+        }
+    }
+}
+
+/// A network without a bridge of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ForeignNetwork {
+    /// Its name.
+    pub name: NetworkName,
+    /// How it uses what is the host's.
+    pub mode: ForeignMode,
+    /// A MAC that it has nevertheless, as the text has it: the packages of old versions of libvirt
+    /// gave it one.
+    pub mac: Option<String>,
+}
+
+/// How a network without a bridge of its own uses what is the host's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ForeignMode {
+    /// A bridge of the host's, or macvtap in bridge mode.
+    Bridge,
+    /// macvtap in private mode.
+    Private,
+    /// macvtap in VEPA mode.
+    Vepa,
+    /// macvtap in passthrough mode.
+    Passthrough,
+    /// A device that is given to the guest.
+    Hostdev,
+}
+
+impl ForeignMode {
+    const ALL: [Self; 5] = [Self::Bridge, Self::Private, Self::Vepa, Self::Passthrough, Self::Hostdev];
+
+    /// libvirt's word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bridge => "bridge",
+            Self::Private => "private",
+            Self::Vepa => "vepa",
+            Self::Passthrough => "passthrough",
+            Self::Hostdev => "hostdev",
+        }
+    }
+}
+
+impl fmt::Display for ForeignMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}

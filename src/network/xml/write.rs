@@ -1,0 +1,68 @@
+//! A network as a new document.
+
+use std::fmt::{self, Write};
+
+use quick_xml::escape::escape;
+
+use super::NAMESPACE;
+use crate::network::{Anchor, ForwardMode, MacTableManager, Network, PortIsolation};
+use crate::{BridgeOption, OptionValue};
+
+/// The text, in libvirt's order, with what was given only.
+pub(super) fn text(network: &Network) -> String {
+    let mut text = String::new();
+    write(network, &mut text).expect("memory takes it");
+    text
+}
+
+fn write(network: &Network, out: &mut String) -> fmt::Result {
+    writeln!(out, "<network>\n  <name>{}</name>", escape(network.name().as_str()))?;
+    let own = own(network);
+    if !own.is_empty() {
+        writeln!(out, "  <metadata>\n    <vmbridge:bridge xmlns:vmbridge='{NAMESPACE}'{own}/>\n  </metadata>")?;
+    }
+    match network.forward() {
+        ForwardMode::Isolated => {}
+        ForwardMode::Nat => out.push_str("  <forward mode='nat'/>\n"),
+        ForwardMode::Route => out.push_str("  <forward mode='route'/>\n"),
+        ForwardMode::Open => out.push_str("  <forward mode='open'/>\n"),
+    }
+    write!(out, "  <bridge name='{}'", escape(network.bridge().to_string()))?;
+    if let Some(stp) = network.options().stp {
+        write!(out, " stp='{}'", stp.text())?;
+    }
+    if let Some(delay) = network.options().forward_delay {
+        write!(out, " delay='{}'", delay.as_secs())?;
+    }
+    match network.mac_table_manager() {
+        None => {}
+        Some(MacTableManager::Kernel) => out.push_str(" macTableManager='kernel'"),
+        Some(MacTableManager::Libvirt) => out.push_str(" macTableManager='libvirt'"),
+    }
+    out.push_str("/>\n");
+    if let Some(mtu) = network.mtu() {
+        writeln!(out, "  <mtu size='{mtu}'/>")?;
+    }
+    if let Some(mac) = network.mac() {
+        writeln!(out, "  <mac address='{mac}'/>")?;
+    }
+    match network.isolation() {
+        PortIsolation::Connected => {}
+        PortIsolation::Isolated => out.push_str("  <port isolated='yes'/>\n"),
+    }
+    out.push_str("</network>\n");
+    Ok(())
+}
+
+/// The attributes of what libvirt does not have.
+fn own(network: &Network) -> String {
+    let anchor = match network.anchor() {
+        Anchor::None => None,
+        Anchor::Tap => Some(" anchor='tap'".to_owned()),
+    };
+    let options = network.options().iter().filter_map(|option| match option {
+        BridgeOption::Stp(_) | BridgeOption::ForwardDelay(_) => None,
+        option => Some(format!(" {}='{}'", option.capability().name(), option.text())),
+    });
+    anchor.into_iter().chain(options).collect()
+}
