@@ -6,12 +6,16 @@
 
 mod definition;
 mod invalid;
+#[cfg(feature = "xml")]
+mod migrate;
 mod name;
 #[cfg(feature = "xml")]
 mod xml;
 
 pub use definition::{Anchor, ForwardMode, MacTableManager, Network, PortIsolation};
 pub use invalid::{InvalidNetwork, NetworkReason};
+#[cfg(feature = "xml")]
+pub use migrate::{InvalidFiles, Migration, NetworkFiles};
 pub use name::{BridgeName, BridgeTemplate, NetworkName};
 #[cfg(feature = "xml")]
 pub use xml::{Definition, Document, DocumentReason, ForeignMode, ForeignNetwork, InvalidDocument};
