@@ -17,6 +17,8 @@ mod support;
 mod system_calls;
 #[cfg(target_os = "linux")]
 mod udev;
+#[cfg(target_os = "linux")]
+mod xml;
 
 #[cfg(target_os = "linux")]
 fn main() {
@@ -31,6 +33,7 @@ fn main() {
     trials.extend(system_calls::trials());
     trials.extend(state_machine::trials());
     trials.extend(udev::trials());
+    trials.extend(xml::trials());
     // Last, since the kernel takes its time to clear thousands of bridges away.
     trials.extend(namespaces::trials());
     libtest_mimic::run(&args, trials).exit();

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use quick_xml::XmlVersion;
 use quick_xml::escape::resolve_predefined_entity;
-use quick_xml::events::{BytesRef, BytesStart};
+use quick_xml::events::{BytesDecl, BytesRef, BytesStart};
 use quick_xml::name::QName;
 
 use super::MAX_ATTRIBUTES;
@@ -102,9 +102,49 @@ pub(super) fn is_xml(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..)
 }
 
-/// Names of elements and attributes.
+/// Names of elements and attributes (XML 1.0, fifth edition, as libxml2 has it).
 pub(super) fn is_name(name: &[u8]) -> bool {
-    let is_first = |c: u8| c.is_ascii_alphabetic() || matches!(c, b'_' | b':' | 0x80..);
-    let is_other = |c: u8| is_first(c) || c.is_ascii_digit() || matches!(c, b'-' | b'.');
-    name.first().copied().is_some_and(is_first) && name.iter().copied().all(is_other)
+    let is_first = |c: char| {
+        matches!(c,
+            'A'..='Z' | 'a'..='z' | '_' | ':' | '\u{c0}'..='\u{d6}' | '\u{d8}'..='\u{f6}' | '\u{f8}'..='\u{2ff}'
+            | '\u{370}'..='\u{37d}' | '\u{37f}'..='\u{1fff}' | '\u{200c}'..='\u{200d}' | '\u{2070}'..='\u{218f}'
+            | '\u{2c00}'..='\u{2fef}' | '\u{3001}'..='\u{d7ff}' | '\u{f900}'..='\u{fdcf}'
+            | '\u{fdf0}'..='\u{fffd}' | '\u{10000}'..='\u{effff}'
+        )
+    };
+    let is_other = |c: char| {
+        matches!(c, '0'..='9' | '-' | '.' | '\u{b7}' | '\u{300}'..='\u{36f}' | '\u{203f}'..='\u{2040}')
+            || is_first(c)
+    };
+    let name = text_of(name);
+    name.starts_with(is_first) && name.chars().all(is_other)
+}
+
+/// Checks the declaration at the beginning of a document.
+pub(super) fn check_declaration(text: &str, declaration: &BytesDecl<'_>, start: usize) -> Result<(), Fault> {
+    let tag = BytesStart::from_content(text_of(declaration), "xml".len());
+    // Its attributes are as those of an element, whose tag begins with one character less.
+    let Element { attributes, .. } = element(text, &tag, start + "?".len())?;
+    let names: Vec<_> = attributes.iter().map(|attribute| attribute.name.as_str()).collect();
+    let forms = [
+        &["version"][..],
+        &["version", "encoding"],
+        &["version", "standalone"],
+        &["version", "encoding", "standalone"],
+    ];
+    if !forms.contains(&&names[..]) {
+        return Err(Fault::malformed(start, "a declaration has a version, and may have encoding and standalone"));
+    }
+    for Attribute { name, value, span } in &attributes {
+        let fits = match name.as_str() {
+            "version" => value.strip_prefix("1.").is_some_and(|minor| minor.parse::<u8>().is_ok()),
+            "standalone" => matches!(value.as_str(), "yes" | "no"),
+            _ if value.eq_ignore_ascii_case("utf-8") => true,
+            _ => return Err(Fault::new(span.start, DocumentReason::Encoding(value.clone()))),
+        };
+        if !fits {
+            return Err(Fault::malformed(span.start, format_args!("{name} {value:?} in the declaration")));
+        }
+    }
+    Ok(())
 }

@@ -173,6 +173,12 @@ fn there_is_one_root_and_it_ends() {
         "<network><name>n</name><1/></network>",
         "<network><name>n</name>< a/></network>",
         "<network><name>n</name><??></network>",
+        "<network><name>n</name><?XML a?></network>",
+        "<?xml?><network><name>n</name></network>",
+        "<?xml encoding='UTF-8'?><network><name>n</name></network>",
+        "<?xml version='2.0'?><network><name>n</name></network>",
+        "<?xml version='1.0' encod='UTF-8'?><network><name>n</name></network>",
+        "<?xml version='1.0' standalone='maybe'?><network><name>n</name></network>",
     ] {
         malformed(text);
     }

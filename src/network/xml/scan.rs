@@ -1,8 +1,8 @@
 //! Finding in a text the elements that are understood, and checking that all of it is well-formed.
 //!
 //! quick-xml leaves some of that to its users: that there is one root, what is outside of it, names,
-//! attributes, references and characters. What is not checked here is a declaration's details and
-//! which letters beyond ASCII a name can have.
+//! attributes, references, characters and the declaration. As libxml2 has it, a prefix that is bound
+//! to no namespace is no error.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use quick_xml::events::{BytesStart, Event};
 use quick_xml::name::{Namespace, ResolveResult};
 use quick_xml::reader::NsReader;
 
-use super::element::{self, Element, is_blank, is_name, is_xml, referred, text_of};
+use super::element::{self, Element, check_declaration, is_blank, is_name, is_xml, referred, text_of};
 use super::invalid::{DocumentReason, Fault, line};
 use super::{MAX_DEPTH, NAMESPACE};
 
@@ -169,21 +169,14 @@ impl<'t> Scanner<'t> {
                 self.add(&referred);
             }
             Event::Comment(_) => self.comment(end),
-            Event::PI(pi) if !is_name(pi.target()) => {
-                return Err(Fault::malformed(start, "a processing instruction without a name"));
+            Event::PI(pi) if !is_name(pi.target()) || pi.target().eq_ignore_ascii_case(b"xml") => {
+                return Err(Fault::malformed(start, "a processing instruction with no name or a reserved one"));
             }
             Event::PI(_) => {}
             Event::Decl(_) if start != self.skipped => {
                 return Err(Fault::malformed(start, "a declaration that is not at the beginning"));
             }
-            Event::Decl(declaration) => {
-                let encoding =
-                    declaration.encoding().transpose().map_err(|error| Fault::malformed(start, error))?;
-                if let Some(other) = encoding.filter(|encoding| !encoding.eq_ignore_ascii_case(b"utf-8")) {
-                    let name = String::from_utf8_lossy(&other).into_owned();
-                    return Err(Fault::new(start, DocumentReason::Encoding(name)));
-                }
-            }
+            Event::Decl(declaration) => check_declaration(self.text, &declaration, start)?,
             Event::DocType(_) => return Err(Fault::new(start, DocumentReason::Doctype)),
             Event::Eof => return self.end(end).map(|()| false),
         }
