@@ -20,6 +20,8 @@ use crate::{BridgeOptions, BridgeSpec, Capabilities, Capability, InterfaceName, 
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub struct Network {
     name: NetworkName,
     forward: ForwardMode,
@@ -204,6 +206,8 @@ impl Network {
 /// How the guests of a network that has a bridge of its own reach other networks. vmbridge makes the
 /// bridge and carries the rest.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum ForwardMode {
     /// Not at all.
@@ -219,6 +223,8 @@ pub enum ForwardMode {
 
 /// Who fills the FDB of a network's bridge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum MacTableManager {
     /// The kernel, which learns and floods.
@@ -229,6 +235,8 @@ pub enum MacTableManager {
 
 /// Whether the ports of a network reach one another.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum PortIsolation {
     /// They do.
     #[default]
@@ -239,6 +247,8 @@ pub enum PortIsolation {
 
 /// Whether a tap of the network's own holds the bridge's MAC and gives it carrier.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum Anchor {
     /// None: the bridge has its MAC itself.
     #[default]
@@ -280,6 +290,30 @@ mod tests {
         let network = network.expect("it is valid");
         assert_eq!(options(&network, Capability::ALL.iter().copied()), given);
         assert_eq!(options(&network, []), given);
+    }
+
+    #[cfg(feature = "serde")]
+    #[test]
+    fn json_has_the_words_of_xml() {
+        let network =
+            network().with_forward(ForwardMode::Nat).with_mtu(1400).expect("an MTU").with_anchor(Anchor::Tap);
+        let options = BridgeOptions::default().stp(false);
+        let network = network.with_options(options).expect("no delay");
+        let json = serde_json::to_value(network.with_mac_table_manager(MacTableManager::Libvirt));
+        assert_eq!(
+            json.expect("it is serializable"),
+            serde_json::json!({
+                "name": "default",
+                "forward": "nat",
+                "bridge": "virbr%d",
+                "mac": null,
+                "mtu": 1400,
+                "options": { "stp": false },
+                "mac-table-manager": "libvirt",
+                "isolation": "connected",
+                "anchor": "tap",
+            })
+        );
     }
 
     #[test]

@@ -55,7 +55,9 @@ pub enum NetworkReason {
     #[error("it {0}")]
     Mac(MacReason),
     /// It is no name for a network.
-    #[error("a network's name has 1 to 200 bytes, no '/', no control character and no '.' at its beginning")]
+    #[error(
+        "a network's name has 1 to 200 bytes, not all blank, no '/', no control character and no '.' at its beginning"
+    )]
     NetworkName,
     /// It is no template for names.
     #[error("a template has one '%', as %d, and room for a digit")]

@@ -11,7 +11,7 @@ use crate::UnicastMac;
 
 /// The files of one network: in the configuration directory, and in the state directory while it
 /// is active. Either may be missing.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct NetworkFiles {
     /// In the configuration directory.
     pub configuration: Option<Document>,
@@ -20,7 +20,7 @@ pub struct NetworkFiles {
 }
 
 /// What a migration changes in the files of one network; what is `None` stays as it is.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Migration {
     /// The MAC that both files have then.
     pub mac: UnicastMac,

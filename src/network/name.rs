@@ -9,9 +9,9 @@ use crate::InterfaceName;
 
 /// The name of a network.
 ///
-/// It is also that of its file, `NAME.xml`, so it has no `/`, does not begin with `.` (libvirt passes such files
-/// over), and has at most [`MAX_LEN`](Self::MAX_LEN) bytes. It has no control character, nor what
-/// XML cannot have.
+/// It is also that of its file, `NAME.xml`, so it has no `/`, does not begin with `.` (libvirt passes
+/// such files over), and has at most [`MAX_LEN`](Self::MAX_LEN) bytes. It is more than blanks (libvirt
+/// takes those for none), and has no control character nor what XML cannot have.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NetworkName(String);
 
@@ -27,7 +27,7 @@ impl NetworkName {
     pub fn new(name: &str) -> Result<Self, InvalidNetwork> {
         let refused = |c: char| c == '/' || c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}');
         let fits = (1..=Self::MAX_LEN).contains(&name.len());
-        if !fits || name.starts_with('.') || name.contains(refused) {
+        if !fits || name.trim().is_empty() || name.starts_with('.') || name.contains(refused) {
             return Err(InvalidNetwork::new("name", name, NetworkReason::NetworkName));
         }
         Ok(Self(name.to_owned()))
@@ -162,6 +162,20 @@ impl FromStr for BridgeTemplate {
     }
 }
 
+#[cfg(feature = "serde")]
+impl serde::Serialize for NetworkName {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for BridgeName {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 fn invalid(name: &str, reason: NetworkReason) -> InvalidNetwork {
     InvalidNetwork::new("bridge@name", name, reason)
 }
@@ -181,7 +195,7 @@ mod tests {
             assert_eq!(NetworkName::new(good).expect(good).to_string(), good);
         }
         let long = "x".repeat(NetworkName::MAX_LEN + 1);
-        for bad in ["", "/", "a/b", ".", "..", ".hidden", "a\nb", "a\0", "\u{ffff}", &long] {
+        for bad in ["", " ", "/", "a/b", ".", "..", ".hidden", "a\nb", "a\0", "\u{ffff}", &long] {
             let error = NetworkName::new(bad).expect_err(bad);
             assert_eq!((error.element(), error.value()), ("name", bad));
         }

@@ -11,7 +11,7 @@ use super::MAX_ATTRIBUTES;
 use super::invalid::{DocumentReason, Fault};
 
 /// An element of a text.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Element {
     /// Where its `<` is.
     pub(super) start: usize,
@@ -25,7 +25,7 @@ pub(super) struct Element {
 }
 
 /// An attribute of an element.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Attribute {
     pub(super) name: String,
     pub(super) value: String,

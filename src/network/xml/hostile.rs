@@ -134,9 +134,8 @@ fn namespaces_in_scope_are_bounded() {
     let bind = |depth: usize| (0..60).map(|n| format!(" xmlns:a{depth}-{n}='u'")).collect::<Vec<_>>().concat();
     for depth in [1, 60] {
         let deep = (0..depth).map(|depth| format!("<a{}>", bind(depth))).collect::<Vec<_>>().concat();
-        let many = "<x:y/>".repeat(140_000);
+        let many = "<x:y/>".repeat(50_000);
         let text = network(&format!("{deep}{many}{}", "</a>".repeat(depth)));
-        assert!(text.len() < Document::MAX_LEN);
         assert!(text.parse::<Document>().is_ok());
     }
 }

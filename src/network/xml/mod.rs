@@ -66,7 +66,7 @@ const NAMESPACE: &str = "https://vmbridge.org/network/1";
 /// </network>");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Document {
     text: String,
     found: Scan,

@@ -68,7 +68,7 @@ impl Kind {
 }
 
 /// What was found.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Scan {
     /// Of each kind one.
     pub(super) elements: BTreeMap<Kind, Element>,

@@ -185,8 +185,8 @@ fn says_which_element_has_which_value_in_which_line() {
     }
     assert_eq!(
         refused("<network>\n<name>a/b</name></network>"),
-        "line 2: name \"a/b\": a network's name has 1 to 200 bytes, no '/', no control character and no '.' at its \
-         beginning"
+        "line 2: name \"a/b\": a network's name has 1 to 200 bytes, not all blank, no '/', no control character and no \
+         '.' at its beginning"
     );
 }
 
