@@ -18,6 +18,9 @@
 //! [`BridgeBackend`] has all that can be done with a bridge and what every backend promises.
 //! [`model::Model`] is a backend in memory: test against it, without privilege.
 //!
+//! [`network`] has what is written down of a bridge, so that it bears the same MAC each time it is made;
+//! with the feature `xml`, as libvirt's XML.
+//!
 //! This crate is policy and knows no operating system; the kernel side is the crate
 //! [`vmbridge_platform`], which is re-exported here.
 #![forbid(unsafe_code)]

@@ -9,8 +9,8 @@ use crate::InterfaceName;
 
 /// The name of a network.
 ///
-/// It is also that of its file, `NAME.xml`, so it has no `/`, does not begin with `.` (libvirt passes
-/// such files over), and has at most [`MAX_LEN`](Self::MAX_LEN) bytes. It is more than blanks (libvirt
+/// It is also that of its file, `NAME.xml`, so it has no `/`, does not begin with `.` (old versions of
+/// libvirt pass such files over), and has at most [`MAX_LEN`](Self::MAX_LEN) bytes. It is more than blanks (libvirt
 /// takes those for none), and has no control character nor what XML cannot have.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NetworkName(String);
