@@ -117,6 +117,9 @@ capabilities! {
     TapTransient = "tap-transient";
     /// [`events`](crate::BridgeBackend::events).
     Events = "events";
+    /// [`VlanTagging::Untagged`](crate::VlanTagging::Untagged) and
+    /// [`PvidTagged`](crate::VlanTagging::PvidTagged): a VLAN without a tag is not just the PVID.
+    UntaggedVlans = "untagged-vlans";
 }
 
 const _: () = assert!(Capability::ALL.len() <= 64, "a bit for each");

@@ -182,6 +182,24 @@ pub enum VlanTagging {
     PvidTagged,
 }
 
+/// In order, those in a row with the same tagging as one.
+pub(crate) fn merged(mut vlans: Vec<PortVlans>) -> Vec<PortVlans> {
+    vlans.sort_unstable();
+    let mut merged: Vec<PortVlans> = Vec::with_capacity(vlans.len());
+    for next in vlans {
+        match merged.last_mut() {
+            Some(last)
+                if last.tagging == next.tagging && last.vlans.last().get() + 1 == next.vlans.first().get() =>
+            {
+                // In order, since both are.
+                last.vlans = VlanRange::new(last.vlans.first(), next.vlans.last()).unwrap_or(last.vlans);
+            }
+            _ => merged.push(next),
+        }
+    }
+    merged
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,6 +221,28 @@ mod tests {
             let range = VlanRange::new(id(a.min(b)), id(a.max(b))).expect("in order");
             prop_assert_eq!(range.to_string().parse(), Ok(range));
             prop_assert_eq!(range.iter().count(), usize::from(a.max(b) - a.min(b)) + 1);
+        }
+
+        #[test]
+        fn merging_changes_no_vlan(ranges in proptest::collection::vec((1_u16..60, 0_u16..4, any::<bool>()), 0..8)) {
+            let mut next = 0;
+            let mut list = Vec::new();
+            for (skip, more, tagged) in ranges {
+                let first = next + skip;
+                next = first + more;
+                let id = |number| VlanId::new(number).expect("in range");
+                let tagging = if tagged { VlanTagging::Tagged } else { VlanTagging::Untagged };
+                list.push(PortVlans::new(VlanRange::new(id(first), id(next)).expect("in order"), tagging));
+            }
+            let each = |list: &[PortVlans]| -> Vec<_> {
+                list.iter().flat_map(|one| one.vlans.iter().map(|id| (id, one.tagging))).collect()
+            };
+            let merged = merged(list.clone());
+            prop_assert_eq!(each(&merged), each(&list));
+            let can_merge = |pair: &[PortVlans]| {
+                pair[0].tagging == pair[1].tagging && pair[0].vlans.last().get() + 1 == pair[1].vlans.first().get()
+            };
+            prop_assert!(!merged.windows(2).any(can_merge));
         }
 
         #[test]

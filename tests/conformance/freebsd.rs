@@ -2,10 +2,11 @@
 
 use nix::unistd::{Uid, seteuid};
 use vmbridge::{
-    Available, BridgeBackend, BridgeOption, Capability, InterfaceName, MacAddr, PortOption, UnicastMac,
+    Available, BridgeBackend, BridgeOption, Capability, InterfaceName, MacAddr, PortOption, UnicastMac, VlanId,
+    VlanRange, VlanTagging,
 };
 
-use self::support::{bridge_of, bridges, ifconfig, in_jail, interface, snapshot};
+use self::support::{bridge_of, bridges, ifconfig, in_jail, interface, run, snapshot};
 use crate::host::{Case, Host, Seen, name};
 
 #[path = "../support/freebsd.rs"]
@@ -61,8 +62,8 @@ impl Host for Jail {
     }
 
     fn has_vlans(&self) -> bool {
-        // Bridges tell them apart from 15 on; the backend does not make use of that yet.
-        false
+        // Bridges tell them apart from 15 on.
+        run("uname", ["-K"]).trim().parse::<u32>().expect("a version") >= 1_500_057
     }
 
     fn bridge_option(&self, bridge: InterfaceName, option: BridgeOption) -> Option<String> {
@@ -77,13 +78,22 @@ impl Host for Jail {
             Capability::Priority => after("priority"),
             Capability::AgeingTime => time("timeout"),
             Capability::MaxAddresses => after("maxaddr"),
+            Capability::VlanFiltering => {
+                let flags = text.lines().find(|line| line.contains("bridge flags="))?;
+                Some(u8::from(flags.contains("VLANFILTER")).to_string())
+            }
+            // As it is written from 15 on, and not at all where it is none.
+            Capability::DefaultPvid => {
+                let pvid = text.split_once("defuntagged=").map_or("0", |(_, rest)| rest);
+                pvid.split_whitespace().next().map(str::to_owned)
+            }
             _ => None,
         }
     }
 
     fn port_option(&self, bridge: InterfaceName, port: InterfaceName, option: PortOption) -> Option<String> {
         let text = ifconfig(&bridge.to_string());
-        let text = text.split(&format!("member: {port} ")).nth(1)?.split("member: ").next()?;
+        let text = member(&text, port)?;
         let has = |flag| Some(u8::from(text.split(['<', '>', ',']).any(|other| other == flag)).to_string());
         match option.capability() {
             Capability::Isolated => has("PRIVATE"),
@@ -111,11 +121,34 @@ impl Host for Jail {
         entries
     }
 
+    fn vlans(&self, bridge: InterfaceName, port: InterfaceName) -> Vec<(VlanId, VlanTagging)> {
+        let text = ifconfig(&bridge.to_string());
+        let text = member(&text, port).expect("it is a port");
+        let each = |word, tagging| {
+            let ranges = after(text, word).unwrap_or_default();
+            let ranges: Vec<VlanRange> = ranges
+                .split(',')
+                .filter(|text| !text.is_empty())
+                .map(|text| text.parse().expect("VLANs"))
+                .collect();
+            ranges.into_iter().flat_map(VlanRange::iter).map(move |id| (id, tagging)).collect::<Vec<_>>()
+        };
+        let mut vlans = each("untagged", VlanTagging::Pvid);
+        vlans.extend(each("tagged", VlanTagging::Tagged));
+        vlans.sort_unstable();
+        vlans
+    }
+
     fn without_privilege(&self, act: &dyn Fn()) {
         seteuid(UNPRIVILEGED).expect("root may become anyone");
         act();
         seteuid(Uid::from_raw(0)).expect("the real user is root");
     }
+}
+
+/// What ifconfig(8) says of a member.
+fn member(text: &str, port: InterfaceName) -> Option<&str> {
+    text.split(&format!("member: {port} ")).nth(1)?.split("member: ").next()
 }
 
 /// The word that comes after this one.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use vmbridge::{BridgeBackend, BridgeOption, InterfaceName, MacAddr, PortOption, StpProtocol, UnicastMac};
+use vmbridge::{
+    BridgeBackend, BridgeOption, InterfaceName, MacAddr, PortOption, StpProtocol, UnicastMac, VlanId, VlanTagging,
+};
 
 /// A case of the suite.
 pub(crate) type Case = fn(&dyn Host);
@@ -44,6 +46,9 @@ pub(crate) trait Host: Sync {
 
     /// The static entries that the oracle sees in a bridge's FDB: MAC and port, in order.
     fn static_entries(&self, bridge: InterfaceName) -> Vec<(MacAddr, InterfaceName)>;
+
+    /// The VLANs that the oracle sees on a port, in order, each with how it passes.
+    fn vlans(&self, bridge: InterfaceName, port: InterfaceName) -> Vec<(VlanId, VlanTagging)>;
 
     /// Runs `act` without the privilege to change anything.
     fn without_privilege(&self, act: &dyn Fn());

@@ -3,7 +3,8 @@
 use caps::CapSet;
 use serde_json::Value;
 use vmbridge::{
-    Available, BridgeBackend, BridgeOption, Capability, InterfaceName, MacAddr, PortOption, UnicastMac,
+    Available, BridgeBackend, BridgeOption, Capability, InterfaceName, MacAddr, PortOption, UnicastMac, VlanId,
+    VlanTagging,
 };
 
 use crate::host::{Case, Host, Seen, SeenTap, name};
@@ -133,6 +134,27 @@ impl Host for Namespace {
         entries.sort_unstable();
         entries.dedup();
         entries
+    }
+
+    fn vlans(&self, _bridge: InterfaceName, port: InterfaceName) -> Vec<(VlanId, VlanTagging)> {
+        let text = run("bridge", ["-j", "vlan", "show", "dev", &port.to_string()]);
+        let ports: Value = serde_json::from_str(&text).expect("JSON");
+        let vlans = ports[0]["vlans"].as_array().into_iter().flatten();
+        let each = vlans.flat_map(|entry| {
+            let flags = entry["flags"].as_array();
+            let has = |flag| flags.is_some_and(|flags| flags.iter().any(|other| other == flag));
+            let tagging = match (has("PVID"), has("Egress Untagged")) {
+                (false, false) => VlanTagging::Tagged,
+                (false, true) => VlanTagging::Untagged,
+                (true, true) => VlanTagging::Pvid,
+                (true, false) => VlanTagging::PvidTagged,
+            };
+            let number = |key: &str| entry[key].as_u64().and_then(|number| u16::try_from(number).ok());
+            let first = number("vlan").expect("a VLAN");
+            let id = |number| VlanId::new(number).expect("a VLAN");
+            (first..=number("vlanEnd").unwrap_or(first)).map(move |number| (id(number), tagging))
+        });
+        each.collect()
     }
 
     fn without_privilege(&self, act: &dyn Fn()) {

@@ -2,7 +2,8 @@
 
 use vmbridge::model::Model;
 use vmbridge::{
-    BridgeBackend, BridgeOption, FdbOrigin, InterfaceName, LinkState, MacAddr, PortOption, UnicastMac,
+    BridgeBackend, BridgeOption, FdbOrigin, InterfaceName, LinkState, MacAddr, PortOption, UnicastMac, VlanId,
+    VlanTagging,
 };
 
 use crate::host::{Host, Seen, SeenTap, bridge_value, name, port_value};
@@ -96,6 +97,11 @@ impl Host for ModelHost {
         entries.sort_unstable();
         entries.dedup();
         entries
+    }
+
+    fn vlans(&self, bridge: InterfaceName, port: InterfaceName) -> Vec<(VlanId, VlanTagging)> {
+        let vlans = self.0.vlans(bridge, port).expect("it is a port");
+        vlans.iter().flat_map(|one| one.vlans.iter().map(|id| (id, one.tagging))).collect()
     }
 
     fn without_privilege(&self, act: &dyn Fn()) {

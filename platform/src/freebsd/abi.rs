@@ -137,6 +137,13 @@ impl From<u16> for ifbrparam {
     }
 }
 
+impl From<ifbrparam> for u16 {
+    fn from(parameter: ifbrparam) -> Self {
+        let [a, b, _, _] = parameter.ifbrp_ifbrpu.to_ne_bytes();
+        Self::from_ne_bytes([a, b])
+    }
+}
+
 impl From<u32> for ifbrparam {
     fn from(value: u32) -> Self {
         Self { ifbrp_ifbrpu: value }

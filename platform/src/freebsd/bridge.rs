@@ -1,20 +1,21 @@
 //! Bridges through `SIOCIFCREATE2` and `SIOCSDRVSPEC`.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use nix::errno::Errno;
 
 use super::sys::Control;
-use super::{abi, events, list, options, port};
+use super::{abi, events, list, options, port, vlan};
 use crate::change::{self, Step};
 use crate::error::Attempt;
 use crate::{
     BridgeBackend, BridgeChange, BridgeOption, BridgeSpec, BridgeState, Capabilities, Capability, Error,
     ErrorKind, Events, FdbEntry, InterfaceName, InterfaceState, MacAddr, Operation, PortOptions, PortState,
-    Result, StaticEntry, UnicastMac, VlanId,
+    PortVlans, Result, StaticEntry, UnicastMac, VlanId, VlanRange,
 };
 
-/// What it can do beyond what every backend must.
+/// What it can do beyond what every backend must, whatever the kernel.
 const CAPABILITIES: &[Capability] = &[
     Capability::StpProtocol,
     Capability::ForwardDelay,
@@ -62,8 +63,19 @@ pub(super) type Macs = BTreeMap<InterfaceName, Option<MacAddr>>;
 ///   2 s after the protocol was set; with RSTP it cannot be another.
 /// - Fewer [`max_addresses`](crate::BridgeOptions::max_addresses) than are learned are made room
 ///   for by forgetting some, which setting it back does not bring back.
-/// - To the kernel frames without a VLAN are of VLAN 1: its entries in the FDB are those without
-///   one. Static entries count as learned ones do; where there is no room for one that is `Os`,
+/// - VLANs are told apart from FreeBSD 15 on (read in its source and compiled against its headers,
+///   not run). A port has one VLAN without a tag, its PVID: setting another takes its place, and
+///   any other tagging is `Unsupported`
+///   ([`UntaggedVlans`](crate::Capability::UntaggedVlans)). Unlike Linux, it lets frames of its
+///   PVID in only without a tag; one that has none, of a bridge that has
+///   [`vlan_filtering`](crate::BridgeOptions::vlan_filtering), takes no frame without a tag. A new
+///   [`default_pvid`](crate::BridgeOptions::default_pvid) is that of ports to come: it is none at
+///   first, and those that are there keep theirs.
+/// - Before FreeBSD 15 frames without a VLAN are of VLAN 1 to the kernel: its entries in the FDB are
+///   those without one. From 15 on it removes an entry without a VLAN together with those of the
+///   same MAC in VLANs: static ones are set again, learned ones are learned again. An entry without
+///   a VLAN is not for a port's VLANs, the PVID included.
+/// - Static entries count as learned ones do; where there is no room for one that is `Os`,
 ///   with `ENOSPC`. Entries that a sticky port has learned are static: they do not age, nor go
 ///   with [`flush_fdb`](BridgeBackend::flush_fdb). One that is too old is still listed until the
 ///   kernel looks for such, every five minutes. An age is wrong by as much as the ageing time was
@@ -75,6 +87,8 @@ pub(super) type Macs = BTreeMap<InterfaceName, Option<MacAddr>>;
 #[derive(Debug)]
 pub struct FreeBsdBackend {
     pub(super) control: Control,
+    /// Whether the kernel tells VLANs apart, once a bridge has told.
+    pub(super) has_vlans: OnceLock<bool>,
 }
 
 impl FreeBsdBackend {
@@ -87,10 +101,11 @@ impl FreeBsdBackend {
     /// `Os`: out of descriptors.
     pub fn open() -> Result<Self> {
         let at = Self::at(Operation::Open);
-        Ok(Self { control: Control::open().map_err(|errno| at.errno(errno))? })
+        let control = Control::open().map_err(|errno| at.errno(errno))?;
+        Ok(Self { control, has_vlans: OnceLock::new() })
     }
 
-    fn at(operation: Operation) -> Attempt {
+    pub(super) fn at(operation: Operation) -> Attempt {
         Attempt::new(Self::NAME, operation)
     }
 
@@ -164,7 +179,7 @@ impl FreeBsdBackend {
     }
 
     /// All bridges, and their MACs.
-    fn bridges(&self, at: Attempt) -> Result<Macs> {
+    pub(super) fn bridges(&self, at: Attempt) -> Result<Macs> {
         // The group `bridge` would not do: anyone with root may add to it and take from it.
         let all = self.macs(at)?.into_iter();
         let kinds = still_there(at, all.map(|(name, mac)| Ok((self.is_bridge(name)?, name, mac))))?;
@@ -192,7 +207,8 @@ impl BridgeBackend for FreeBsdBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        CAPABILITIES.iter().copied().collect()
+        let with_vlans = if self.has_vlans() { vlan::CAPABILITIES } else { &[] };
+        CAPABILITIES.iter().chain(with_vlans).copied().collect()
     }
 
     fn create(&self, spec: &BridgeSpec) -> Result<()> {
@@ -341,6 +357,24 @@ impl BridgeBackend for FreeBsdBackend {
 
     fn events(&self) -> Result<Events> {
         events::open(Self::at(Operation::Events))
+    }
+
+    fn vlans(&self, bridge: InterfaceName, port: InterfaceName) -> Result<Vec<PortVlans>> {
+        let at = Self::at(Operation::Vlans).on(bridge).port(port);
+        self.check_bridge(at, bridge)?;
+        self.port_vlans(at, bridge, port)
+    }
+
+    fn add_vlans(&self, bridge: InterfaceName, port: InterfaceName, vlans: PortVlans) -> Result<()> {
+        let at = Self::at(Operation::AddVlans).on(bridge).port(port);
+        self.check_bridge(at, bridge)?;
+        self.let_through(at, bridge, port, vlans)
+    }
+
+    fn remove_vlans(&self, bridge: InterfaceName, port: InterfaceName, vlans: VlanRange) -> Result<()> {
+        let at = Self::at(Operation::RemoveVlans).on(bridge).port(port);
+        self.check_bridge(at, bridge)?;
+        self.let_no_longer_through(at, bridge, port, vlans)
     }
 
     fn interfaces(&self) -> Result<Vec<InterfaceState>> {

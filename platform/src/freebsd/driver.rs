@@ -14,11 +14,14 @@ use libc::{c_char, c_ulong, ifdrv};
 use nix::errno::Errno;
 
 use super::abi::{self, ifbaconf, ifbareq, ifbifconf, ifbreq, ifbropreq, ifbrparam};
+use super::abi15::{self, VlanBits, ifbif_vlan_req};
 use super::sys::{Control, c_name, retry, to_byte, whole_list};
 use crate::InterfaceName;
 
 nix::ioctl_write_ptr_bad!(set_driver, abi::SIOCSDRVSPEC, ifdrv);
 nix::ioctl_readwrite_bad!(get_driver, abi::SIOCGDRVSPEC, ifdrv);
+
+pub(super) const NO_VLANS: VlanBits = [0; size_of::<VlanBits>() / size_of::<c_ulong>()];
 
 /// An argument that the kernel may fill with any bytes, and that it follows nowhere.
 ///
@@ -34,6 +37,10 @@ unsafe impl Plain for ifbareq {}
 unsafe impl Plain for ifbrparam {}
 // SAFETY: integers and padding.
 unsafe impl Plain for ifbropreq {}
+// SAFETY: a name, integers and padding.
+unsafe impl Plain for abi15::ifbreq {}
+// SAFETY: a name, integers and padding.
+unsafe impl Plain for ifbif_vlan_req {}
 // SAFETY: nothing.
 unsafe impl Plain for () {}
 
@@ -165,6 +172,45 @@ impl Control {
         let mut parameters = ifbropreq::new();
         self.get_spec(bridge, abi::BRDGPARAM, &mut parameters)?;
         Ok(parameters)
+    }
+
+    /// The flags of a bridge (`IFBRF_*`), if the kernel has any: from FreeBSD 15 on.
+    pub(super) fn bridge_flags(&self, bridge: InterfaceName) -> nix::Result<Option<u32>> {
+        match self.parameter(bridge, abi15::BRDGGFLAGS) {
+            Ok(flags) => Ok(Some(flags.ifbrp_ifbrpu)),
+            Err(Errno::EINVAL) => Ok(None),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// The PVID of a port, 0 for none.
+    pub(super) fn pvid(&self, bridge: InterfaceName, port: InterfaceName) -> nix::Result<u16> {
+        let mut member = abi15::ifbreq::new(c_name(port), 0);
+        self.get_spec(bridge, abi::BRDGGIFFLGS, &mut member)?;
+        Ok(member.ifbr_pvid)
+    }
+
+    pub(super) fn set_pvid(&self, bridge: InterfaceName, port: InterfaceName, pvid: u16) -> nix::Result<()> {
+        self.set_spec(bridge, abi15::BRDGSIFPVID, &mut abi15::ifbreq::new(c_name(port), pvid))
+    }
+
+    /// The VLANs whose frames pass a port with their tag.
+    pub(super) fn tagged_vlans(&self, bridge: InterfaceName, port: InterfaceName) -> nix::Result<VlanBits> {
+        let mut vlans = ifbif_vlan_req { bv_ifname: c_name(port), bv_op: 0, bv_set: NO_VLANS };
+        self.get_spec(bridge, abi15::BRDGGIFVLANSET, &mut vlans)?;
+        Ok(vlans.bv_set)
+    }
+
+    /// Adds to these VLANs or takes from them (`BRDG_VLAN_OP_*`).
+    pub(super) fn change_vlans(
+        &self,
+        bridge: InterfaceName,
+        port: InterfaceName,
+        bv_op: u8,
+        vlans: &VlanBits,
+    ) -> nix::Result<()> {
+        let mut change = ifbif_vlan_req { bv_ifname: c_name(port), bv_op, bv_set: *vlans };
+        self.set_spec(bridge, abi15::BRDGSIFVLANSET, &mut change)
     }
 
     /// Whether the caller may change the bridge. The kernel looks at that before it looks at the

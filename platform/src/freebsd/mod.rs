@@ -1,9 +1,10 @@
 //! FreeBSD: bridges through `SIOCIFCREATE2` and `SIOCSDRVSPEC` ([`FreeBsdBackend`]).
 //!
 //! Facts not marked otherwise were seen on FreeBSD 14.0 or read in its `sys/net/if.c`,
-//! `if_clone.c` and `if_bridge.c`. 13.0 is the oldest that will do: it brought `SIOCGIFDATA`.
+//! `if_clone.c` and `if_bridge.c`; what is of FreeBSD 15 was read and compiled, not seen. 13.0 is the oldest that will do: it brought `SIOCGIFDATA`.
 
 mod abi;
+mod abi15;
 mod bridge;
 mod create;
 mod driver;
@@ -17,6 +18,7 @@ mod port;
 mod sandbox;
 mod sys;
 mod unit;
+mod vlan;
 
 pub use bridge::FreeBsdBackend;
 pub use sandbox::Sandbox;

@@ -9,10 +9,11 @@ use libc::c_ulong;
 use nix::errno::Errno;
 
 use super::abi::{self, ifbreq, ifbrparam};
+use super::abi15;
 use super::bridge::FreeBsdBackend;
 use super::driver::new_member;
 use crate::error::Attempt;
-use crate::{BridgeOption, BridgeOptions, ErrorKind, InterfaceName, Result, StpProtocol};
+use crate::{BridgeOption, BridgeOptions, ErrorKind, InterfaceName, Result, StpProtocol, VlanId};
 
 /// `ifbrp_proto` and `ifbop_protocol` (`BSTP_PROTO_*` in `net/bridgestp.h`).
 pub(super) const STP: u8 = 0;
@@ -34,6 +35,11 @@ impl FreeBsdBackend {
         let stp = self.control.stp_parameters(bridge)?;
         let ageing_time = self.control.parameter(bridge, abi::BRDGGTO)?.ifbrp_ifbrpu;
         let max_addresses = self.control.parameter(bridge, abi::BRDGGCACHE)?.ifbrp_ifbrpu;
+        let flags = self.control.bridge_flags(bridge)?;
+        let default_pvid = match flags {
+            Some(_) => Some(VlanId::new(self.control.parameter(bridge, abi15::BRDGGDEFPVID)?.into()).ok()),
+            None => None,
+        };
         let seconds = |seconds: u8| Some(Duration::from_secs(seconds.into()));
         Ok(BridgeOptions {
             stp_protocol: match stp.ifbop_protocol {
@@ -47,13 +53,24 @@ impl FreeBsdBackend {
             priority: Some(stp.ifbop_priority),
             ageing_time: Some(Duration::from_secs(ageing_time.into())),
             max_addresses: Some(max_addresses),
+            vlan_filtering: flags.map(|flags| flags & abi15::IFBRF_VLANFILTER != 0),
+            default_pvid,
             ..BridgeOptions::default()
         })
     }
 
     pub(super) fn set_option(&self, at: Attempt, bridge: InterfaceName, option: BridgeOption) -> Result<()> {
         let at = at.with(option.capability());
-        let (command, value) = encode(option).map_err(|kind| at.error(kind))?;
+        let (command, mut value) = encode(option).map_err(|kind| at.error(kind))?;
+        if let BridgeOption::VlanFiltering(_) | BridgeOption::DefaultPvid(_) = option {
+            // They know no value to refuse, but a kernel before 15 does not know them.
+            let flags = self.control.bridge_flags(bridge).map_err(|errno| at.errno(errno))?;
+            let flags = flags.ok_or_else(|| at.error(ErrorKind::Unsupported))?;
+            if command == abi15::BRDGSFLAGS {
+                // All flags are set at once.
+                value.ifbrp_ifbrpu |= flags & !abi15::IFBRF_VLANFILTER;
+            }
+        }
         match self.control.set_parameter(bridge, command, value) {
             Err(errno @ Errno::EINVAL) => Err(at.means(ErrorKind::InvalidOption, errno)),
             // So says the kernel of RSTP's hello time, too, which nobody may set.
@@ -135,11 +152,13 @@ fn encode(option: BridgeOption) -> std::result::Result<(c_ulong, ifbrparam), Err
         }
         BridgeOption::AgeingTime(time) => (abi::BRDGSTO, seconds::<u32>(time)?.into()),
         BridgeOption::MaxAddresses(count) => (abi::BRDGSCACHE, count.into()),
-        BridgeOption::Stp(_)
-        | BridgeOption::MulticastSnooping(_)
-        | BridgeOption::GroupForwardMask(_)
-        | BridgeOption::VlanFiltering(_)
-        | BridgeOption::DefaultPvid(_) => return Err(ErrorKind::Unsupported),
+        BridgeOption::VlanFiltering(on) => {
+            (abi15::BRDGSFLAGS, if on { abi15::IFBRF_VLANFILTER } else { 0 }.into())
+        }
+        BridgeOption::DefaultPvid(pvid) => (abi15::BRDGSDEFPVID, pvid.map_or(0, VlanId::get).into()),
+        BridgeOption::Stp(_) | BridgeOption::MulticastSnooping(_) | BridgeOption::GroupForwardMask(_) => {
+            return Err(ErrorKind::Unsupported);
+        }
     })
 }
 
@@ -163,6 +182,10 @@ mod tests {
         assert_eq!(bytes(BridgeOption::MaxAge(Duration::from_secs(40))), Some([40, 0, 0, 0]));
         let [a, b] = 0xf000_u16.to_ne_bytes();
         assert_eq!(bytes(BridgeOption::Priority(0xf000)), Some([a, b, 0, 0]));
+        let [a, b] = 4094_u16.to_ne_bytes();
+        assert_eq!(bytes(BridgeOption::DefaultPvid(Some(VlanId::MAX))), Some([a, b, 0, 0]));
+        assert_eq!(bytes(BridgeOption::DefaultPvid(None)), Some([0; 4]));
+        assert_eq!(bytes(BridgeOption::VlanFiltering(true)), Some(1_u32.to_ne_bytes()));
         assert_eq!(bytes(BridgeOption::MaxAddresses(70_000)), Some(70_000_u32.to_ne_bytes()));
     }
 

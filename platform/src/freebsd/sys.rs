@@ -12,6 +12,7 @@
 
 use std::mem::offset_of;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::ptr;
 
 use libc::{c_char, c_int, c_short, if_data, ifconf, ifreq, sockaddr};
 use nix::errno::Errno;
@@ -177,6 +178,19 @@ impl Control {
         // caller has pointed it to what the kernel reads or writes there, and owns it.
         retry(|| unsafe { call(self.0.as_raw_fd(), &raw const request) }).map(drop)
     }
+}
+
+/// The version of the kernel (`__FreeBSD_version`) as it tells the jail of the process; 0 if it
+/// does not.
+pub(super) fn kernel_version() -> u32 {
+    let mut version: c_int = 0;
+    let mut len = size_of_val(&version);
+    // SAFETY: the kernel writes at most `len` bytes, as many as `version` has, to it, and reads
+    // nothing but the name, which ends with a NUL.
+    let told = unsafe {
+        libc::sysctlbyname(c"kern.osreldate".as_ptr(), (&raw mut version).cast(), &raw mut len, ptr::null(), 0)
+    };
+    if told == 0 { u32::try_from(version).unwrap_or(0) } else { 0 }
 }
 
 /// A request with everything but the name zero.

@@ -34,7 +34,7 @@ use crate::error::Attempt;
 use crate::{
     BridgeBackend, BridgeChange, BridgeOption, BridgeSpec, BridgeState, Capabilities, Capability, ErrorKind,
     Events, FdbEntry, InterfaceName, InterfaceState, Operation, PortOption, PortOptions, PortState, PortStpState,
-    PortVlans, Result, StaticEntry, Tap, TapChange, TapSpec, TapState, UnicastMac, VlanId, VlanRange,
+    PortVlans, Result, StaticEntry, Tap, TapChange, TapSpec, TapState, UnicastMac, VlanId, VlanRange, VlanTagging,
 };
 
 const NAME: &str = "model";
@@ -343,6 +343,9 @@ impl BridgeBackend for Model {
     fn add_vlans(&self, bridge: InterfaceName, port: InterfaceName, vlans: PortVlans) -> Result<()> {
         let at = Attempt::new(NAME, Operation::AddVlans).on(bridge).port(port);
         self.check(at, Capability::PortVlans)?;
+        if matches!(vlans.tagging, VlanTagging::Untagged | VlanTagging::PvidTagged) {
+            self.check(at, Capability::UntaggedVlans)?;
+        }
         vlan::check_pvid(at, vlans)?;
         self.transact(|host| {
             let (_, port) = host.port(at, bridge, port)?;

@@ -6,7 +6,7 @@ use nix::errno::Errno;
 
 use super::host::Host;
 use crate::error::Attempt;
-use crate::{ErrorKind, InterfaceIndex, PortVlans, Result, VlanId, VlanRange, VlanTagging};
+use crate::{ErrorKind, InterfaceIndex, PortVlans, Result, VlanId, VlanRange, VlanTagging, vlan::merged};
 
 /// The VLANs of a port.
 pub(super) type Vlans = BTreeMap<VlanId, VlanTagging>;
@@ -26,16 +26,7 @@ impl Host {
         let Some(port) = self.interfaces.get(&port).and_then(|interface| interface.port.as_ref()) else {
             return Vec::new();
         };
-        let mut ranges: Vec<PortVlans> = Vec::new();
-        for (&vlan, &tagging) in &port.vlans {
-            match ranges.last_mut() {
-                Some(range) if range.tagging == tagging && range.vlans.last().get() + 1 == vlan.get() => {
-                    range.vlans = VlanRange::new(range.vlans.first(), vlan).unwrap_or(range.vlans);
-                }
-                _ => ranges.push(PortVlans::new(vlan.into(), tagging)),
-            }
-        }
-        ranges
+        merged(port.vlans.iter().map(|(&vlan, &tagging)| PortVlans::new(vlan.into(), tagging)).collect())
     }
 
     pub(super) fn add_vlans(&mut self, at: Attempt, port: InterfaceIndex, vlans: PortVlans) -> Result<()> {

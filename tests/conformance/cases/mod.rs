@@ -80,6 +80,9 @@ pub(crate) const ALL: &[&[(&str, Case, Option<Capability>)]] = cases! {
         is_flushed_where_it_is_one;
     vlan:
         passes_as_it_is_told_or_is_unsupported_by_name;
+    vlan where PortVlans:
+        is_left_without_a_tag_or_that_is_unsupported_by_name,
+        passes_in_as_many_ranges_as_there_can_be;
     port:
         joins_and_leaves,
         refuses_what_cannot_be_a_port,

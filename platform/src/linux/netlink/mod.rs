@@ -35,12 +35,13 @@ use crate::{
 const KIND: &str = "bridge";
 
 /// What it can do that the ioctls cannot.
-const BEYOND_IOCTLS: [Capability; 5] = [
+const BEYOND_IOCTLS: [Capability; 6] = [
     Capability::AtomicCreate,
     Capability::Locked,
     Capability::FdbStatic,
     Capability::FdbVlan,
     Capability::PortVlans,
+    Capability::UntaggedVlans,
 ];
 
 /// Bridges through rtnetlink, in the network namespace that it was opened in.

@@ -17,7 +17,7 @@ use crate::linux::abi::netlink::{
 };
 use crate::{
     Capability, ErrorKind, InterfaceIndex, InterfaceName, Operation, PortVlans, Result, VlanId, VlanRange,
-    VlanTagging,
+    VlanTagging, vlan::merged,
 };
 
 /// What a message says of the VLANs of an interface.
@@ -65,24 +65,6 @@ fn member(payload: &[u8]) -> std::result::Result<Option<Member>, Malformed> {
         }
     }
     Ok(Some(Member { port, bridge, vlans: merged(vlans) }))
-}
-
-/// In order, those in a row with the same tagging as one.
-fn merged(mut vlans: Vec<PortVlans>) -> Vec<PortVlans> {
-    vlans.sort_unstable();
-    let mut merged: Vec<PortVlans> = Vec::with_capacity(vlans.len());
-    for next in vlans {
-        match merged.last_mut() {
-            Some(last)
-                if last.tagging == next.tagging && last.vlans.last().get() + 1 == next.vlans.first().get() =>
-            {
-                // In order, since both are.
-                last.vlans = VlanRange::new(last.vlans.first(), next.vlans.last()).unwrap_or(last.vlans);
-            }
-            _ => merged.push(next),
-        }
-    }
-    merged
 }
 
 const fn tagging(flags: u16) -> VlanTagging {
@@ -305,28 +287,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn merging_changes_no_vlan(ranges in proptest::collection::vec((1_u16..60, 0_u16..4, any::<bool>()), 0..8)) {
-            let mut next = 0;
-            let mut list = Vec::new();
-            for (skip, more, tagged) in ranges {
-                let first = next + skip;
-                next = first + more;
-                let id = |number| VlanId::new(number).expect("in range");
-                let tagging = if tagged { VlanTagging::Tagged } else { VlanTagging::Untagged };
-                list.push(PortVlans::new(VlanRange::new(id(first), id(next)).expect("in order"), tagging));
-            }
-            let each = |list: &[PortVlans]| -> Vec<_> {
-                list.iter().flat_map(|one| one.vlans.iter().map(|id| (id, one.tagging))).collect()
-            };
-            let merged = merged(list.clone());
-            prop_assert_eq!(each(&merged), each(&list));
-            let can_merge = |pair: &[PortVlans]| {
-                pair[0].tagging == pair[1].tagging && pair[0].vlans.last().get() + 1 == pair[1].vlans.first().get()
-            };
-            prop_assert!(!merged.windows(2).any(can_merge));
-        }
-
         #[test]
         fn no_bytes_panic(bytes: Vec<u8>) {
             let _ = member(&bytes);

@@ -1,0 +1,68 @@
+//! What FreeBSD 15 has brought to the bridge ioctls, checked at compile time.
+//!
+//! The names are those of its `net/if_bridgevar.h`, as in [`abi`](super::abi).
+
+use libc::{IFNAMSIZ, c_char, c_ulong};
+
+pub(super) const BRDGSIFPVID: c_ulong = 31;
+pub(super) const BRDGSIFVLANSET: c_ulong = 32;
+pub(super) const BRDGGIFVLANSET: c_ulong = 33;
+pub(super) const BRDGGFLAGS: c_ulong = 34;
+pub(super) const BRDGSFLAGS: c_ulong = 35;
+pub(super) const BRDGGDEFPVID: c_ulong = 36;
+pub(super) const BRDGSDEFPVID: c_ulong = 37;
+pub(super) const IFBRF_VLANFILTER: u32 = 0x1;
+pub(super) const BRDG_VLAN_OP_ADD: u8 = 2;
+pub(super) const BRDG_VLAN_OP_DEL: u8 = 3;
+/// How many bits a set of VLANs has.
+pub(super) const BRVLAN_SETSIZE: usize = 4096;
+
+/// The bits of a set of VLANs, the lowest of a word first (`sys/_bitset.h`).
+pub(super) type VlanBits = [c_ulong; BRVLAN_SETSIZE / c_ulong::BITS as usize];
+
+/// A member of a bridge.
+#[repr(C)]
+#[derive(Clone, Copy)]
+#[allow(non_camel_case_types, reason = "the kernel's name")]
+pub(super) struct ifbreq {
+    pub(super) ifbr_ifsname: [c_char; IFNAMSIZ],
+    _other: [u32; 8],
+    /// The VLAN of frames without a tag, 0 for none.
+    pub(super) ifbr_pvid: u16,
+    _vlanproto: u16,
+    _pad: [u32; 7],
+}
+
+impl ifbreq {
+    pub(super) const fn new(port: [c_char; IFNAMSIZ], pvid: u16) -> Self {
+        Self { ifbr_ifsname: port, _other: [0; 8], ifbr_pvid: pvid, _vlanproto: 0, _pad: [0; 7] }
+    }
+}
+
+/// The VLANs whose frames pass a member with their tag.
+#[repr(C)]
+#[derive(Clone, Copy)]
+#[allow(non_camel_case_types, clippy::struct_field_names, reason = "the kernel's names")]
+pub(super) struct ifbif_vlan_req {
+    pub(super) bv_ifname: [c_char; IFNAMSIZ],
+    /// What to do with them, one of `BRDG_VLAN_OP_*`.
+    pub(super) bv_op: u8,
+    pub(super) bv_set: VlanBits,
+}
+
+const _: () = {
+    assert!(BRDGSIFPVID == 31 && BRDGSIFVLANSET == 32 && BRDGGIFVLANSET == 33);
+    assert!(BRDGGFLAGS == 34 && BRDGSFLAGS == 35 && BRDGGDEFPVID == 36 && BRDGSDEFPVID == 37);
+    assert!(IFBRF_VLANFILTER == 0x1 && BRDG_VLAN_OP_ADD == 2 && BRDG_VLAN_OP_DEL == 3);
+    assert!(BRVLAN_SETSIZE == 4096);
+};
+
+#[cfg(target_pointer_width = "64")]
+const _: () = {
+    use std::mem::offset_of;
+
+    assert!(size_of::<ifbreq>() == 80 && offset_of!(ifbreq, ifbr_ifsname) == 0);
+    assert!(offset_of!(ifbreq, ifbr_pvid) == 48);
+    assert!(size_of::<ifbif_vlan_req>() == 536 && offset_of!(ifbif_vlan_req, bv_ifname) == 0);
+    assert!(offset_of!(ifbif_vlan_req, bv_op) == 16 && offset_of!(ifbif_vlan_req, bv_set) == 24);
+};
