@@ -1,7 +1,9 @@
 //! The forwarding database (FDB) of a bridge.
 //!
-//! Read in `net/if_bridge.c` (`bridge_rtupdate`, `bridge_rtdaddr`, `bridge_ioctl_rts`). Frames
-//! without a tag are those of VLAN 1 there, so 1 is how the kernel says that there is none.
+//! Read in `net/if_bridge.c` (`bridge_rtupdate`, `bridge_rtdaddr`, `bridge_ioctl_rts`). Before
+//! FreeBSD 15 frames without a tag are those of VLAN 1 there, so 1 is how the kernel says that there
+//! is none; from 15 on it is 0, and 1 is a VLAN like any other. Either takes 0 for none when an entry
+//! is set, and for any VLAN when entries are deleted.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,8 +15,14 @@ use super::bridge::FreeBsdBackend;
 use crate::error::Attempt;
 use crate::{ErrorKind, FdbEntry, FdbOrigin, InterfaceName, MacAddr, Result, StaticEntry, UnicastMac, VlanId};
 
-/// The VLAN of frames without a tag.
-const UNTAGGED: u16 = 1;
+/// How the kernel says that an entry has no VLAN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Untagged {
+    /// As 0.
+    Null,
+    /// As VLAN 1, before FreeBSD 15.
+    One,
+}
 
 /// How often an entry is set: the kernel sets nothing, without a word, if it learns the address at
 /// that moment.
@@ -24,12 +32,13 @@ impl FreeBsdBackend {
     /// The FDB of a bridge that was checked to be one.
     pub(super) fn entries(&self, at: Attempt, bridge: InterfaceName) -> Result<Vec<FdbEntry>> {
         let timeout = self.control.parameter(bridge, abi::BRDGGTO).map_err(|errno| at.errno(errno))?;
+        let untagged = self.untagged(at, bridge)?;
         let mut indices = BTreeMap::new();
         let mut entries = Vec::new();
         for (port, entry) in self.control.addresses(bridge).map_err(|errno| at.errno(errno))? {
             let index = indices.entry(port).or_insert_with(|| self.control.index(port));
             match *index {
-                Ok(index) => entries.push((index, decode(port, &entry, timeout.ifbrp_ifbrpu))),
+                Ok(index) => entries.push((index, decode(port, &entry, timeout.ifbrp_ifbrpu, untagged))),
                 // With the port its entries are gone.
                 Err(Errno::ENXIO) => {}
                 Err(errno) => return Err(at.errno(errno)),
@@ -110,12 +119,37 @@ impl FreeBsdBackend {
         Err(at.error(ErrorKind::ListChanged))
     }
 
+    /// Deletes one entry: in the VLAN that the kernel says, since without one it deletes those of
+    /// all. From FreeBSD 15 on it has no other word for an entry without one, and static ones that
+    /// go with it are set again.
     fn delete(&self, at: Attempt, bridge: InterfaceName, entry: &ifbareq) -> Result<()> {
-        // In the VLAN that the kernel says: without one it deletes the entries of all.
-        self.control.delete_address(bridge, (entry.ifba_dst, entry.ifba_vlan)).map_err(|errno| match errno {
+        let (dst, vlan) = (entry.ifba_dst, entry.ifba_vlan);
+        let goes_with_it =
+            |other: &ifbareq| other.ifba_dst == dst && other.ifba_vlan != vlan && !is_learned(other);
+        let others = if vlan == 0 { self.control.addresses(bridge) } else { Ok(Vec::new()) };
+        let others = others.map_err(|errno| at.errno(errno))?.into_iter().filter(|(_, other)| goes_with_it(other));
+        let others: Vec<_> = others.collect();
+        self.control.delete_address(bridge, (dst, vlan)).map_err(|errno| match errno {
             Errno::ENOENT => at.means(ErrorKind::EntryNotFound, errno),
             errno => at.errno(errno),
+        })?;
+        let set = others.into_iter().map(|(port, other)| {
+            match self.control.set_address(bridge, port, (dst, other.ifba_vlan), other.ifba_flags) {
+                // With the port its entries are gone.
+                Ok(()) | Err(Errno::ENOENT | Errno::ENXIO) => Ok(()),
+                Err(errno) => Err(at.errno(errno)),
+            }
+        });
+        // One that fails does not keep the others from being tried.
+        set.fold(Ok(()), Result::and).map_err(|error| {
+            let left = format!("bridge {bridge} without some entries of {}", MacAddr::new(dst));
+            at.error(ErrorKind::ListChanged).undone(Err(error), left)
         })
+    }
+
+    fn untagged(&self, at: Attempt, bridge: InterfaceName) -> Result<Untagged> {
+        let flags = self.control.bridge_flags(bridge).map_err(|errno| at.errno(errno))?;
+        Ok(if flags.is_some() { Untagged::Null } else { Untagged::One })
     }
 
     /// The entry of an address; the kernel tells only all of them.
@@ -126,28 +160,30 @@ impl FreeBsdBackend {
         mac: UnicastMac,
         vlan: Option<VlanId>,
     ) -> Result<Option<(InterfaceName, ifbareq)>> {
-        let vlan = vlan.filter(|vlan| vlan.get() != UNTAGGED);
-        let wanted = |entry: &ifbareq| MacAddr::new(entry.ifba_dst) == mac && vlan_of(entry) == vlan;
+        let untagged = self.untagged(at, bridge)?;
+        let vlan = vlan_of(vlan.map_or(0, VlanId::get), untagged);
+        let is_there = |entry: &ifbareq| vlan_of(entry.ifba_vlan, untagged) == vlan;
+        let wanted = |entry: &ifbareq| MacAddr::new(entry.ifba_dst) == mac && is_there(entry);
         self.control.find_address(bridge, wanted).map_err(|errno| at.errno(errno))
     }
 }
 
-fn decode(port: InterfaceName, entry: &ifbareq, timeout: u32) -> FdbEntry {
+fn decode(port: InterfaceName, entry: &ifbareq, timeout: u32, untagged: Untagged) -> FdbEntry {
     let learned = is_learned(entry);
     // More than the timeout is left where that was longer when the last frame came.
     let age = || u64::from(timeout).checked_sub(entry.ifba_expire).map(Duration::from_secs);
     FdbEntry {
         mac: MacAddr::new(entry.ifba_dst),
         port,
-        vlan: vlan_of(entry),
+        vlan: vlan_of(entry.ifba_vlan, untagged),
         origin: if learned { FdbOrigin::Learned } else { FdbOrigin::Static },
         age: if learned { age() } else { None },
     }
 }
 
-/// The VLAN of an entry; 0 is none as well, and not all, where the kernel lists it.
-fn vlan_of(entry: &ifbareq) -> Option<VlanId> {
-    VlanId::new(entry.ifba_vlan).ok().filter(|vlan| vlan.get() != UNTAGGED)
+/// The VLAN of an entry; 0 is none on every kernel, and not all, where it is listed.
+fn vlan_of(vlan: u16, untagged: Untagged) -> Option<VlanId> {
+    VlanId::new(vlan).ok().filter(|&vlan| untagged == Untagged::Null || vlan != VlanId::MIN)
 }
 
 /// Whether an entry ages. What a sticky port has learned does not: the kernel treats it as static.
@@ -168,12 +204,15 @@ mod tests {
                 port,
                 &ifbareq { ifba_ifsname: [0; 16], ifba_expire, ifba_flags, ifba_dst: dst, ifba_vlan },
                 300,
+                Untagged::One,
             )
         };
         let learned = read(290, 0, 1);
         assert_eq!(learned.origin, FdbOrigin::Learned);
         assert_eq!((learned.vlan, learned.age), (None, Some(Duration::from_secs(10))));
         assert_eq!(read(1200, 0, 1).age, None);
+        assert_eq!(vlan_of(1, Untagged::Null), Some(VlanId::MIN));
+        assert_eq!((vlan_of(0, Untagged::Null), vlan_of(0, Untagged::One)), (None, None));
         for flags in [1, 2] {
             let stays = read(0, flags, 7);
             assert_eq!((stays.origin, stays.age), (FdbOrigin::Static, None));
