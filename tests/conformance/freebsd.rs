@@ -121,6 +121,14 @@ impl Host for Jail {
         entries
     }
 
+    fn add_static_entries(&self, bridge: InterfaceName, port: InterfaceName, macs: &[UnicastMac]) {
+        // As many as the arguments of a program may be.
+        for macs in macs.chunks(1000) {
+            let entries = macs.iter().map(|mac| format!("static {port} {mac}"));
+            ifconfig(&format!("{bridge} {}", entries.collect::<Vec<_>>().join(" ")));
+        }
+    }
+
     fn vlans(&self, bridge: InterfaceName, port: InterfaceName) -> Vec<(VlanId, VlanTagging)> {
         let text = ifconfig(&bridge.to_string());
         let text = member(&text, port).expect("it is a port");

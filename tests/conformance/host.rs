@@ -47,6 +47,9 @@ pub(crate) trait Host: Sync {
     /// The static entries that the oracle sees in a bridge's FDB: MAC and port, in order.
     fn static_entries(&self, bridge: InterfaceName) -> Vec<(MacAddr, InterfaceName)>;
 
+    /// Adds static entries to a bridge's FDB, not through the backend.
+    fn add_static_entries(&self, bridge: InterfaceName, port: InterfaceName, macs: &[UnicastMac]);
+
     /// The VLANs that the oracle sees on a port, in order, each with how it passes.
     fn vlans(&self, bridge: InterfaceName, port: InterfaceName) -> Vec<(VlanId, VlanTagging)>;
 

@@ -8,7 +8,7 @@ use vmbridge::{
 };
 
 use crate::host::{Case, Host, Seen, SeenTap, name};
-use crate::support::{exists, in_namespace, ip, link, output, run, snapshot, sysfs};
+use crate::support::{batch, exists, in_namespace, ip, link, output, run, snapshot, sysfs};
 
 pub(crate) fn prepare() {
     crate::support::prepare();
@@ -134,6 +134,11 @@ impl Host for Namespace {
         entries.sort_unstable();
         entries.dedup();
         entries
+    }
+
+    fn add_static_entries(&self, _bridge: InterfaceName, port: InterfaceName, macs: &[UnicastMac]) {
+        let commands = macs.iter().map(|mac| format!("fdb add {mac} dev {port} master static"));
+        batch("bridge", &commands.collect::<Vec<_>>().join("\n"));
     }
 
     fn vlans(&self, _bridge: InterfaceName, port: InterfaceName) -> Vec<(VlanId, VlanTagging)> {

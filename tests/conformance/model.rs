@@ -2,8 +2,8 @@
 
 use vmbridge::model::Model;
 use vmbridge::{
-    BridgeBackend, BridgeOption, FdbOrigin, InterfaceName, LinkState, MacAddr, PortOption, UnicastMac, VlanId,
-    VlanTagging,
+    BridgeBackend, BridgeOption, FdbOrigin, InterfaceName, LinkState, MacAddr, PortOption, StaticEntry,
+    UnicastMac, VlanId, VlanTagging,
 };
 
 use crate::host::{Host, Seen, SeenTap, bridge_value, name, port_value};
@@ -97,6 +97,12 @@ impl Host for ModelHost {
         entries.sort_unstable();
         entries.dedup();
         entries
+    }
+
+    fn add_static_entries(&self, bridge: InterfaceName, port: InterfaceName, macs: &[UnicastMac]) {
+        for &mac in macs {
+            self.0.add_fdb_entry(bridge, &StaticEntry::new(mac, port)).expect("it is new");
+        }
     }
 
     fn vlans(&self, bridge: InterfaceName, port: InterfaceName) -> Vec<(VlanId, VlanTagging)> {

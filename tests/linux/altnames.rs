@@ -4,7 +4,7 @@
 use libtest_mimic::Trial;
 use vmbridge::{Available, BridgeBackend, BridgeSpec, InterfaceName, UnicastMac};
 
-use crate::support::{exists, ip, ip_batch, link, trial};
+use crate::support::{batch, exists, ip, link, trial};
 
 type Case = fn(&dyn BridgeBackend);
 
@@ -71,7 +71,7 @@ fn attaches_and_detaches_by_any_name(bridges: &dyn BridgeBackend) {
 fn is_not_disturbed_by_many(bridges: &dyn BridgeBackend) {
     let add = |dev: &str| {
         let names = (0..320).map(|number| format!("link property add dev {dev} altname {dev}-{number:0>122}"));
-        ip_batch(&names.collect::<Vec<_>>().join("\n"));
+        batch("ip", &names.collect::<Vec<_>>().join("\n"));
     };
     add("br0");
     add("tap0");

@@ -3,7 +3,7 @@
 use libtest_mimic::Trial;
 use vmbridge::{Available, BridgeBackend, BridgeSpec, InterfaceName, UnicastMac};
 
-use crate::support::{enter_namespace, exists, ip, ip_batch, link, run, sysfs, trial};
+use crate::support::{batch, enter_namespace, exists, ip, link, run, sysfs, trial};
 
 type Case = fn(&Available);
 
@@ -73,7 +73,7 @@ fn a_mac_is_set_and_not_only_assigned(backend: &Available) {
 fn lists_more_bridges_than_one_call_tells() {
     const BRIDGES: usize = 2050;
     let create: Vec<String> = (0..BRIDGES).map(|number| format!("link add name br{number} type bridge")).collect();
-    ip_batch(&create.join("\n"));
+    batch("ip", &create.join("\n"));
     ip("link add name tap0 type veth peer name tap1");
     let bridges = vmbridge::linux::IoctlBackend::open().expect("it opens");
     let list = bridges.list().expect("it lists");
@@ -99,7 +99,7 @@ fn lists_while_others_come_and_go(backend: &Available) {
     ip("link add name virbr0 address 52:54:00:01:02:03 type bridge");
     // So many that the kernel tells of them in several parts, with changes in between.
     let many = (0..100).map(|number| format!("link add name many{number} type veth peer name more{number}"));
-    ip_batch(&many.collect::<Vec<_>>().join("\n"));
+    batch("ip", &many.collect::<Vec<_>>().join("\n"));
     let come_and_go = (0..20).flat_map(|number| {
         [
             format!("link add name tap{number} type veth peer name peer{number}"),
@@ -123,7 +123,7 @@ fn lists_while_others_come_and_go(backend: &Available) {
             }
         });
         while !reader.is_finished() {
-            ip_batch(&come_and_go);
+            batch("ip", &come_and_go);
         }
         reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     });

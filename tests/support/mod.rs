@@ -73,11 +73,11 @@ pub(crate) fn ip(args: &str) -> String {
     run("ip", args.split(' '))
 }
 
-/// `ip` with many commands, one a line.
-pub(crate) fn ip_batch(commands: &str) {
+/// `ip` or `bridge` with many commands, one a line.
+pub(crate) fn batch(program: &str, commands: &str) {
     let batch = tempfile::NamedTempFile::new().expect("a file can be made");
     fs::write(batch.path(), commands).expect("it can be written");
-    run("ip", [OsStr::new("-batch"), batch.path().as_os_str()]);
+    run(program, [OsStr::new("-batch"), batch.path().as_os_str()]);
 }
 
 /// A process that ends with the test that started it, also when that panics.

@@ -45,7 +45,7 @@ impl Host {
         entries.into_iter().map(|(_, entry)| entry).collect()
     }
 
-    /// Adds a static entry; without a VLAN one for each VLAN of the port, too.
+    /// Adds a static entry; without a VLAN one for each VLAN of the port, too. All or nothing.
     pub(super) fn add_entry(
         &mut self,
         at: Attempt,
@@ -68,17 +68,15 @@ impl Host {
         };
         let is_local = entry.vlan.is_none() && self.is_local(bridge, mac);
         let Some(entries) = self.entries_mut(bridge) else { return Ok(()) };
-        for vlan in vlans {
-            let taken = is_local || entries.contains_key(&(vlan, mac));
-            if taken && existing == Existing::Refuse {
-                return Err(at.means(ErrorKind::EntryExists, Errno::EEXIST));
-            }
-            entries.insert((vlan, mac), port);
+        let is_taken = is_local || vlans.iter().any(|&vlan| entries.contains_key(&(vlan, mac)));
+        if is_taken && existing == Existing::Refuse {
+            return Err(at.means(ErrorKind::EntryExists, Errno::EEXIST));
         }
+        entries.extend(vlans.into_iter().map(|vlan| ((vlan, mac), port)));
         Ok(())
     }
 
-    /// Removes an entry; without a VLAN those of every VLAN, too.
+    /// Removes an entry; without a VLAN those of every VLAN, too. All or nothing.
     pub(super) fn remove_entry(
         &mut self,
         at: Attempt,

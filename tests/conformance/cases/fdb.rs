@@ -1,4 +1,6 @@
-use vmbridge::{Capability, Error, ErrorKind, FdbOrigin, MacAddr, StaticEntry, UnicastMac};
+use vmbridge::{
+    BridgeChange, BridgeOptions, Capability, Error, ErrorKind, FdbOrigin, MacAddr, StaticEntry, UnicastMac,
+};
 
 use super::{HIGH, LOW, create, refused};
 use crate::host::{Host, mac, name};
@@ -107,15 +109,38 @@ pub(crate) fn is_flushed_where_it_is_one(host: &dyn Host) {
     host.without_privilege(&|| refused(host, &[(ErrorKind::PermissionDenied, &|| flush("virbr0"))]));
 }
 
-pub(crate) fn lists_many_entries(host: &dyn Host) {
-    const ENTRIES: u16 = 1000;
-    with_two_ports(host);
-    for number in 0..ENTRIES {
+fn guests(count: u16) -> Vec<UnicastMac> {
+    let guest = |number: u16| {
         let [high, low] = number.to_be_bytes();
-        let guest = UnicastMac::new(MacAddr::new([0x52, 0x54, 0, 1, high, low])).expect("of one station");
+        UnicastMac::new(MacAddr::new([0x52, 0x54, 0, 1, high, low])).expect("of one station")
+    };
+    (0..count).map(guest).collect()
+}
+
+pub(crate) fn takes_many_entries(host: &dyn Host) {
+    with_two_ports(host);
+    let guests = guests(1000);
+    for &guest in &guests {
         host.bridges().add_fdb_entry(name("virbr0"), &StaticEntry::new(guest, name("tap0"))).expect("it is new");
     }
-    assert_eq!(listed(host).len(), usize::from(ENTRIES));
+    assert_eq!(listed(host).len(), guests.len());
+}
+
+/// More than one system call gives, on every system; not all of them behind one port.
+pub(crate) fn lists_ten_thousand_entries(host: &dyn Host) {
+    with_two_ports(host);
+    if host.bridges().capabilities().contains(Capability::MaxAddresses) {
+        let room = BridgeOptions::default().max_addresses(20_000);
+        host.bridges().change(name("virbr0"), &BridgeChange::default().options(room)).expect("it takes it");
+    }
+    let guests = guests(10_000);
+    let (some, others) = guests.split_at(6_000);
+    host.add_static_entries(name("virbr0"), name("tap0"), some);
+    host.add_static_entries(name("virbr0"), name("tap1"), others);
+    let port = |number| name(if number < some.len() { "tap0" } else { "tap1" }).to_string();
+    let expected: Vec<_> =
+        guests.iter().enumerate().map(|(number, &guest)| (MacAddr::from(guest), port(number))).collect();
+    assert!(listed(host) == expected, "it is not what was added");
 }
 
 pub(crate) fn is_refused_by_name_where_the_backend_has_none(host: &dyn Host) {

@@ -75,7 +75,9 @@ pub(crate) const ALL: &[&[(&str, Case, Option<Capability>)]] = cases! {
         moves_an_entry_that_is_replaced,
         loses_the_entries_of_a_port_that_leaves,
         keeps_static_entries_when_it_is_flushed,
-        lists_many_entries;
+        takes_many_entries;
+    fdb where FdbList:
+        lists_ten_thousand_entries;
     fdb where FdbFlush:
         is_flushed_where_it_is_one;
     vlan:
