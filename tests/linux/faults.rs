@@ -8,71 +8,175 @@ use std::process::Output;
 use libtest_mimic::Trial;
 use serde_json::Value;
 
-use crate::support::{exists, in_namespace, ip, is_up, link, links, needs, output, snapshot};
+use crate::support::{
+    batch, exists, in_namespace, ip, is_up, link, links, needs, output, run, snapshot, sysfs, wait_until,
+};
 
 const MAC: &str = "52:54:00:01:02:03";
+const GUEST: &str = "52:54:00:aa:00:01";
+const STRANGER: &str = "52:54:00:aa:00:02";
+
+const ALL: &[&str] = &["netlink", "ioctl"];
 
 /// An operation, on a host with the bridges `virbr0` (down) and `virbr1` (up, `tap1` its port)
-/// and the interface `tap0`.
+/// and the interface `tap0`. `virbr1` has another port, `tap2`, and knows [`GUEST`] to be behind
+/// `tap1`, and has learned of [`STRANGER`] there.
 struct Operation {
     name: &'static str,
+    /// Those that can do it.
+    backends: &'static [&'static str],
     args: &'static str,
     is_done: fn() -> bool,
     /// What it says when it was done before; `None` where it just does it again.
     done_before: Option<&'static str>,
 }
 
-const OPERATIONS: [Operation; 7] = [
+const OPERATIONS: [Operation; 15] = [
     Operation {
         name: "create",
+        backends: ALL,
         args: "create virbr2 --mac 52:54:00:01:02:03 --mtu 1400 --up",
         is_done: || link("virbr2").is_some_and(|link| has_mac_and_mtu(&link) && is_up(&link)),
         done_before: Some("a bridge of this name exists"),
     },
     Operation {
         name: "delete",
+        backends: ALL,
         args: "delete virbr0",
         is_done: || !exists("virbr0"),
         done_before: Some("no such interface"),
     },
     Operation {
         name: "delete_up",
+        backends: ALL,
         args: "delete virbr1",
         is_done: || !exists("virbr1"),
         done_before: Some("no such interface"),
     },
     Operation {
         name: "change",
+        backends: ALL,
         args: "set virbr0 --mac 52:54:00:01:02:03 --mtu 1400 --up",
         is_done: || link("virbr0").is_some_and(|link| has_mac_and_mtu(&link) && is_up(&link)),
         done_before: None,
     },
     Operation {
         name: "change_down",
+        backends: ALL,
         args: "set virbr1 --mac 52:54:00:01:02:03 --mtu 1400 --down",
         is_done: || link("virbr1").is_some_and(|link| has_mac_and_mtu(&link) && !is_up(&link)),
         done_before: None,
     },
     Operation {
         name: "add_port",
+        backends: ALL,
         args: "attach virbr0 tap0",
         is_done: || link("tap0").is_some_and(|link| link["master"] == "virbr0"),
         done_before: Some("it is a port of this bridge already"),
     },
     Operation {
         name: "remove_port",
+        backends: ALL,
         args: "detach virbr1 tap1",
         is_done: || link("tap1").is_some_and(|link| link.get("master").is_none()),
         done_before: Some("it is no port of this bridge"),
     },
+    Operation {
+        name: "change_options",
+        backends: ALL,
+        args: "set virbr1 --forward-delay 7 --priority 4096 --ageing-time 60 --multicast-snooping off",
+        is_done: || {
+            let seen = ["forward_delay", "priority", "ageing_time", "multicast_snooping"]
+                .map(|option| sysfs("virbr1", &format!("bridge/{option}")));
+            seen == ["700", "4096", "6000", "0"]
+        },
+        done_before: None,
+    },
+    Operation {
+        name: "change_port",
+        backends: ALL,
+        args: "port set virbr1 tap1 --isolated on --learning off --path-cost 77",
+        is_done: || {
+            let seen = ["isolated", "learning", "path_cost"];
+            seen.map(|option| sysfs("tap1", &format!("brport/{option}"))) == ["1", "0", "77"]
+        },
+        done_before: None,
+    },
+    Operation {
+        name: "add_fdb_entry",
+        backends: &["netlink"],
+        args: "fdb add virbr1 tap2 52:54:00:01:02:03",
+        is_done: || is_behind(MAC, "tap2"),
+        done_before: Some("such an entry exists"),
+    },
+    Operation {
+        name: "replace_fdb_entry",
+        backends: &["netlink"],
+        args: "fdb add virbr1 tap2 52:54:00:aa:00:01 --replace",
+        is_done: || is_behind(GUEST, "tap2"),
+        done_before: None,
+    },
+    Operation {
+        name: "remove_fdb_entry",
+        backends: &["netlink"],
+        args: "fdb remove virbr1 52:54:00:aa:00:01",
+        is_done: || !fdb().iter().any(|entry| entry["mac"] == GUEST),
+        done_before: Some("no such entry"),
+    },
+    Operation {
+        name: "flush_fdb",
+        backends: ALL,
+        args: "fdb flush virbr1",
+        is_done: || !fdb().iter().any(|entry| entry["mac"] == STRANGER),
+        done_before: None,
+    },
+    Operation {
+        name: "restrict",
+        backends: &["netlink"],
+        args: "port restrict virbr1 tap1 52:54:00:01:02:03",
+        is_done: || is_behind(MAC, "tap1") && sysfs("tap1", "brport/learning") == "0",
+        done_before: None,
+    },
+    Operation {
+        name: "unrestrict",
+        backends: &["netlink"],
+        args: "port unrestrict virbr1 tap1 52:54:00:aa:00:01",
+        is_done: || !is_behind(GUEST, "tap1") && sysfs("tap1", "brport/learning") == "1",
+        done_before: Some("no such entry"),
+    },
 ];
+
+/// What bridges know of addresses.
+fn fdb() -> Vec<Value> {
+    let all: Vec<Value> = serde_json::from_str(&run("bridge", ["-j", "fdb"])).expect("JSON");
+    all.into_iter().filter(|entry| entry["master"] != Value::Null).collect()
+}
+
+fn is_behind(mac: &str, port: &str) -> bool {
+    fdb().iter().any(|entry| entry["mac"] == mac && entry["ifname"] == port && entry["state"] == "static")
+}
+
+/// All that an operation could change, but what was learned: that is learned again.
+fn state() -> String {
+    let mut fixed: Vec<_> =
+        fdb().into_iter().filter(|entry| entry["state"] != "").map(|entry| entry.to_string()).collect();
+    fixed.sort_unstable();
+    let bridges: Vec<Value> = serde_json::from_str(&ip("-j -d link show type bridge")).expect("JSON");
+    let options = bridges.into_iter().map(|mut bridge| {
+        let mut options = bridge["linkinfo"]["info_data"].take();
+        options.as_object_mut().expect("options").retain(|key, _| !key.ends_with("_timer"));
+        options.to_string()
+    });
+    let ports = run("bridge", ["-j", "-d", "link"]);
+    [snapshot(), options.collect(), ports, fixed.join("\n")].join("\n")
+}
 
 fn has_mac_and_mtu(link: &Value) -> bool {
     link["address"] == MAC && link["mtu"] == 1400
 }
 
 /// The system calls that each backend's operations consist of, and what to make them fail with.
-const FAULTS: [(&str, &str, &str); 11] = [
+const FAULTS: [(&str, &str, &str); 12] = [
     ("netlink", "socket", "EMFILE"),
     ("netlink", "bind", "ENOMEM"),
     ("netlink", "setsockopt", "ENOPROTOOPT"),
@@ -85,15 +189,23 @@ const FAULTS: [(&str, &str, &str); 11] = [
     ("ioctl", "ioctl", "EIO"),
     ("ioctl", "ioctl", "EPERM"),
     ("ioctl", "pread64", "EIO"),
+    ("ioctl", "write", "EIO"),
 ];
 
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     for backend in vmbridge::AVAILABLE {
         for (_, call, errno) in FAULTS.into_iter().filter(|&(name, ..)| name == backend.name) {
-            // Chance has a part in the name that a bridge is made under, and in nothing else.
-            let operations =
-                OPERATIONS.iter().filter(|operation| call != "getrandom" || operation.name == "create");
+            let operations = OPERATIONS.iter().filter(|operation| {
+                let calls = match call {
+                    // Chance has a part in the name that a bridge is made under, and in nothing else.
+                    "getrandom" => operation.name == "create",
+                    // What is written to sysfs.
+                    "write" => ["change_options", "change_port", "flush_fdb"].contains(&operation.name),
+                    _ => true,
+                };
+                calls && operation.backends.contains(&backend.name)
+            });
             for operation in operations {
                 let mut trial = |what: &str, test: fn(&str, &str, &str, &Operation)| {
                     let name = format!("faults::{}::{call}::{errno}::{}::{what}", backend.name, operation.name);
@@ -104,7 +216,10 @@ pub(crate) fn trials() -> Vec<Trial> {
                     trials.push(needs("strace", trial));
                 };
                 trial("fails_once", fails_once);
-                trial("fails_from_then_on", fails_from_then_on);
+                // An error is written by the same call, and could not be read.
+                if call != "write" {
+                    trial("fails_from_then_on", fails_from_then_on);
+                }
                 trial("is_killed", is_killed);
             }
         }
@@ -119,6 +234,15 @@ fn prepare_host() {
         ip(&format!("link set dev virbr{number} {link}"));
     }
     ip("link set dev tap1 master virbr1");
+    ip("link add name tap2 master virbr1 type veth peer name peer2");
+    // Only a port that could learn takes an entry as learned.
+    ip("link set dev tap1 up");
+    ip("link set dev peer1 up");
+    wait_until("tap1 forwards", || sysfs("tap1", "brport/state") == "3");
+    batch(
+        "bridge",
+        &format!("fdb add {GUEST} dev tap1 master static sticky\nfdb add {STRANGER} dev tap1 master dynamic"),
+    );
 }
 
 /// Runs the operation with a fault; `None` when it ended before the fault's turn.
@@ -147,14 +271,14 @@ fn for_each_call(check: impl Fn(usize) -> bool + Sync) {
 
 fn fails_once(backend: &str, call: &str, errno: &str, operation: &Operation) {
     for_each_call(|number| {
-        let before = snapshot();
+        let before = state();
         let fault = format!("error={errno}:when={number}");
         let Some(output) = run_with(backend, operation, call, &fault) else { return false };
         let errors = String::from_utf8_lossy(&output.stderr);
         if output.status.success() {
             assert!((operation.is_done)(), "call {number}: it says that it is done");
         } else {
-            assert_eq!(snapshot(), before, "call {number}: {errors}");
+            assert_eq!(state(), before, "call {number}: {errors}");
             // The dynamic loader reads with the same call.
             let not_started = errors.contains("error while loading shared libraries");
             assert!(not_started || errors.starts_with("vmbridge: cannot"), "call {number}: {errors}");
@@ -166,13 +290,13 @@ fn fails_once(backend: &str, call: &str, errno: &str, operation: &Operation) {
 /// Undoing fails as well: then the error says what is left.
 fn fails_from_then_on(backend: &str, call: &str, errno: &str, operation: &Operation) {
     for_each_call(|number| {
-        let before = snapshot();
+        let before = state();
         let fault = format!("error={errno}:when={number}+");
         let Some(output) = run_with(backend, operation, call, &fault) else { return false };
         let errors = String::from_utf8_lossy(&output.stderr);
         if output.status.success() {
             assert!((operation.is_done)(), "call {number}: it says that it is done");
-        } else if snapshot() != before {
+        } else if state() != before {
             assert!(
                 errors.contains("undoing failed too") && errors.contains("is left"),
                 "call {number}: {errors}"
