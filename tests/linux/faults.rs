@@ -9,7 +9,8 @@ use libtest_mimic::Trial;
 use serde_json::Value;
 
 use crate::support::{
-    batch, exists, in_namespace, ip, is_up, link, links, needs, output, run, snapshot, sysfs, wait_until,
+    batch, exists, has_vlans, in_namespace, ip, is_up, link, links, needs, output, run, snapshot, sysfs,
+    wait_until,
 };
 
 const MAC: &str = "52:54:00:01:02:03";
@@ -146,6 +147,44 @@ const OPERATIONS: [Operation; 15] = [
     },
 ];
 
+/// The same where the kernel tells VLANs apart; `tap1` has its VLAN 1 from the start, as its PVID.
+const WITH_VLANS: [Operation; 4] = [
+    Operation {
+        name: "vlan_add",
+        backends: &["netlink"],
+        args: "vlan add tap1 10-20",
+        is_done: || vlans("tap1").len() == 12,
+        done_before: None,
+    },
+    Operation {
+        name: "vlan_pvid",
+        backends: &["netlink"],
+        args: "vlan add tap1 7 --pvid --untagged",
+        is_done: || vlans("tap1").iter().any(|vlan| vlan["vlan"] == 7 && vlan["flags"][0] == "PVID"),
+        done_before: None,
+    },
+    Operation {
+        name: "vlan_remove",
+        backends: &["netlink"],
+        args: "vlan remove tap1 1-5",
+        is_done: || vlans("tap1").is_empty(),
+        done_before: Some("no such entry"),
+    },
+    Operation {
+        name: "vlan_fdb_entry",
+        backends: &["netlink"],
+        args: "fdb add virbr1 tap2 52:54:00:01:02:03 --vlan 1",
+        is_done: || is_behind(MAC, "tap2"),
+        done_before: Some("such an entry exists"),
+    },
+];
+
+fn vlans(port: &str) -> Vec<Value> {
+    let ports: Vec<Value> = serde_json::from_str(&run("bridge", ["-j", "vlan"])).expect("JSON");
+    let port = ports.into_iter().find(|other| other["ifname"] == port);
+    port.and_then(|port| port["vlans"].as_array().cloned()).unwrap_or_default()
+}
+
 /// What bridges know of addresses.
 fn fdb() -> Vec<Value> {
     let all: Vec<Value> = serde_json::from_str(&run("bridge", ["-j", "fdb"])).expect("JSON");
@@ -168,7 +207,7 @@ fn state() -> String {
         options.to_string()
     });
     let ports = run("bridge", ["-j", "-d", "link"]);
-    [snapshot(), options.collect(), ports, fixed.join("\n")].join("\n")
+    [snapshot(), options.collect(), ports, run("bridge", ["-j", "vlan"]), fixed.join("\n")].join("\n")
 }
 
 fn has_mac_and_mtu(link: &Value) -> bool {
@@ -194,9 +233,10 @@ const FAULTS: [(&str, &str, &str); 12] = [
 
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
+    let with_vlans: &'static [Operation] = if in_namespace(has_vlans) { &WITH_VLANS } else { &[] };
     for backend in vmbridge::AVAILABLE {
         for (_, call, errno) in FAULTS.into_iter().filter(|&(name, ..)| name == backend.name) {
-            let operations = OPERATIONS.iter().filter(|operation| {
+            let operations = OPERATIONS.iter().chain(with_vlans).filter(|operation| {
                 let calls = match call {
                     // Chance has a part in the name that a bridge is made under, and in nothing else.
                     "getrandom" => operation.name == "create",

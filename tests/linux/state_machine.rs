@@ -15,7 +15,7 @@ use vmbridge::{
     VlanRange, VlanTagging,
 };
 
-use crate::support::{exists, in_namespace, ip, output, trial};
+use crate::support::{has_vlans, in_namespace, ip, trial};
 
 /// How many sequences are played with each backend (or `VMBRIDGE_SEQUENCES`), and how long they
 /// are at most.
@@ -70,15 +70,6 @@ fn play_all(backend: &Available) {
     if let Err(error) = outcome {
         panic!("VMBRIDGE_SEED={seed}: {error}");
     }
-}
-
-/// Whether the kernel tells VLANs apart.
-fn has_vlans() -> bool {
-    let made = output("ip", "link add name probe type bridge vlan_filtering 1".split(' ')).status.success();
-    if exists("probe") {
-        ip("link delete dev probe");
-    }
-    made
 }
 
 fn play(backend: &Available, has_vlans: bool, steps: &[Step]) -> Result<(), String> {

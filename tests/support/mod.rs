@@ -142,3 +142,12 @@ pub(crate) fn sysfs(interface: &str, attribute: &str) -> String {
 pub(crate) fn exists(interface: &str) -> bool {
     std::path::Path::new("/sys/class/net").join(interface).exists()
 }
+
+/// Whether the kernel tells VLANs apart.
+pub(crate) fn has_vlans() -> bool {
+    let made = output("ip", "link add name probe type bridge vlan_filtering 1".split(' ')).status.success();
+    if exists("probe") {
+        ip("link delete dev probe");
+    }
+    made
+}
