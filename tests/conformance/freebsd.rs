@@ -2,8 +2,8 @@
 
 use nix::unistd::{Uid, seteuid};
 use vmbridge::{
-    Available, BridgeBackend, BridgeOption, Capability, InterfaceName, MacAddr, PortOption, UnicastMac, VlanId,
-    VlanRange, VlanTagging,
+    Available, BridgeBackend, BridgeOption, Capability, InterfaceName, MacAddr, PortOption, PortStpState,
+    UnicastMac, VlanId, VlanRange, VlanTagging,
 };
 
 use self::support::{bridge_of, bridges, ifconfig, in_jail, interface, run, snapshot};
@@ -62,8 +62,7 @@ impl Host for Jail {
     }
 
     fn has_vlans(&self) -> bool {
-        // Bridges tell them apart from 15 on.
-        run("uname", ["-K"]).trim().parse::<u32>().expect("a version") >= 1_500_057
+        tells_vlans_apart()
     }
 
     fn bridge_option(&self, bridge: InterfaceName, option: BridgeOption) -> Option<String> {
@@ -108,17 +107,31 @@ impl Host for Jail {
     }
 
     fn static_entries(&self, bridge: InterfaceName) -> Vec<(MacAddr, InterfaceName)> {
-        let text = ifconfig(&format!("{bridge} addr"));
-        let fixed = text.lines().filter(|line| line.contains("STATIC"));
-        let mut entries: Vec<_> = fixed
-            .map(|line| {
-                // The MAC, its VLAN, the port and more.
-                let words: Vec<&str> = line.split_whitespace().collect();
-                (words[0].parse().expect("a MAC"), name(words[2]))
-            })
-            .collect();
+        let mut entries: Vec<_> = fixed(bridge).into_iter().map(|(mac, _, port)| (mac, port)).collect();
         entries.sort_unstable();
         entries
+    }
+
+    fn entry_vlans(&self, bridge: InterfaceName, mac: UnicastMac) -> Vec<Option<VlanId>> {
+        // How the kernel says that there is none: before it tells VLANs apart it is 1.
+        let none = u16::from(!tells_vlans_apart());
+        let entries = fixed(bridge).into_iter().filter(|(other, ..)| *other == mac);
+        let mut vlans: Vec<_> =
+            entries.map(|(_, vlan, _)| (vlan != none).then(|| VlanId::new(vlan).expect("a VLAN"))).collect();
+        vlans.sort_unstable();
+        vlans
+    }
+
+    fn stp_state(&self, bridge: InterfaceName, port: InterfaceName) -> Option<PortStpState> {
+        let text = ifconfig(&bridge.to_string());
+        let state = after(member(&text, port).expect("it is a port"), "state")?;
+        Some(match &*state {
+            "disabled" => PortStpState::Disabled,
+            "listening" => PortStpState::Listening,
+            "learning" => PortStpState::Learning,
+            "forwarding" => PortStpState::Forwarding,
+            _ => PortStpState::Blocking,
+        })
     }
 
     fn add_static_entries(&self, bridge: InterfaceName, port: InterfaceName, macs: &[UnicastMac]) {
@@ -152,6 +165,23 @@ impl Host for Jail {
         act();
         seteuid(Uid::from_raw(0)).expect("the real user is root");
     }
+}
+
+/// Whether bridges tell VLANs apart, as they do from 15 on.
+fn tells_vlans_apart() -> bool {
+    run("uname", ["-K"]).trim().parse::<u32>().expect("a version") >= 1_500_057
+}
+
+/// The static entries of a bridge: MAC, VLAN and port.
+fn fixed(bridge: InterfaceName) -> Vec<(MacAddr, u16, InterfaceName)> {
+    let text = ifconfig(&format!("{bridge} addr"));
+    let fixed = text.lines().filter(|line| line.contains("STATIC"));
+    let entry = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let vlan = words[1].strip_prefix("Vlan").expect("a VLAN").parse().expect("a number");
+        (words[0].parse().expect("a MAC"), vlan, name(words[2]))
+    };
+    fixed.map(entry).collect()
 }
 
 /// What ifconfig(8) says of a member.

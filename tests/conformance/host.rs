@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use vmbridge::{
-    BridgeBackend, BridgeOption, InterfaceName, MacAddr, PortOption, StpProtocol, UnicastMac, VlanId, VlanTagging,
+    BridgeBackend, BridgeOption, InterfaceName, MacAddr, PortOption, PortStpState, StpProtocol, UnicastMac,
+    VlanId, VlanTagging,
 };
 
 /// A case of the suite.
@@ -46,6 +47,12 @@ pub(crate) trait Host: Sync {
 
     /// The static entries that the oracle sees in a bridge's FDB: MAC and port, in order.
     fn static_entries(&self, bridge: InterfaceName) -> Vec<(MacAddr, InterfaceName)>;
+
+    /// The VLANs of the static entries of a MAC, in order; `None` for one without.
+    fn entry_vlans(&self, bridge: InterfaceName, mac: UnicastMac) -> Vec<Option<VlanId>>;
+
+    /// What the oracle sees of where a port stands in STP, if it speaks that.
+    fn stp_state(&self, bridge: InterfaceName, port: InterfaceName) -> Option<PortStpState>;
 
     /// Adds static entries to a bridge's FDB, not through the backend.
     fn add_static_entries(&self, bridge: InterfaceName, port: InterfaceName, macs: &[UnicastMac]);

@@ -3,12 +3,12 @@
 use caps::CapSet;
 use serde_json::Value;
 use vmbridge::{
-    Available, BridgeBackend, BridgeOption, Capability, InterfaceName, MacAddr, PortOption, UnicastMac, VlanId,
-    VlanTagging,
+    Available, BridgeBackend, BridgeOption, Capability, InterfaceName, MacAddr, PortOption, PortStpState,
+    UnicastMac, VlanId, VlanTagging,
 };
 
 use crate::host::{Case, Host, Seen, SeenTap, name};
-use crate::support::{batch, exists, in_namespace, ip, link, output, run, snapshot, sysfs};
+use crate::support::{batch, has_vlans, in_namespace, ip, link, run, snapshot, sysfs};
 
 pub(crate) fn prepare() {
     crate::support::prepare();
@@ -72,11 +72,7 @@ impl Host for Namespace {
     }
 
     fn has_vlans(&self) -> bool {
-        let made = output("ip", "link add name probe type bridge vlan_filtering 1".split(' ')).status.success();
-        if exists("probe") {
-            ip("link delete dev probe");
-        }
-        made
+        has_vlans()
     }
 
     fn bridge_option(&self, bridge: InterfaceName, option: BridgeOption) -> Option<String> {
@@ -122,18 +118,36 @@ impl Host for Namespace {
     }
 
     fn static_entries(&self, bridge: InterfaceName) -> Vec<(MacAddr, InterfaceName)> {
-        let text = run("bridge", ["-j", "fdb", "show", "br", &bridge.to_string()]);
-        let entries: Vec<Value> = serde_json::from_str(&text).expect("JSON");
+        let text = |entry: &Value, key: &str| entry[key].as_str().expect(key).to_owned();
         let of = |entry: &Value| {
-            let text = |key: &str| entry[key].as_str().map(str::to_owned);
-            let is_static = entry["state"] == "static" && text("master") == Some(bridge.to_string());
-            let mac = text("mac").expect("a MAC").parse().expect("a MAC");
-            is_static.then(|| (mac, text("ifname").expect("a name").parse().expect("a name")))
+            let mac = text(entry, "mac").parse().expect("a MAC");
+            (mac, text(entry, "ifname").parse().expect("a name"))
         };
-        let mut entries: Vec<_> = entries.iter().filter_map(of).collect();
+        let mut entries: Vec<_> = fixed(bridge).iter().map(of).collect();
         entries.sort_unstable();
         entries.dedup();
         entries
+    }
+
+    fn entry_vlans(&self, bridge: InterfaceName, mac: UnicastMac) -> Vec<Option<VlanId>> {
+        let vlan = |entry: &Value| {
+            let number = entry["vlan"].as_u64().map(|number| u16::try_from(number).expect("a VLAN"));
+            number.map(|number| VlanId::new(number).expect("a VLAN"))
+        };
+        let entries = fixed(bridge).into_iter().filter(|entry| entry["mac"] == mac.to_string());
+        let mut vlans: Vec<_> = entries.map(|entry| vlan(&entry)).collect();
+        vlans.sort_unstable();
+        vlans
+    }
+
+    fn stp_state(&self, _bridge: InterfaceName, port: InterfaceName) -> Option<PortStpState> {
+        Some(match &*sysfs(&port.to_string(), "brport/state") {
+            "0" => PortStpState::Disabled,
+            "1" => PortStpState::Listening,
+            "2" => PortStpState::Learning,
+            "3" => PortStpState::Forwarding,
+            _ => PortStpState::Blocking,
+        })
     }
 
     fn add_static_entries(&self, _bridge: InterfaceName, port: InterfaceName, macs: &[UnicastMac]) {
@@ -168,4 +182,12 @@ impl Host for Namespace {
         act();
         caps::raise(None, CapSet::Effective, caps::Capability::CAP_NET_ADMIN).expect("it is still permitted");
     }
+}
+
+/// The static entries of a bridge.
+fn fixed(bridge: InterfaceName) -> Vec<Value> {
+    let text = run("bridge", ["-j", "fdb", "show", "br", &bridge.to_string()]);
+    let entries: Vec<Value> = serde_json::from_str(&text).expect("JSON");
+    let is_fixed = |entry: &Value| entry["state"] == "static" && entry["master"] == bridge.to_string();
+    entries.into_iter().filter(is_fixed).collect()
 }

@@ -2,8 +2,8 @@
 
 use vmbridge::model::Model;
 use vmbridge::{
-    BridgeBackend, BridgeOption, FdbOrigin, InterfaceName, LinkState, MacAddr, PortOption, StaticEntry,
-    UnicastMac, VlanId, VlanTagging,
+    BridgeBackend, BridgeOption, FdbOrigin, InterfaceName, LinkState, MacAddr, PortOption, PortStpState,
+    StaticEntry, UnicastMac, VlanId, VlanTagging,
 };
 
 use crate::host::{Host, Seen, SeenTap, bridge_value, name, port_value};
@@ -97,6 +97,18 @@ impl Host for ModelHost {
         entries.sort_unstable();
         entries.dedup();
         entries
+    }
+
+    fn entry_vlans(&self, bridge: InterfaceName, mac: UnicastMac) -> Vec<Option<VlanId>> {
+        let entries = self.0.fdb(bridge).expect("it is a bridge").into_iter();
+        let mut vlans: Vec<_> = entries.filter(|entry| entry.mac == mac).map(|entry| entry.vlan).collect();
+        vlans.sort_unstable();
+        vlans
+    }
+
+    fn stp_state(&self, bridge: InterfaceName, port: InterfaceName) -> Option<PortStpState> {
+        let ports = self.0.ports(bridge).expect("it is a bridge");
+        ports.into_iter().find(|other| other.name == port).expect("it is a port").stp_state
     }
 
     fn add_static_entries(&self, bridge: InterfaceName, port: InterfaceName, macs: &[UnicastMac]) {

@@ -76,7 +76,8 @@ impl Host {
         Ok(())
     }
 
-    /// Removes an entry; without a VLAN those of every VLAN, too. All or nothing.
+    /// Removes an entry; without a VLAN those in the VLANs of its port that are behind it, too. All
+    /// or nothing.
     pub(super) fn remove_entry(
         &mut self,
         at: Attempt,
@@ -85,14 +86,18 @@ impl Host {
         vlan: Option<VlanId>,
     ) -> Result<()> {
         let privileged = self.check_privilege(at);
-        let Some(entries) = self.entries_mut(bridge) else { return Ok(()) };
-        if !entries.contains_key(&(vlan, mac.into())) {
-            return Err(at.means(ErrorKind::EntryNotFound, Errno::ENOENT));
-        }
+        let mac = MacAddr::from(mac);
+        let port = self.entries(bridge).and_then(|entries| entries.get(&(vlan, mac)).copied());
+        let port = port.ok_or_else(|| at.means(ErrorKind::EntryNotFound, Errno::ENOENT))?;
         privileged?;
-        entries.retain(|&(other_vlan, other), _| {
-            other != MacAddr::from(mac) || (vlan.is_some() && other_vlan != vlan)
-        });
+        let of_port = if vlan.is_none() { self.port_vlan_ids(port) } else { Vec::new() };
+        let Some(entries) = self.entries_mut(bridge) else { return Ok(()) };
+        entries.remove(&(vlan, mac));
+        for vlan in of_port {
+            if entries.get(&(Some(vlan), mac)) == Some(&port) {
+                entries.remove(&(Some(vlan), mac));
+            }
+        }
         Ok(())
     }
 

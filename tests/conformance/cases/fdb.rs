@@ -1,5 +1,6 @@
 use vmbridge::{
-    BridgeChange, BridgeOptions, Capability, Error, ErrorKind, FdbOrigin, MacAddr, StaticEntry, UnicastMac,
+    BridgeChange, BridgeOptions, Capability, Error, ErrorKind, FdbOrigin, MacAddr, PortVlans, StaticEntry,
+    UnicastMac, VlanId, VlanTagging,
 };
 
 use super::{HIGH, LOW, create, refused};
@@ -84,6 +85,46 @@ pub(crate) fn moves_an_entry_that_is_replaced(host: &dyn Host) {
         host.bridges().replace_fdb_entry(name("virbr0"), &entry(GUEST, port)).expect("it moves");
         assert_eq!(listed(host), [at(GUEST, port)]);
     }
+}
+
+/// On Linux an entry needs a port that has its VLAN, and one without is for those of its port, too.
+pub(crate) fn keeps_entries_of_vlans_apart(host: &dyn Host) {
+    with_two_ports(host);
+    let bridges = host.bridges();
+    let seven = VlanId::new(7).expect("a VLAN");
+    let in_seven = entry(GUEST, "tap0").vlan(seven);
+    if bridges.capabilities().contains(Capability::PortVlans) {
+        if !host.has_vlans() {
+            refused(host, &[(ErrorKind::Unsupported, &|| bridges.add_fdb_entry(name("virbr0"), &in_seven))]);
+            return;
+        }
+        let tagged = PortVlans::new(seven.into(), VlanTagging::Tagged);
+        bridges.add_vlans(name("virbr0"), name("tap0"), tagged).expect("it takes it");
+    }
+    let vlans = || {
+        let entries = bridges.fdb(name("virbr0")).expect("it is a bridge").into_iter();
+        let mut vlans: Vec<_> = entries.filter(|entry| entry.mac == mac(GUEST)).map(|entry| entry.vlan).collect();
+        vlans.sort_unstable();
+        assert_eq!(vlans, host.entry_vlans(name("virbr0"), mac(GUEST)));
+        vlans
+    };
+    let remove = |vlan| bridges.remove_fdb_entry(name("virbr0"), mac(GUEST), vlan);
+    bridges.add_fdb_entry(name("virbr0"), &in_seven).expect("there is none yet");
+    assert_eq!(vlans(), [Some(seven)]);
+    refused(
+        host,
+        &[
+            (ErrorKind::EntryExists, &|| bridges.add_fdb_entry(name("virbr0"), &in_seven)),
+            (ErrorKind::EntryNotFound, &|| remove(None)),
+            (ErrorKind::EntryNotFound, &|| remove(Some(VlanId::MAX))),
+        ],
+    );
+    add(host, GUEST, "tap1").expect("there is none without a VLAN");
+    assert!(vlans().contains(&None) && vlans().contains(&Some(seven)));
+    remove(None).expect("it is there");
+    assert_eq!(vlans(), [Some(seven)]);
+    remove(Some(seven)).expect("it is there");
+    assert_eq!(vlans(), []);
 }
 
 pub(crate) fn loses_the_entries_of_a_port_that_leaves(host: &dyn Host) {

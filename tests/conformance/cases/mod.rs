@@ -67,6 +67,8 @@ pub(crate) const ALL: &[&[(&str, Case, Option<Capability>)]] = cases! {
         is_refused_by_name_where_the_backend_has_none,
         is_refused_for_what_is_no_port,
         needs_privilege;
+    port_option where PortStpState:
+        tells_where_a_port_stands_in_stp;
     fdb:
         is_refused_by_name_where_the_backend_has_none;
     fdb where FdbStatic:
@@ -76,6 +78,8 @@ pub(crate) const ALL: &[&[(&str, Case, Option<Capability>)]] = cases! {
         loses_the_entries_of_a_port_that_leaves,
         keeps_static_entries_when_it_is_flushed,
         takes_many_entries;
+    fdb where FdbVlan:
+        keeps_entries_of_vlans_apart;
     fdb where FdbList:
         lists_ten_thousand_entries;
     fdb where FdbFlush:

@@ -1,4 +1,4 @@
-use vmbridge::{ErrorKind, PortOption, PortOptions};
+use vmbridge::{Capability, ErrorKind, PortOption, PortOptions};
 
 use super::{LOW, create, refused};
 use crate::host::{Host, mac, name, port_value};
@@ -118,4 +118,21 @@ pub(crate) fn needs_privilege(host: &dyn Host) {
         let change = || host.bridges().change_port(name("virbr0"), name("tap0"), &isolated);
         refused(host, &[(ErrorKind::PermissionDenied, &change)]);
     });
+}
+
+/// FreeBSD tells it of ports that speak STP only.
+pub(crate) fn tells_where_a_port_stands_in_stp(host: &dyn Host) {
+    with_a_port(host);
+    let state = || {
+        let ports = host.bridges().ports(name("virbr0")).expect("it is a bridge");
+        let state = ports[0].stp_state;
+        assert_eq!(state, host.stp_state(name("virbr0"), name("tap0")));
+        state
+    };
+    if host.bridges().capabilities().contains(Capability::PortStp) {
+        assert_eq!(state(), None);
+        let speaks = PortOptions::default().stp(true);
+        host.bridges().change_port(name("virbr0"), name("tap0"), &speaks).expect("it is a port");
+    }
+    assert!(state().is_some());
 }
