@@ -14,16 +14,18 @@ use crate::command::{done, program};
 use crate::support::{add_interface, bridge_of, ifconfig, interface, needs, output, snapshot, trial};
 
 const MAC: &str = "52:54:00:01:02:03";
+const GUEST: &str = "52:54:00:aa:00:01";
 
 /// An operation, on a host with the bridges `virbr0` (down) and `virbr1` (up, `tap1` its port)
-/// and the interface `tap0`: its arguments, and whether it is done.
+/// and the interface `tap0`: its arguments, and whether it is done. `virbr1` has another port, `tap2`,
+/// and [`GUEST`] as static behind `tap1`.
 struct Operation {
     name: &'static str,
     args: &'static str,
     is_done: fn() -> bool,
 }
 
-const OPERATIONS: [Operation; 8] = [
+const OPERATIONS: [Operation; 12] = [
     Operation {
         name: "create",
         args: "create virbr2 --mac 52:54:00:01:02:03 --mtu 1400 --up",
@@ -52,7 +54,43 @@ const OPERATIONS: [Operation; 8] = [
         is_done: || bridge_of("tap0").as_deref() == Some("virbr0"),
     },
     Operation { name: "remove_port", args: "detach virbr1 tap1", is_done: || bridge_of("tap1").is_none() },
+    Operation {
+        name: "options",
+        args: "set virbr1 --forward-delay 7 --priority 4096 --ageing-time 60",
+        is_done: || has_all(&ifconfig("virbr1"), &[" priority 4096 ", " fwddelay 7", " timeout 60"]),
+    },
+    Operation {
+        name: "port_options",
+        args: "port set virbr1 tap1 --isolated on --learning off --path-cost 77",
+        is_done: || has_all(&ifconfig("virbr1"), &["PRIVATE", " path cost 77"]),
+    },
+    Operation {
+        name: "add_fdb_entry",
+        args: "fdb add virbr1 tap2 52:54:00:01:02:03",
+        is_done: || fdb().iter().any(|entry| has_all(entry, &[MAC, " tap2 "])),
+    },
+    Operation {
+        name: "replace_fdb_entry",
+        args: "fdb add virbr1 tap2 52:54:00:aa:00:01 --replace",
+        is_done: || fdb().iter().any(|entry| has_all(entry, &[GUEST, " tap2 "])),
+    },
 ];
+
+fn has_all(text: &str, parts: &[&str]) -> bool {
+    parts.iter().all(|part| text.contains(part))
+}
+
+/// The static entries of `virbr1`, if that is there.
+fn fdb() -> Vec<String> {
+    let text = output("ifconfig", ["virbr1", "addr"]).stdout;
+    let text = String::from_utf8(text).expect("UTF-8");
+    text.lines().filter(|line| line.contains("STATIC")).map(str::to_owned).collect()
+}
+
+/// All that an operation could change.
+fn state() -> (String, Vec<String>) {
+    (snapshot(), fdb())
+}
 
 fn is(bridge: &str, mtu: u32, is_up: bool) -> bool {
     interface(bridge).is_some_and(|seen| (seen.mac.as_deref(), seen.mtu, seen.is_up) == (Some(MAC), mtu, is_up))
@@ -86,7 +124,8 @@ fn prepare_host() {
         ifconfig(&format!("virbr{number} ether 52:54:00:00:00:0{number} {link}"));
         add_interface(&format!("tap{number}"));
     }
-    ifconfig("virbr1 addm tap1");
+    add_interface("tap2");
+    ifconfig(&format!("virbr1 addm tap1 addm tap2 static tap1 {GUEST}"));
 }
 
 fn clear_host() {
@@ -117,15 +156,15 @@ fn run_with(operation: &Operation, call: usize, fault: &[(&str, &str)]) -> Optio
 }
 
 /// Repeats a check for the first call, the second, and so on, each time on the same host.
-fn for_each_call(check: impl Fn(usize, &str) -> bool) {
+fn for_each_call(check: impl Fn(usize, &(String, Vec<String>)) -> bool) {
     let mut call = 1;
     prepare_host();
-    let mut before = snapshot();
+    let mut before = state();
     while check(call, &before) {
-        if snapshot() != before {
+        if state() != before {
             clear_host();
             prepare_host();
-            before = snapshot();
+            before = state();
         }
         call += 1;
     }
@@ -140,7 +179,7 @@ fn fails_once(operation: &Operation, errno: Errno) {
         if output.status.success() {
             assert!((operation.is_done)(), "call {call}: it says that it is done");
         } else {
-            assert_eq!(snapshot(), before, "call {call}: {errors}");
+            assert_eq!(&state(), before, "call {call}: {errors}");
             assert!(errors.starts_with("vmbridge: cannot"), "call {call}: {errors}");
         }
         true
@@ -156,7 +195,7 @@ fn fails_from_then_on(operation: &Operation) {
         let errors = String::from_utf8_lossy(&output.stderr);
         if output.status.success() {
             assert!((operation.is_done)(), "call {call}: it says that it is done");
-        } else if snapshot() != before {
+        } else if &state() != before {
             let says_it = errors.contains("undoing failed too") && errors.contains("is left");
             assert!(says_it, "call {call}: {errors}");
         }
@@ -205,7 +244,7 @@ fn the_name_is_taken_meanwhile(create: &Operation) {
             let expected = format!("vmbridge: cannot create bridge virbr2: {}", ErrorKind::NameInUse);
             assert!(errors.starts_with(&expected), "call {call}: {errors}");
             ifconfig("virbr2 name tap0");
-            assert_eq!(snapshot(), before, "call {call}: {errors}");
+            assert_eq!(&state(), before, "call {call}: {errors}");
         }
         true
     });

@@ -13,7 +13,9 @@ use nix::errno::Errno;
 use super::abi::{self, ifbareq};
 use super::bridge::FreeBsdBackend;
 use crate::error::Attempt;
-use crate::{ErrorKind, FdbEntry, FdbOrigin, InterfaceName, MacAddr, Result, StaticEntry, UnicastMac, VlanId};
+use crate::{
+    ErrorKind, FdbEntry, FdbOrigin, InterfaceName, MacAddr, Result, StaticEntry, Undo, UnicastMac, VlanId,
+};
 
 /// How the kernel says that an entry has no VLAN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,9 +65,10 @@ impl FreeBsdBackend {
     pub(super) fn move_entry(&self, at: Attempt, bridge: InterfaceName, entry: &StaticEntry) -> Result<()> {
         self.member(at, bridge, entry.port)?;
         // Setting moves one that was learned, but no other.
-        let in_the_way = self
-            .entry(at, bridge, entry.mac, entry.vlan)?
-            .filter(|(port, there)| *port != entry.port && !is_learned(there));
+        let in_the_way = self.entry(at, bridge, entry.mac, entry.vlan)?.filter(|(_, there)| !is_learned(there));
+        if in_the_way.is_some_and(|(port, _)| port == entry.port) {
+            return Ok(());
+        }
         if let Some((_, there)) = &in_the_way {
             self.delete(at, bridge, there)?;
         }
@@ -74,6 +77,8 @@ impl FreeBsdBackend {
             Ok(false) => at.error(ErrorKind::ListChanged),
             Err(error) => error,
         };
+        // The kernel would not move back what could not be taken back.
+        let in_the_way = in_the_way.filter(|_| !matches!(outcome.undo(), Undo::Failed { .. }));
         let Some((port, there)) = in_the_way else { return Err(outcome) };
         let back = self.control.set_address(bridge, port, (there.ifba_dst, there.ifba_vlan), there.ifba_flags);
         Err(outcome.undone(
@@ -110,13 +115,25 @@ impl FreeBsdBackend {
                 Errno::ENOENT => at.means(ErrorKind::NotAPort, errno),
                 errno => at.errno(errno),
             })?;
-            match self.entry(at, bridge, entry.mac, entry.vlan)? {
+            let now = self.entry(at, bridge, entry.mac, entry.vlan).map_err(|error| {
+                let outcome = self.take_back(at, bridge, entry);
+                error.undone(outcome, format_args!("a static entry for {}", entry.mac))
+            });
+            match now? {
                 Some((_, there)) if is_learned(&there) => {}
                 Some((port, _)) => return Ok(port == entry.port),
                 None => {}
             }
         }
         Err(at.error(ErrorKind::ListChanged))
+    }
+
+    /// Deletes a static entry that was set, if it is where it was set.
+    fn take_back(&self, at: Attempt, bridge: InterfaceName, entry: &StaticEntry) -> Result<()> {
+        match self.entry(at, bridge, entry.mac, entry.vlan)? {
+            Some((port, there)) if port == entry.port && !is_learned(&there) => self.delete(at, bridge, &there),
+            _ => Ok(()),
+        }
     }
 
     /// Deletes one entry: in the VLAN that the kernel says, since without one it deletes those of
