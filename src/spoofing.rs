@@ -39,8 +39,8 @@ pub enum Restriction {
 /// port each would let its MAC in.
 ///
 /// The port is locked before the entries change, so that at no moment frames come in that did not
-/// before. After a failure, options and static entries are as they were; what had been learned
-/// is learned again.
+/// before. After a failure, options and static entries are as they were (but for being sticky on Linux
+/// from 4.20 on, as every entry is that this library makes); what had been learned is learned again.
 ///
 /// The [`Restriction`] tells what is prevented now: who finds [`NotLearned`](Restriction::NotLearned)
 /// too little must look at it.
@@ -50,7 +50,9 @@ pub enum Restriction {
 /// a port that learns. So restrict every port whose guest is not trusted.
 ///
 /// On a Linux bridge with VLAN filtering the entry is made for each VLAN that the port has by now:
-/// call this again when it has got another.
+/// call this again when it has got another. On FreeBSD, from 15 on, it is for frames without a VLAN
+/// alone: on a port that has VLANs, its PVID included, add an entry for each, or another port can draw
+/// to itself what is meant for this MAC there.
 ///
 /// # Errors
 /// `Unsupported`, before anything is done, if the backend lacks

@@ -168,10 +168,12 @@ pub trait BridgeBackend: fmt::Debug + Send + Sync {
         Err(unsupported(self.name(), Operation::Vlans, bridge, Capability::PortVlans))
     }
 
-    /// Lets VLANs through a port, or changes how they pass it.
+    /// Lets VLANs through a port, or changes how they pass it. A port has one PVID: the former one
+    /// stays without a tag on Linux, and is no VLAN of the port any longer on FreeBSD.
     ///
     /// # Errors
-    /// `Unsupported` (with the kernel's words where it was built without 802.1Q), `NotFound`,
+    /// `Unsupported` (with the kernel's words where it was built without 802.1Q; also for a tagging
+    /// that needs [`UntaggedVlans`](crate::Capability::UntaggedVlans)), `NotFound`,
     /// `NotABridge`, `PortNotFound`, `NotAPort`, `InvalidOption` for a range as PVID,
     /// `PermissionDenied`.
     fn add_vlans(&self, bridge: InterfaceName, port: InterfaceName, vlans: PortVlans) -> Result<()> {

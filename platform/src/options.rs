@@ -156,9 +156,10 @@ options! {
     /// Which of the link-local group addresses 01:80:c2:00:00:0X are forwarded, as a mask of X; the
     /// kernel refuses 0, 1 and 2 (STP, pause frames, LACP).
     group_forward_mask: GroupForwardMask(u16) = GroupForwardMask;
-    /// The PVID of ports that join; `None` inside for no VLAN at all.
+    /// The PVID of ports that join; `None` inside for no VLAN at all. On Linux also of those ports
+    /// that still have the former one; FreeBSD has it from 15 on, and none at first.
     default_pvid: DefaultPvid(Option<VlanId>) = DefaultPvid, serde "crate::text::given";
-    /// Whether the bridge tells VLANs apart.
+    /// Whether the bridge tells VLANs apart (FreeBSD from 15 on).
     vlan_filtering: VlanFiltering(bool) = VlanFiltering;
 }
 

@@ -173,12 +173,14 @@ impl PortVlans {
 pub enum VlanTagging {
     /// They leave with a tag.
     Tagged,
-    /// They leave without a tag.
+    /// They leave without a tag. Not on FreeBSD, where that is the PVID alone
+    /// ([`UntaggedVlans`](crate::Capability::UntaggedVlans)).
     Untagged,
     /// They leave without a tag, and what arrives without one belongs to this VLAN (PVID). A
     /// range cannot be that: of several VLANs given, the kernel refuses.
     Pvid,
-    /// What arrives without a tag belongs to this VLAN, but its frames leave with one.
+    /// What arrives without a tag belongs to this VLAN, but its frames leave with one. Not on
+    /// FreeBSD either.
     PvidTagged,
 }
 
