@@ -9,6 +9,8 @@ mod faults;
 #[cfg(target_os = "linux")]
 mod namespaces;
 #[cfg(target_os = "linux")]
+mod plugging;
+#[cfg(target_os = "linux")]
 mod state_machine;
 #[cfg(target_os = "linux")]
 #[path = "../support/mod.rs"]
@@ -31,6 +33,7 @@ fn main() {
     trials.extend(altnames::trials());
     trials.extend(faults::trials());
     trials.extend(system_calls::trials());
+    trials.extend(plugging::trials());
     trials.extend(state_machine::trials());
     trials.extend(udev::trials());
     trials.extend(xml::trials());
