@@ -137,7 +137,7 @@ fn make(on: &impl Interfaces, at: Attempt, spec: &TapSpec) -> Result<Option<Tap>
             let name = tun::interface(queues[0].as_fd()).map(|(name, _)| name);
             drop(queues);
             // Without a name it has gone already.
-            let outcome = name.map_or(Ok(()), |name| is_gone(on, at, name));
+            let outcome = name.map_or(Ok(()), |name| is_gone(at, || on.named(at, name)));
             Err(error.undone(outcome, name.map_or_else(|_| "a tap".to_owned(), |name| format!("tap {name}"))))
         }
     }
@@ -281,12 +281,14 @@ fn delete_closed(on: &impl Interfaces, at: Attempt, before: &Known) -> Result<()
     if flags & IFF_MULTI_QUEUE != 0 && flags & FEATURES != asked & FEATURES {
         return Err(at.error(ErrorKind::TapBusy));
     }
-    tun::unpersist(queue.as_fd()).map_err(|errno| {
+    if let Err(errno) = tun::unpersist(queue.as_fd()) {
         let persisted = tun::persist(queue.as_fd()).map_err(|errno| gone(at, errno));
         drop(queue);
         let restored = before.flags.map_or(Ok(()), |flags| restore_flags(on, at, &before.state, flags));
-        gone(at, errno).undone(persisted.and(restored), format_args!("tap {name}"))
-    })
+        return Err(gone(at, errno).undone(persisted.and(restored), format_args!("tap {name}")));
+    }
+    drop(queue);
+    is_gone(at, || on.indexed(at, before.state.index))
 }
 
 /// Opens a tap with its own flags, but for the one without a meaning that tells whether nobody else
@@ -327,9 +329,9 @@ fn when_closed<T>(act: impl Fn() -> Result<T>) -> Result<T> {
 }
 
 /// Waits until a tap whose descriptors were closed has gone.
-fn is_gone(on: &impl Interfaces, at: Attempt, name: InterfaceName) -> Result<()> {
+fn is_gone(at: Attempt, find: impl Fn() -> Result<Option<Interface>>) -> Result<()> {
     let deadline = Instant::now() + CLOSING;
-    while on.named(at, name)?.is_some() {
+    while find()?.is_some() {
         if Instant::now() >= deadline {
             return Err(at.error(ErrorKind::TapBusy));
         }
