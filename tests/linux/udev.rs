@@ -14,9 +14,9 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use vmbridge::{BridgeBackend, BridgeSpec, ErrorKind, InterfaceName, UnicastMac};
+use vmbridge::{BridgeBackend, BridgeSpec, ErrorKind, InterfaceName, TapSpec, UnicastMac};
 
-use crate::support::{Guarded, link, needs, run, snapshot, sysfs, trial, wait_until};
+use crate::support::{Guarded, ip, link, needs, run, snapshot, sysfs, trial, wait_until};
 
 /// How many bridges each backend creates.
 const BRIDGES: usize = 1000;
@@ -37,6 +37,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         on("keeps_every_mac_from_a_udevd_of_elsewhere", keeps_every_mac_from_a_udevd_of_elsewhere);
         on("creates_although_another_listens", creates_although_another_listens);
         on("applies_settings_by_name", applies_settings_by_name);
+        on("keeps_every_mac_of_a_tap", keeps_every_mac_of_a_tap);
+        on("gives_up_a_stuck_udevd_over_a_tap", gives_up_a_stuck_udevd_over_a_tap);
     }
     trials.into_iter().map(|trial| needs("udev, strace", trial)).collect()
 }
@@ -45,10 +47,15 @@ pub(crate) fn trials() -> Vec<Trial> {
 pub(crate) fn is_the_work_to_be_delayed() -> bool {
     let args: Vec<String> = std::env::args().collect();
     let [_, mode, backend, first, last] = &args[..] else { return false };
-    if mode != "--create" {
+    if mode != "--create" && mode != "--create-taps" {
         return false;
     }
-    create(backend, first.parse().expect("a number")..last.parse().expect("a number"));
+    let numbers = first.parse().expect("a number")..last.parse().expect("a number");
+    if mode == "--create" {
+        create(backend, numbers);
+    } else {
+        create_taps(backend, numbers);
+    }
     true
 }
 
@@ -61,6 +68,15 @@ fn create(backend: &str, numbers: Range<usize>) {
     let bridges = open(backend);
     for number in numbers {
         bridges.create(&BridgeSpec::new(name(number)).mac(mac(number))).expect("the name is free");
+    }
+}
+
+/// Persistent ones: udevd has its turn also when they are closed.
+fn create_taps(backend: &str, numbers: Range<usize>) {
+    let bridges = open(backend);
+    for number in numbers {
+        let tap = bridges.create_tap(&TapSpec::new().name(name(number)).mac(mac(number)));
+        bridges.persist_tap(&tap.expect("the name is free")).expect("it can be kept");
     }
 }
 
@@ -126,10 +142,34 @@ fn keeps_every_mac(backend: &str) {
     let _udevd = Udevd::start();
     let share = BRIDGES / DELAYS.len();
     for (part, delay) in DELAYS.into_iter().enumerate() {
-        create_with_delay(backend, delay, part * share..(part + 1) * share);
+        create_with_delay("--create", backend, delay, part * share..(part + 1) * share);
     }
     settle();
     assert_eq!(lost(0..BRIDGES), [0; 0]);
+}
+
+/// On both backends, since a tap gets its MAC after it is there.
+fn keeps_every_mac_of_a_tap(backend: &str) {
+    let _udevd = Udevd::start();
+    ip("tuntap add dev plain mode tap");
+    settle();
+    assert_eq!(sysfs("plain", "addr_assign_type"), "3", "udevd has given it one");
+    let share = 300 / DELAYS.len();
+    for (part, delay) in DELAYS.into_iter().enumerate() {
+        create_with_delay("--create-taps", backend, delay, part * share..(part + 1) * share);
+    }
+    settle();
+    assert_eq!(lost(0..300), [0; 0]);
+}
+
+fn gives_up_a_stuck_udevd_over_a_tap(backend: &str) {
+    let udevd = Udevd::start();
+    udevd.stop();
+    let before = snapshot();
+    let error = open(backend).create_tap(&TapSpec::new().name(name(0)).mac(mac(0))).expect_err("udevd is stuck");
+    assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
+    assert_eq!(snapshot(), before);
+    open(backend).create_tap(&TapSpec::new().name(name(0))).expect("without a MAC there is nothing to wait for");
 }
 
 /// One that shares the network, but whose `/run/udev` cannot be seen, as that of the host from a
@@ -142,7 +182,7 @@ fn keeps_every_mac_from_a_udevd_of_elsewhere(backend: &str) {
             unshare(CloneFlags::CLONE_NEWNS).expect("namespaces are there for root");
             empty_run();
             for (part, delay) in DELAYS.into_iter().enumerate() {
-                create_with_delay(backend, delay, part * share..(part + 1) * share);
+                create_with_delay("--create", backend, delay, part * share..(part + 1) * share);
             }
         });
         elsewhere.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -151,14 +191,14 @@ fn keeps_every_mac_from_a_udevd_of_elsewhere(backend: &str) {
     assert_eq!(lost(0..200), [0; 0]);
 }
 
-/// Creates bridges in a process whose ioctls take this much longer, in microseconds.
-fn create_with_delay(backend: &str, delay: usize, numbers: Range<usize>) {
+/// Creates bridges, or taps, in a process whose ioctls take this much longer, in microseconds.
+fn create_with_delay(mode: &str, backend: &str, delay: usize, numbers: Range<usize>) {
     let injection = format!("inject=ioctl:delay_exit={delay}");
     let program = std::env::current_exe().expect("it has a path");
     let program = program.to_str().expect("UTF-8");
     let traced = ["-qq", "-o", "/dev/null", "-e", "trace=ioctl", "-e", &injection, program];
     let (first, last) = (numbers.start.to_string(), numbers.end.to_string());
-    run("strace", traced.into_iter().chain(["--create", backend, &first, &last]));
+    run("strace", traced.into_iter().chain([mode, backend, &first, &last]));
 }
 
 /// Those whose MAC is not the one that they were created with.
