@@ -18,13 +18,15 @@ mod support;
 #[cfg(target_os = "linux")]
 mod system_calls;
 #[cfg(target_os = "linux")]
+mod taps;
+#[cfg(target_os = "linux")]
 mod udev;
 #[cfg(target_os = "linux")]
 mod xml;
 
 #[cfg(target_os = "linux")]
 fn main() {
-    if udev::is_the_work_to_be_delayed() {
+    if udev::is_the_work_to_be_delayed() || taps::is_the_work_to_leave_nothing() {
         return;
     }
     let args = libtest_mimic::Arguments::from_args();
@@ -35,6 +37,7 @@ fn main() {
     trials.extend(system_calls::trials());
     trials.extend(plugging::trials());
     trials.extend(state_machine::trials());
+    trials.extend(taps::trials());
     trials.extend(udev::trials());
     trials.extend(xml::trials());
     // Last, since the kernel takes its time to clear thousands of bridges away.
