@@ -9,9 +9,12 @@
 use crate::port::{attach_and, check_options, unless_gone};
 use crate::spoofing::check_restriction;
 use crate::{
-    Attempt, BridgeBackend, ErrorKind, ExistingTap, InterfaceName, LinkState, Operation, PortOptions, Restriction,
-    Result, Tap, TapChange, TapSpec, TapState, Undo, UnicastMac, restrict_to_mac,
+    Attempt, BridgeBackend, Capability, ErrorKind, ExistingTap, InterfaceName, LinkState, Operation, PortOptions,
+    Restriction, Result, Tap, TapChange, TapSpec, TapState, Undo, UnicastMac, restrict_to_mac,
 };
+
+/// The user who owns what is nobody's.
+const ROOT: u32 = 0;
 
 /// What a guest is given on a bridge by [`plug`].
 ///
@@ -76,6 +79,9 @@ impl Guest {
 
     /// On a tap that stays when its descriptors are closed, until it is
     /// [deleted](BridgeBackend::delete_tap): for a hypervisor that is started later.
+    ///
+    /// Without an owner and a group it is root's: Linux lets everyone open one that is nobody's
+    /// (`tun_not_capable()`).
     #[must_use]
     pub const fn persistent(mut self) -> Self {
         self.lifetime = TapLifetime::UntilDeleted;
@@ -114,6 +120,11 @@ pub fn plug(backend: &dyn BridgeBackend, bridge: InterfaceName, guest: &Guest) -
     let mut spec = guest.tap.clone();
     spec.mac = spec.mac.or(Some(guest.mac.host_side()));
     spec.mtu = spec.mtu.or(Some(mtu));
+    let is_nobodys = spec.owner.is_none() && spec.group.is_none();
+    let can_be_owned = backend.capabilities().contains(Capability::TapOwner);
+    if guest.lifetime == TapLifetime::UntilDeleted && is_nobodys && can_be_owned {
+        spec.owner = Some(ROOT);
+    }
 
     let before = adopted(backend, &spec)?;
     let tap = backend.create_tap(&spec)?;
@@ -174,16 +185,17 @@ fn adopted(backend: &dyn BridgeBackend, spec: &TapSpec) -> Result<Option<TapStat
 #[cfg(all(test, feature = "serde"))]
 mod tests {
     use super::*;
+    use crate::BridgeChange;
     use crate::fake::{Fake, mac, name};
-    use crate::{BridgeChange, Capability};
 
-    const CAPABILITIES: [Capability; 6] = [
+    const CAPABILITIES: [Capability; 7] = [
         Capability::FdbList,
         Capability::FdbStatic,
         Capability::Learning,
         Capability::Isolated,
         Capability::Locked,
         Capability::Tap,
+        Capability::TapOwner,
     ];
 
     fn guest() -> Guest {
@@ -211,6 +223,7 @@ mod tests {
         );
         let [tap] = &host.taps().expect("a list")[..] else { panic!("there is one tap") };
         assert_eq!((tap.mac, tap.mtu, tap.link), (mac(7).host_side().into(), 1400, LinkState::Up));
+        assert_eq!(tap.owner, Some(ROOT));
         assert_eq!(crate::bridge_of(&host, tap.name).expect("it is a port"), name("br0"));
 
         unplug(&host, plugged.tap).expect("it can be unplugged");

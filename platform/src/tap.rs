@@ -144,7 +144,8 @@ impl TapSpec {
 pub enum ExistingTap {
     /// It is an error.
     Refuse,
-    /// It is taken, if nobody else has it open.
+    /// It is taken, if nobody else has it open. On Linux one of several queues, which is made to be
+    /// opened more than once, is then shared.
     Adopt,
 }
 

@@ -264,7 +264,7 @@ pub(super) struct NewTap {
     /// printed.
     #[arg(long)]
     pub(super) restrict: bool,
-    /// The number of the user who may open it without privilege.
+    /// The number of the user who may open it without privilege; root alone if neither owner nor group is given (Linux).
     #[arg(long, value_name = "UID")]
     pub(super) owner: Option<u32>,
     /// The number of the group whose members may.
