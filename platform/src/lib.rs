@@ -62,10 +62,14 @@ cfg_if::cfg_if! {
     if #[cfg(target_os = "linux")] {
         pub mod linux;
         pub use linux::{AVAILABLE, NativeBackend, Sandbox};
+        #[cfg(feature = "privileges")]
+        pub use linux::NetworkPrivileges;
         use linux::hint;
     } else if #[cfg(target_os = "freebsd")] {
         pub mod freebsd;
         pub use freebsd::{AVAILABLE, NativeBackend, Sandbox};
+        #[cfg(feature = "privileges")]
+        pub use freebsd::NetworkPrivileges;
         use freebsd::hint;
     } else {
         compile_error!("vmbridge-platform runs on Linux and FreeBSD");

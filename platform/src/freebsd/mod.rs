@@ -15,12 +15,16 @@ mod list;
 mod module;
 mod options;
 mod port;
+#[cfg(feature = "privileges")]
+mod privileges;
 mod sandbox;
 mod sys;
 mod unit;
 mod vlan;
 
 pub use bridge::FreeBsdBackend;
+#[cfg(feature = "privileges")]
+pub use privileges::NetworkPrivileges;
 pub use sandbox::Sandbox;
 
 use crate::backend::Available;

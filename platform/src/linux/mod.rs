@@ -9,6 +9,8 @@ mod ioctl;
 mod namespace;
 #[cfg(feature = "netlink")]
 mod netlink;
+#[cfg(feature = "privileges")]
+mod privileges;
 mod proc;
 mod request;
 mod sandbox;
@@ -19,6 +21,8 @@ mod udev;
 pub use ioctl::IoctlBackend;
 #[cfg(feature = "netlink")]
 pub use netlink::NetlinkBackend;
+#[cfg(feature = "privileges")]
+pub use privileges::NetworkPrivileges;
 pub use sandbox::Sandbox;
 
 use std::io;
