@@ -1,0 +1,86 @@
+//! The guest's tap.
+
+use vmbridge::{BridgeBackend, Capability, Guest, InterfaceName, Tap, TapSpec};
+
+use crate::args::Frames;
+
+/// Why there is no tap on the bridge.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("there is no bridge {0}")]
+    NoBridge(InterfaceName),
+    /// By another name (`ip link property add altname`) one would get round a deny of its own.
+    #[error("{0} is another name of bridge {1}, which must be called by its own")]
+    OtherName(InterfaceName, InterfaceName),
+    #[error(transparent)]
+    Backend(#[from] vmbridge::Error),
+}
+
+/// A tap on a bridge, up, which vanishes with its descriptor.
+pub(crate) fn tap_on(bridges: &dyn BridgeBackend, bridge: InterfaceName, frames: Frames) -> Result<Tap, Error> {
+    let found = bridges.find(bridge)?.ok_or(Error::NoBridge(bridge))?;
+    if found.name != bridge {
+        return Err(Error::OtherName(bridge, found.name));
+    }
+    let mut spec = TapSpec::new();
+    if frames == Frames::WithVnetHeader && bridges.capabilities().contains(Capability::TapVnetHdr) {
+        spec = spec.vnet_hdr();
+    }
+    // QEMU does not tell the guest's MAC; any will do to make one of the host's side.
+    let guest = Guest::new(vmbridge::unused_mac(bridges)?).tap(spec);
+    Ok(vmbridge::plug(bridges, bridge, &guest)?.tap)
+}
+
+#[cfg(test)]
+mod tests {
+    use vmbridge::model::Model;
+    use vmbridge::{BridgeSpec, ErrorKind, LinkState};
+
+    use super::*;
+
+    fn name(text: &str) -> InterfaceName {
+        text.parse().expect("a name")
+    }
+
+    fn host() -> Model {
+        let host = Model::new();
+        host.create(&BridgeSpec::new(name("br0")).mtu(1400)).expect("it can be made");
+        host
+    }
+
+    #[test]
+    fn makes_what_qemus_helper_makes() {
+        for (frames, vnet_hdr) in [(Frames::Bare, false), (Frames::WithVnetHeader, true)] {
+            let host = host();
+            let tap = tap_on(&host, name("br0"), frames).expect("it can be made");
+            let [state] = &host.taps().expect("a list")[..] else { panic!("there is one tap") };
+            assert_eq!((state.name, state.mtu, state.link), (tap.name(), 1400, LinkState::Up));
+            assert_eq!(state.mac.bytes()[0], 0xfe);
+            assert_eq!((state.persistent, state.multi_queue), (Some(false), Some(false)));
+            assert_eq!(state.vnet_hdr, Some(vnet_hdr));
+            assert_eq!(host.ports(name("br0")).expect("a list")[0].name, tap.name());
+            drop(tap);
+            assert!(host.taps().expect("a list").is_empty());
+        }
+    }
+
+    #[test]
+    fn does_without_the_header_where_there_is_none() {
+        let capabilities = host().capabilities().iter().filter(|&one| one != Capability::TapVnetHdr).collect();
+        let host = host().limited_to(capabilities);
+        let _tap = tap_on(&host, name("br0"), Frames::WithVnetHeader).expect("it can be made");
+        assert_eq!(host.taps().expect("a list")[0].vnet_hdr, Some(false));
+    }
+
+    #[test]
+    fn leaves_nothing_where_there_is_no_bridge() {
+        let host = host();
+        let why = |bridge| tap_on(&host, name(bridge), Frames::Bare).expect_err("it is no bridge");
+        assert!(matches!(why("br1"), Error::NoBridge(_)));
+        host.add_interface(name("eth0"), "52:54:00:00:00:01".parse().expect("a MAC")).expect("it can be made");
+        assert!(matches!(why("eth0"), Error::Backend(error) if error.kind() == ErrorKind::NotABridge));
+        host.set_privileged(false);
+        assert!(matches!(why("br0"), Error::Backend(error) if error.kind() == ErrorKind::PermissionDenied));
+        assert!(host.taps().expect("a list").is_empty());
+    }
+}
