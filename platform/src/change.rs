@@ -71,7 +71,6 @@ pub(crate) fn apply(
 }
 
 /// The same of a tap.
-#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only Linux has taps here yet"))]
 pub(crate) fn apply_to_tap(
     before: &TapState,
     change: &TapChange,

@@ -1,10 +1,11 @@
 //! The numbers and layouts of the kernel's interface and bridge ioctls, checked at compile time.
 //!
-//! They have the names of `sys/sockio.h`, `net/if.h`, `net/if_types.h` and `net/if_bridgevar.h`, so
-//! that they can be compared with these by a check that does not know this code.
+//! They have the names of `sys/sockio.h`, `net/if.h`, `net/if_mib.h`, `net/if_types.h`,
+//! `net/if_bridgevar.h`, `net/if_tap.h` and `net/if_tun.h`, so that they can be compared with these by a
+//! check that does not know this code.
 
 use libc::{IFNAMSIZ, c_char, c_int, c_short, c_ulong, ifconf, ifdrv, ifreq, timeval};
-use nix::{request_code_readwrite, request_code_write};
+use nix::{request_code_read, request_code_readwrite, request_code_write};
 
 pub(super) const SIOCSIFFLAGS: c_ulong = request_code_write!(b'i', 16, size_of::<ifreq>());
 pub(super) const SIOCGIFFLAGS: c_ulong = request_code_readwrite!(b'i', 17, size_of::<ifreq>());
@@ -20,6 +21,16 @@ pub(super) const SIOCIFDESTROY: c_ulong = request_code_write!(b'i', 121, size_of
 pub(super) const SIOCSDRVSPEC: c_ulong = request_code_write!(b'i', 123, size_of::<ifdrv>());
 pub(super) const SIOCGDRVSPEC: c_ulong = request_code_readwrite!(b'i', 123, size_of::<ifdrv>());
 pub(super) const SIOCIFCREATE2: c_ulong = request_code_readwrite!(b'i', 124, size_of::<ifreq>());
+
+// net/if_tap.h, net/if_tun.h
+pub(super) const TAPGIFNAME: c_ulong = request_code_read!(b't', 93, size_of::<ifreq>());
+/// From 13.0 on.
+pub(super) const TAPSVNETHDR: c_ulong = request_code_write!(b't', 91, size_of::<c_int>());
+
+// net/if_mib.h: what sysctl(3) tells of interfaces.
+pub(super) const NETLINK_GENERIC: c_int = 0;
+pub(super) const IFMIB_IFDATA: c_int = 2;
+pub(super) const IFDATA_DRIVERNAME: c_int = 3;
 
 // net/if_bridgevar.h: what SIOCSDRVSPEC and SIOCGDRVSPEC do on a bridge.
 pub(super) const BRDGADD: c_ulong = 0;
@@ -58,12 +69,15 @@ pub(super) const IFBAF_DYNAMIC: u8 = 0;
 pub(super) const IFBAF_STATIC: u8 = 1;
 
 // net/if_types.h
+pub(super) const IFT_ETHER: u8 = 0x6;
 pub(super) const IFT_BRIDGE: u8 = 0xd1;
 /// The type that an Ethernet interface has while it is a port of a lagg(4).
 pub(super) const IFT_IEEE8023ADLAG: u8 = 0xa1;
 
 // net/if.h
 pub(super) const IFF_UP: c_short = 1;
+/// On a tap: its link and its addresses stay as they are when it is closed (tap(4)).
+pub(super) const IFF_LINK0: c_short = 0x1000;
 pub(super) const IF_MAXUNIT: u16 = 0x7fff;
 
 /// As `sa_family` has it.
@@ -215,7 +229,10 @@ const _: () = {
     assert!(IFBIF_LEARNING == 0x1 && IFBIF_DISCOVER == 0x2 && IFBIF_STP == 0x4 && IFBIF_SPAN == 0x8);
     assert!(IFBIF_STICKY == 0x10 && IFBIF_BSTP_ADMCOST == 0x400 && IFBIF_PRIVATE == 0x800);
     assert!(IFBF_FLUSHDYN == 0 && IFBAF_TYPEMASK == 3 && IFBAF_DYNAMIC == 0 && IFBAF_STATIC == 1);
-    assert!(IFT_BRIDGE == 0xd1 && IFT_IEEE8023ADLAG == 0xa1);
+    assert!(IFT_ETHER == 0x6 && IFT_BRIDGE == 0xd1 && IFT_IEEE8023ADLAG == 0xa1);
+    assert!(NETLINK_GENERIC == 0 && IFMIB_IFDATA == 2 && IFDATA_DRIVERNAME == 3);
+    assert!(TAPSVNETHDR == 0x8004_745b);
+    assert!(IFF_LINK0 == 0x1000);
     assert!(IFF_UP == 1 && IF_MAXUNIT == 0x7fff && AF_LINK == 18);
 };
 
@@ -232,6 +249,8 @@ const _: () = {
     assert!(SIOCSIFLLADDR == 0x8020_693c && SIOCIFGCLONERS == 0xc010_6978);
     assert!(SIOCIFDESTROY == 0x8020_6979 && SIOCIFCREATE2 == 0xc020_697c);
     assert!(SIOCSDRVSPEC == 0x8028_697b && SIOCGDRVSPEC == 0xc028_697b);
+
+    assert!(TAPGIFNAME == 0x4020_745d);
 
     assert!(size_of::<ifreq>() == 32 && offset_of!(ifreq, ifr_ifru) == 16);
     assert!(size_of::<sockaddr>() == 16 && offset_of!(sockaddr, sa_data) == 2);

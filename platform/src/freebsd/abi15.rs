@@ -1,8 +1,12 @@
-//! What FreeBSD 15 has brought to the bridge ioctls, checked at compile time.
+//! What FreeBSD 15 has brought to the ioctls of bridges and taps, checked at compile time.
 //!
-//! The names are those of its `net/if_bridgevar.h`, as in [`abi`](super::abi).
+//! The names are those of its `net/if_bridgevar.h` and `net/if_tun.h`, as in [`abi`](super::abi).
 
-use libc::{IFNAMSIZ, c_char, c_ulong};
+use libc::{IFNAMSIZ, c_char, c_int, c_ulong};
+use nix::request_code_write;
+
+/// `net/if_tap.h` has it as `TAPSTRANSIENT`.
+pub(super) const TUNSTRANSIENT: c_ulong = request_code_write!(b't', 98, size_of::<c_int>());
 
 pub(super) const BRDGSIFPVID: c_ulong = 31;
 pub(super) const BRDGSIFVLANSET: c_ulong = 32;
@@ -51,6 +55,7 @@ pub(super) struct ifbif_vlan_req {
 }
 
 const _: () = {
+    assert!(TUNSTRANSIENT == 0x8004_7462);
     assert!(BRDGSIFPVID == 31 && BRDGSIFVLANSET == 32 && BRDGGIFVLANSET == 33);
     assert!(BRDGGFLAGS == 34 && BRDGSFLAGS == 35 && BRDGGDEFPVID == 36 && BRDGSDEFPVID == 37);
     assert!(IFBRF_VLANFILTER == 0x1 && BRDG_VLAN_OP_ADD == 2 && BRDG_VLAN_OP_DEL == 3);

@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
+use libc::c_int;
 use nix::errno::Errno;
 
 use super::sys::Control;
-use super::{abi, events, list, options, port, vlan};
+use super::unit::Driver;
+use super::{abi, events, list, options, port, sysctl, vlan};
 use crate::change::{self, Step};
 use crate::error::Attempt;
 use crate::{
     BridgeBackend, BridgeChange, BridgeOption, BridgeSpec, BridgeState, Capabilities, Capability, Error,
     ErrorKind, Events, FdbEntry, InterfaceName, InterfaceState, MacAddr, Operation, PortOptions, PortState,
-    PortVlans, Result, StaticEntry, UnicastMac, VlanId, VlanRange,
+    PortVlans, Result, StaticEntry, Tap, TapChange, TapSpec, TapState, UnicastMac, VlanId, VlanRange,
 };
 
 /// What it can do beyond what every backend must, whatever the kernel.
@@ -37,6 +39,8 @@ const CAPABILITIES: &[Capability] = &[
     Capability::FdbVlan,
     Capability::FdbFlush,
     Capability::Events,
+    Capability::Tap,
+    Capability::TapVnetHdr,
 ];
 
 /// What a call says of interfaces: the MAC of each that has one, by name.
@@ -84,11 +88,28 @@ pub(super) type Macs = BTreeMap<InterfaceName, Option<MacAddr>>;
 ///   zero.
 /// - The kernel destroys one interface at a time, and waits without end for a tap that someone
 ///   has open. While it does so, deleting a bridge waits as well.
+/// - A tap has a device, [`TapState::device`], which the kernel lets one process open at a time and
+///   whose name stays when the tap is renamed. In a jail its devfs must show it (`devfs.rules(5)`).
+///   Where the tap driver is not loaded, [`create_tap`](BridgeBackend::create_tap) loads it, as
+///   above.
+/// - A tap goes with its descriptor from FreeBSD 15.0 on
+///   ([`TapTransient`](Capability::TapTransient)); before, it stays until it is deleted.
+/// - A tap that is closed goes down and loses its addresses, but for one that was
+///   [persisted](BridgeBackend::persist_tap): it has the flag `link0` then, and stays as it is
+///   (tap(4)).
+/// - The `virtio_net_hdr` of a tap has 10 bytes, and is that of a descriptor: whoever opens the tap
+///   next has none.
+/// - The MTU of a tap that is a port is that of its bridge; setting another is `Unsupported`
+///   (`EOPNOTSUPP`). An MTU is from 72 to 65535.
+/// - A process that has entered another jail since it opened the backend can do nothing with taps
+///   (`Unsupported`): which device a tap has the kernel tells for the network of the process only.
 #[derive(Debug)]
 pub struct FreeBsdBackend {
     pub(super) control: Control,
     /// Whether the kernel tells VLANs apart, once a bridge has told.
     pub(super) has_vlans: OnceLock<bool>,
+    /// The version of the kernel that the jail of the process was told.
+    pub(super) version: c_int,
 }
 
 impl FreeBsdBackend {
@@ -102,7 +123,8 @@ impl FreeBsdBackend {
     pub fn open() -> Result<Self> {
         let at = Self::at(Operation::Open);
         let control = Control::open().map_err(|errno| at.errno(errno))?;
-        Ok(Self { control, has_vlans: OnceLock::new() })
+        let version = sysctl::version().map_err(|errno| at.errno(errno))?;
+        Ok(Self { control, version, has_vlans: OnceLock::new() })
     }
 
     pub(super) fn at(operation: Operation) -> Attempt {
@@ -111,8 +133,18 @@ impl FreeBsdBackend {
 
     /// The MACs of all interfaces.
     pub(super) fn macs(&self, at: Attempt) -> Result<Macs> {
-        let interfaces = self.control.interfaces().map_err(|errno| at.errno(errno))?;
-        list::decode(&interfaces).ok_or_else(|| at.error(ErrorKind::MalformedReply))
+        macs(at, &self.control)
+    }
+
+    /// Whether an interface is of this driver.
+    pub(super) fn is_of(&self, driver: Driver, name: InterfaceName) -> nix::Result<bool> {
+        match driver {
+            Driver::Bridge => self.is_bridge(name),
+            Driver::Tap => {
+                let made = sysctl::driver_name(self.control.index(name)?)?;
+                Ok(made.is_some_and(|made| Driver::Tap.is_name(made)))
+            }
+        }
     }
 
     pub(super) fn is_bridge(&self, name: InterfaceName) -> nix::Result<bool> {
@@ -128,21 +160,22 @@ impl FreeBsdBackend {
         }
     }
 
-    /// Checks that no interface has a name.
-    pub(super) fn check_free(&self, at: Attempt, name: InterfaceName) -> Result<()> {
+    /// Checks that no interface has a name, which one of this driver is to have.
+    pub(super) fn check_free(&self, at: Attempt, driver: Driver, name: InterfaceName) -> Result<()> {
         match self.control.index(name) {
             Err(Errno::ENXIO) => Ok(()),
             Err(errno) => Err(at.errno(errno)),
-            Ok(_) => Err(self.name_taken(at, name)),
+            Ok(_) => Err(self.name_taken(at, driver, name)),
         }
     }
 
     /// The error of a name that the kernel says is taken. If no interface has it, it is that of a
-    /// `bridgeN` whose number is still that of a bridge that was renamed.
-    pub(super) fn name_taken(&self, at: Attempt, name: InterfaceName) -> Error {
-        let kind = match self.is_bridge(name) {
-            Ok(true) => ErrorKind::BridgeExists,
-            _ => ErrorKind::NameInUse,
+    /// `bridgeN` or `tapN` whose number is still that of one that was renamed.
+    pub(super) fn name_taken(&self, at: Attempt, driver: Driver, name: InterfaceName) -> Error {
+        let kind = match driver {
+            _ if self.is_bridge(name) == Ok(true) => ErrorKind::BridgeExists,
+            Driver::Tap if self.is_of(driver, name) == Ok(true) => ErrorKind::TapExists,
+            Driver::Bridge | Driver::Tap => ErrorKind::NameInUse,
         };
         at.means(kind, Errno::EEXIST)
     }
@@ -208,14 +241,15 @@ impl BridgeBackend for FreeBsdBackend {
 
     fn capabilities(&self) -> Capabilities {
         let with_vlans = if self.has_vlans() { vlan::CAPABILITIES } else { &[] };
-        CAPABILITIES.iter().chain(with_vlans).copied().collect()
+        let transient = self.has_transient_taps().then_some(Capability::TapTransient);
+        CAPABILITIES.iter().chain(with_vlans).copied().chain(transient).collect()
     }
 
     fn create(&self, spec: &BridgeSpec) -> Result<()> {
         let at = Self::at(Operation::Create).on(spec.name);
         spec.options.check(at, self.capabilities())?;
         options::check(at, &spec.options)?;
-        self.check_free(at, spec.name)?;
+        self.check_free(at, Driver::Bridge, spec.name)?;
         self.make(at, spec)
     }
 
@@ -355,6 +389,35 @@ impl BridgeBackend for FreeBsdBackend {
         self.control.flush_addresses(bridge).map_err(|errno| at.errno(errno))
     }
 
+    fn create_tap(&self, spec: &TapSpec) -> Result<Tap> {
+        let at = Self::at(Operation::CreateTap).maybe_on(spec.name);
+        spec.check(at, self.capabilities())?;
+        self.check_network(at)?;
+        self.new_tap(at, spec)
+    }
+
+    fn persist_tap(&self, tap: &Tap) -> Result<()> {
+        self.keep_tap(Self::at(Operation::PersistTap).on(tap.name()), tap)
+    }
+
+    fn change_tap(&self, tap: InterfaceName, change: &TapChange) -> Result<()> {
+        let at = Self::at(Operation::ChangeTap).on(tap);
+        self.check_network(at)?;
+        self.alter_tap(at, tap, change)
+    }
+
+    fn delete_tap(&self, tap: InterfaceName) -> Result<()> {
+        let at = Self::at(Operation::DeleteTap).on(tap);
+        self.check_network(at)?;
+        self.remove_tap(at, tap)
+    }
+
+    fn taps(&self) -> Result<Vec<TapState>> {
+        let at = Self::at(Operation::Taps);
+        self.check_network(at)?;
+        self.all_taps(at)
+    }
+
     fn events(&self) -> Result<Events> {
         events::open(Self::at(Operation::Events))
     }
@@ -389,8 +452,13 @@ impl BridgeBackend for FreeBsdBackend {
     }
 }
 
+pub(super) fn macs(at: Attempt, control: &Control) -> Result<Macs> {
+    let interfaces = control.interfaces().map_err(|errno| at.errno(errno))?;
+    list::decode(&interfaces).ok_or_else(|| at.error(ErrorKind::MalformedReply))
+}
+
 /// What was read of interfaces one by one, without those that vanished while they were read.
-fn still_there<T>(at: Attempt, read: impl Iterator<Item = nix::Result<T>>) -> Result<Vec<T>> {
+pub(super) fn still_there<T>(at: Attempt, read: impl Iterator<Item = nix::Result<T>>) -> Result<Vec<T>> {
     read.filter(|outcome| !matches!(outcome, Err(Errno::ENXIO)))
         .map(|outcome| outcome.map_err(|errno| at.errno(errno)))
         .collect()

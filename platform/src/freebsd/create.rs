@@ -1,13 +1,13 @@
-//! Making a bridge.
+//! Making a bridge, and what making a [tap](super::tap) has in common with it.
 //!
 //! A bridge is made in several calls. The kernel creates bridges by the name `bridgeN` alone, so
 //! one of that name is there at once and gets the rest a moment later. Any other is made as
 //! `bridgeN` with a high N, which no host has settings for that devd(8) would apply at its
-//! arrival, and gets its final name when it is complete but for being up.
+//! arrival, and gets its final name when it is complete but for being up. Taps are `tapN`.
 //!
 //! That N follows from the final name, and is a lock: the kernel gives a number to one bridge
 //! only, but a name to two, if both are renamed at the same time (`SIOCSIFNAME` in `net/if.c`
-//! looks whether the name is free and takes it later; seen). So the bridges that are to have one
+//! looks whether the name is free and takes it later; seen). So those that are to have one
 //! name are made one after the other, whichever process makes them, if it does so by this crate.
 
 use std::thread;
@@ -16,7 +16,8 @@ use std::time::Duration;
 use nix::errno::Errno;
 
 use super::bridge::{FreeBsdBackend, mtu_error};
-use super::{module, unit};
+use super::module;
+use super::unit::Driver;
 use crate::error::Attempt;
 use crate::{BridgeSpec, Error, ErrorKind, InterfaceIndex, InterfaceName, LinkState, Result, UnicastMac};
 
@@ -31,55 +32,84 @@ const STAGING_PAUSE: Duration = Duration::from_millis(20);
 impl FreeBsdBackend {
     /// Makes a bridge that is all that its spec says, or none.
     pub(super) fn make(&self, at: Attempt, spec: &BridgeSpec) -> Result<()> {
-        let made = self.make_bare(at, spec.name)?;
+        let (made, index) = self.make_bare(at, Driver::Bridge, Some(spec.name))?;
+        self.complete(at, made, spec).map_err(|error| self.unmade(at, Driver::Bridge, (made, index), error))
+    }
+
+    /// Makes an interface without anything, and gives its index and its name: the final one where
+    /// the kernel can create that, or may choose it.
+    pub(super) fn make_bare(
+        &self,
+        at: Attempt,
+        driver: Driver,
+        name: Option<InterfaceName>,
+    ) -> Result<(InterfaceName, InterfaceIndex)> {
+        let made = match name {
+            Some(name) => self.make_for(at, driver, name)?,
+            None => self.make_first_free(at, driver)?,
+        };
         let index = self.control.index(made).map_err(|errno| {
             if errno == Errno::ENXIO {
                 // Someone else has renamed or destroyed it since: there is nothing to undo.
                 return at.errno(errno);
             }
             let outcome = self.control.destroy(made).map_err(|errno| at.errno(errno));
-            at.errno(errno).undone(outcome, format_args!("bridge {made}"))
+            at.errno(errno).undone(outcome, format_args!("{} {made}", driver.name()))
         })?;
-        self.complete(at, made, spec).map_err(|error| {
-            let name = self.name_of(at, index).ok().flatten().unwrap_or(made);
-            error.undone(self.unmake(at, index), format_args!("bridge {name}"))
-        })
+        Ok((made, index))
     }
 
-    /// Makes a bridge without anything and gives its name: the final one where the kernel can
-    /// create that.
-    fn make_bare(&self, at: Attempt, name: InterfaceName) -> Result<InterfaceName> {
-        if unit::is_name(name) {
-            let made = self.create_with_driver(at, name);
-            return made.map_err(|error| if is_taken(&error) { self.name_taken(at, name) } else { error });
+    fn make_for(&self, at: Attempt, driver: Driver, name: InterfaceName) -> Result<InterfaceName> {
+        if driver.is_name(name) {
+            let made = self.create_with_driver(at, driver, name);
+            return made.map_err(|error| if is_taken(&error) { self.name_taken(at, driver, name) } else { error });
         }
         for number in 0..STAGING_NUMBERS {
-            let staging = unit::staging_name(name, number);
+            let staging = driver.staging_name(name, number);
             for _ in 0..STAGING_LOOKS {
-                match self.create_with_driver(at, staging) {
+                match self.create_with_driver(at, driver, staging) {
                     Err(error) if is_taken(&error) => {}
                     outcome => return outcome,
                 }
                 thread::sleep(STAGING_PAUSE);
-                self.check_free(at, name)?;
+                self.check_free(at, driver, name)?;
                 if self.control.index(staging) == Err(Errno::ENXIO) {
-                    // It is not under way: the number is that of a bridge that has its name.
+                    // It is not under way: the number is that of an interface that has its name.
                     break;
                 }
             }
         }
-        Err(at.errno(Errno::EEXIST))
+        match driver {
+            Driver::Bridge => Err(at.errno(Errno::EEXIST)),
+            // The numbers of taps are those of the whole host: others may have those of this name in
+            // as many jails.
+            Driver::Tap => self.make_first_free(at, driver),
+        }
     }
 
-    /// Creates a `bridgeN`; loads the driver if it is not there.
-    fn create_with_driver(&self, at: Attempt, name: InterfaceName) -> Result<InterfaceName> {
+    /// Makes the first interface of a driver whose name and number are free. The kernel, asked for that,
+    /// looks for a number only, and then gives the name of a renamed interface a second time (seen).
+    fn make_first_free(&self, at: Attempt, driver: Driver) -> Result<InterfaceName> {
+        for name in driver.names() {
+            if self.control.index(name) == Err(Errno::ENXIO) {
+                match self.create_with_driver(at, driver, name) {
+                    Err(error) if is_taken(&error) => {}
+                    outcome => return outcome,
+                }
+            }
+        }
+        Err(at.errno(Errno::ENOSPC))
+    }
+
+    /// Creates an interface of a driver; loads the driver if it is not there.
+    fn create_with_driver(&self, at: Attempt, driver: Driver, name: InterfaceName) -> Result<InterfaceName> {
         match self.control.create(name) {
             // So says the kernel of a name that no driver knows.
             Err(Errno::EINVAL) => {}
             outcome => return outcome.map_err(|errno| at.errno(errno)),
         }
-        if !self.control.has_driver(unit::DRIVER).map_err(|errno| at.errno(errno))? {
-            module::load(c"if_bridge").map_err(|errno| at.means(ErrorKind::NoDriver, errno))?;
+        if !self.control.has_driver(driver.name()).map_err(|errno| at.errno(errno))? {
+            module::load(driver.module()).map_err(|errno| at.means(ErrorKind::NoDriver, errno))?;
         }
         self.control.create(name).map_err(|errno| match errno {
             Errno::EINVAL => at.means(ErrorKind::NoDriver, errno),
@@ -100,7 +130,7 @@ impl FreeBsdBackend {
         }
         if made != spec.name {
             self.control.rename(made, spec.name).map_err(|errno| match errno {
-                Errno::EEXIST => self.name_taken(at, spec.name),
+                Errno::EEXIST => self.name_taken(at, Driver::Bridge, spec.name),
                 errno => at.errno(errno),
             })?;
         }
@@ -110,29 +140,39 @@ impl FreeBsdBackend {
         Ok(())
     }
 
-    /// Sets the MAC of a new bridge, which keeps it then: the kernel gives a port's MAC only to a
-    /// bridge that still has its first one.
-    fn fix_mac(&self, at: Attempt, bridge: InterfaceName, mac: UnicastMac) -> Result<()> {
-        self.control.set_mac(bridge, mac.into()).map_err(|errno| at.errno(errno))?;
-        match self.macs(at)?.get(&bridge) {
+    /// Sets the MAC of what is new. A bridge keeps it then: the kernel gives a port's MAC only to one
+    /// that still has its first one.
+    pub(super) fn fix_mac(&self, at: Attempt, interface: InterfaceName, mac: UnicastMac) -> Result<()> {
+        self.control.set_mac(interface, mac.into()).map_err(|errno| at.errno(errno))?;
+        match self.macs(at)?.get(&interface) {
             Some(&Some(now)) if now == mac => Ok(()),
             Some(_) => Err(at.error(ErrorKind::MacNotKept)),
             None => Err(at.errno(Errno::ENXIO)),
         }
     }
 
-    /// Deletes what a failed `create` has made, under whichever name it has by now.
-    fn unmake(&self, at: Attempt, made: InterfaceIndex) -> Result<()> {
-        match self.name_of(at, made)? {
-            Some(name) => self.control.destroy(name).map_err(|errno| at.errno(errno)),
-            None => Ok(()),
-        }
+    /// The error of a creation that failed, after what was made is destroyed, under whichever name
+    /// it has by now.
+    pub(super) fn unmade(
+        &self,
+        at: Attempt,
+        driver: Driver,
+        (made, index): (InterfaceName, InterfaceIndex),
+        error: Error,
+    ) -> Error {
+        let (name, outcome) = match self.name_of(at, driver, index) {
+            Ok(Some(name)) => (name, self.control.destroy(name).map_err(|errno| at.errno(errno))),
+            Ok(None) => (made, Ok(())),
+            Err(error) => (made, Err(error)),
+        };
+        error.undone(outcome, format_args!("{} {name}", driver.name()))
     }
 
-    /// The name of the bridge of this index; the kernel tells indices by name only.
-    fn name_of(&self, at: Attempt, bridge: InterfaceIndex) -> Result<Option<InterfaceName>> {
+    /// The name of the interface of this driver and index; the kernel tells indices by name only.
+    fn name_of(&self, at: Attempt, driver: Driver, index: InterfaceIndex) -> Result<Option<InterfaceName>> {
         let mut names = self.macs(at)?.into_keys();
-        Ok(names.find(|&name| self.control.index(name) == Ok(bridge) && self.is_bridge(name) == Ok(true)))
+        Ok(names
+            .find(|&name| self.control.index(name) == Ok(index) && self.control.kind(name) == Ok(driver.kind())))
     }
 }
 

@@ -1,7 +1,9 @@
-//! FreeBSD: bridges through `SIOCIFCREATE2` and `SIOCSDRVSPEC` ([`FreeBsdBackend`]).
+//! FreeBSD: bridges through `SIOCIFCREATE2` and `SIOCSDRVSPEC`, taps through `SIOCIFCREATE2` and
+//! `/dev/tapN` ([`FreeBsdBackend`]).
 //!
 //! Facts not marked otherwise were seen on FreeBSD 14.0 or read in its `sys/net/if.c`,
-//! `if_clone.c` and `if_bridge.c`; what is of FreeBSD 15 was read and compiled, not seen. 13.0 is the oldest that will do: it brought `SIOCGIFDATA`.
+//! `if_clone.c`, `if_bridge.c` and `if_tuntap.c`; what is of FreeBSD 15 was read and compiled, not
+//! seen. 13.0 is the oldest that will do: it brought `SIOCGIFDATA`.
 
 mod abi;
 mod abi15;
@@ -19,6 +21,9 @@ mod port;
 mod privileges;
 mod sandbox;
 mod sys;
+mod sysctl;
+mod tap;
+mod tuntap;
 mod unit;
 mod vlan;
 

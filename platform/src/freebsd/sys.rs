@@ -12,7 +12,6 @@
 
 use std::mem::offset_of;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::ptr;
 
 use libc::{c_char, c_int, c_short, if_data, ifconf, ifreq, sockaddr};
 use nix::errno::Errno;
@@ -77,11 +76,20 @@ impl Control {
     }
 
     pub(super) fn set_link(&self, name: InterfaceName, link: LinkState) -> nix::Result<()> {
+        self.set_flags(name, |flags| match link {
+            LinkState::Up => flags | abi::IFF_UP,
+            LinkState::Down => flags & !abi::IFF_UP,
+        })
+    }
+
+    /// Lets a tap stay as it is, up or down, when its device is closed.
+    pub(super) fn keep_link_when_closed(&self, tap: InterfaceName) -> nix::Result<()> {
+        self.set_flags(tap, |flags| flags | abi::IFF_LINK0)
+    }
+
+    fn set_flags(&self, name: InterfaceName, change: impl Fn(c_short) -> c_short) -> nix::Result<()> {
         let [low, high] = self.flags(name)?;
-        let low = match link {
-            LinkState::Up => low | abi::IFF_UP,
-            LinkState::Down => low & !abi::IFF_UP,
-        };
+        let low = change(low);
         let mut request = request(name);
         request.ifr_ifru.ifru_flags = [low, high];
         self.set(set_flags, request)
@@ -180,23 +188,11 @@ impl Control {
     }
 }
 
-/// The version of the kernel (`__FreeBSD_version`) as it tells the jail of the process; 0 if it
-/// does not.
-pub(super) fn kernel_version() -> u32 {
-    let mut version: c_int = 0;
-    let mut len = size_of_val(&version);
-    // SAFETY: the kernel writes at most `len` bytes, as many as `version` has, to it, and reads
-    // nothing but the name, which ends with a NUL.
-    let told = unsafe {
-        libc::sysctlbyname(c"kern.osreldate".as_ptr(), (&raw mut version).cast(), &raw mut len, ptr::null(), 0)
-    };
-    if told == 0 { u32::try_from(version).unwrap_or(0) } else { 0 }
-}
-
 /// A request with everything but the name zero.
-fn request(name: InterfaceName) -> ifreq {
+pub(super) fn request(name: impl Into<Option<InterfaceName>>) -> ifreq {
     let zero = sockaddr { sa_len: 0, sa_family: 0, sa_data: [0; 14] };
-    ifreq { ifr_name: c_name(name), ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_addr: zero } }
+    let name = name.into().map_or([0; libc::IFNAMSIZ], c_name);
+    ifreq { ifr_name: name, ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_addr: zero } }
 }
 
 /// Reads a list into more and more room, until what came leaves some for another entry, whose

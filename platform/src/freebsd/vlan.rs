@@ -7,13 +7,12 @@
 
 use std::collections::BTreeSet;
 
-use libc::c_ulong;
+use libc::{c_int, c_ulong};
 use nix::errno::Errno;
 
 use super::abi15::{self, VlanBits};
 use super::bridge::FreeBsdBackend;
 use super::driver::NO_VLANS;
-use super::sys::kernel_version;
 use crate::error::Attempt;
 use crate::{
     Capability, ErrorKind, InterfaceName, Operation, PortVlans, Result, VlanId, VlanRange, VlanTagging, vlan,
@@ -24,7 +23,7 @@ pub(super) const CAPABILITIES: &[Capability] =
     &[Capability::VlanFiltering, Capability::DefaultPvid, Capability::PortVlans];
 
 /// The first version (`__FreeBSD_version`) with all of these commands.
-const SINCE: u32 = 1_500_057;
+const SINCE: c_int = 1_500_057;
 
 /// The VLANs of a port.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -100,7 +99,7 @@ impl FreeBsdBackend {
         let bridges = self.bridges(Self::at(Operation::Find)).unwrap_or_default();
         match bridges.into_keys().find_map(|bridge| self.control.bridge_flags(bridge).ok()) {
             Some(flags) => *self.has_vlans.get_or_init(|| flags.is_some()),
-            None => kernel_version() >= SINCE,
+            None => self.version >= SINCE,
         }
     }
 
