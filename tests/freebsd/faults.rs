@@ -19,13 +19,15 @@ const GUEST: &str = "52:54:00:aa:00:01";
 /// An operation, on a host with the bridges `virbr0` (down) and `virbr1` (up, `tap1` its port)
 /// and the interface `tap0`: its arguments, and whether it is done. `virbr1` has another port, `tap2`,
 /// and [`GUEST`] as static behind `tap1`.
+/// and the interface `tap0`: its arguments, and whether it is done. Those on taps find `vnet0`
+/// (down) and `vnet1` (up, a port of `virbr1`), too.
 struct Operation {
     name: &'static str,
     args: &'static str,
     is_done: fn() -> bool,
 }
 
-const OPERATIONS: [Operation; 12] = [
+const OPERATIONS: [Operation; 16] = [
     Operation {
         name: "create",
         args: "create virbr2 --mac 52:54:00:01:02:03 --mtu 1400 --up",
@@ -74,6 +76,18 @@ const OPERATIONS: [Operation; 12] = [
         args: "fdb add virbr1 tap2 52:54:00:aa:00:01 --replace",
         is_done: || fdb().iter().any(|entry| has_all(entry, &[GUEST, " tap2 "])),
     },
+    Operation {
+        name: "create_tap",
+        args: "tap create vnet2 --bridge virbr0 --guest-mac 52:54:00:01:02:03 --isolated on",
+        is_done: || is_plugged("vnet2"),
+    },
+    Operation {
+        name: "create_numbered_tap",
+        args: "tap create tap2000 --bridge virbr0 --guest-mac 52:54:00:01:02:03",
+        is_done: || is_plugged("tap2000"),
+    },
+    Operation { name: "delete_tap", args: "tap delete vnet0", is_done: || interface("vnet0").is_none() },
+    Operation { name: "delete_tap_port", args: "tap delete vnet1", is_done: || interface("vnet1").is_none() },
 ];
 
 fn has_all(text: &str, parts: &[&str]) -> bool {
@@ -92,6 +106,17 @@ fn state() -> (String, Vec<String>) {
     (snapshot(), fdb())
 }
 
+impl Operation {
+    fn has_taps(&self) -> bool {
+        self.args.starts_with("tap ")
+    }
+}
+
+fn is_plugged(tap: &str) -> bool {
+    interface(tap).is_some_and(|seen| seen.mac.as_deref() == Some("fe:54:00:01:02:03") && seen.is_up)
+        && bridge_of(tap).as_deref() == Some("virbr0")
+}
+
 fn is(bridge: &str, mtu: u32, is_up: bool) -> bool {
     interface(bridge).is_some_and(|seen| (seen.mac.as_deref(), seen.mtu, seen.is_up) == (Some(MAC), mtu, is_up))
 }
@@ -102,7 +127,9 @@ const ERRNOS: [Errno; 4] = [Errno::EIO, Errno::EPERM, Errno::EINVAL, Errno::EEXI
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     let mut add = |operation: &Operation, what: &str, test: Box<dyn FnOnce() + Send>| {
-        let trial = trial(format!("faults::{}::{what}", operation.name), test);
+        // They are left out with the other tests of taps where there are none.
+        let tap = if operation.has_taps() { "tap::" } else { "" };
+        let trial = trial(format!("{tap}faults::{}::{what}", operation.name), test);
         trials.push(needs("the library of ci/freebsd/faults.c as VMBRIDGE_FAULTS", trial));
     };
     for operation in &OPERATIONS {
@@ -117,7 +144,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials
 }
 
-fn prepare_host() {
+fn prepare_host(operation: &Operation) {
     for (number, link) in [(0, "down"), (1, "up")] {
         let bridge = ifconfig("bridge create");
         ifconfig(&format!("{bridge} name virbr{number}"));
@@ -126,6 +153,16 @@ fn prepare_host() {
     }
     add_interface("tap2");
     ifconfig(&format!("virbr1 addm tap1 addm tap2 static tap1 {GUEST}"));
+    if operation.has_taps() {
+        // The first free numbers would have the names of the interfaces above.
+        for number in 0..2 {
+            let made = ifconfig(&format!("tap300{number} create"));
+            let made = if made.is_empty() { format!("tap300{number}") } else { made };
+            ifconfig(&format!("{made} name vnet{number}"));
+        }
+        ifconfig("virbr1 addm vnet1");
+        ifconfig("vnet1 up");
+    }
 }
 
 fn clear_host() {
@@ -156,24 +193,28 @@ fn run_with(operation: &Operation, call: usize, fault: &[(&str, &str)]) -> Optio
 }
 
 /// Repeats a check for the first call, the second, and so on, each time on the same host.
-fn for_each_call(check: impl Fn(usize, &(String, Vec<String>)) -> bool) {
+fn for_each_call(operation: &Operation, check: impl Fn(usize, &(String, Vec<String>)) -> bool) {
     let mut call = 1;
-    prepare_host();
+    prepare_host(operation);
     let mut before = state();
     while check(call, &before) {
         if state() != before {
             clear_host();
-            prepare_host();
+            prepare_host(operation);
             before = state();
         }
         call += 1;
     }
     assert!(call > 1, "the fault never had its turn");
+    if operation.has_taps() {
+        // A tap keeps its jail from going.
+        clear_host();
+    }
 }
 
 fn fails_once(operation: &Operation, errno: Errno) {
     let errno = (errno as i32).to_string();
-    for_each_call(|call, before| {
+    for_each_call(operation, |call, before| {
         let Some(output) = run_with(operation, call, &[("FAULT_ERRNO", &errno)]) else { return false };
         let errors = String::from_utf8_lossy(&output.stderr);
         if output.status.success() {
@@ -189,7 +230,7 @@ fn fails_once(operation: &Operation, errno: Errno) {
 /// Undoing fails as well: then the error says what is left.
 fn fails_from_then_on(operation: &Operation) {
     let errno = (Errno::EIO as i32).to_string();
-    for_each_call(|call, before| {
+    for_each_call(operation, |call, before| {
         let fault = [("FAULT_ERRNO", errno.as_str()), ("FAULT_ALL", "")];
         let Some(output) = run_with(operation, call, &fault) else { return false };
         let errors = String::from_utf8_lossy(&output.stderr);
@@ -206,7 +247,7 @@ fn fails_from_then_on(operation: &Operation) {
 /// A signal is no failure.
 fn is_interrupted(operation: &Operation) {
     let errno = (Errno::EINTR as i32).to_string();
-    for_each_call(|call, _| {
+    for_each_call(operation, |call, _| {
         let Some(output) = run_with(operation, call, &[("FAULT_ERRNO", &errno)]) else { return false };
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && (operation.is_done)(), "call {call}: {errors}");
@@ -217,12 +258,12 @@ fn is_interrupted(operation: &Operation) {
 /// No bridge ever bears its name without its MAC, whenever the process dies; but for `bridgeN`,
 /// whose name the kernel wants first.
 fn is_killed(operation: &Operation) {
-    for_each_call(|call, _| {
+    for_each_call(operation, |call, _| {
         let Some(output) = run_with(operation, call, &[("FAULT_RUN", "kill -9 $PPID")]) else { return false };
         assert_eq!(output.status.signal(), Some(9), "call {call}");
         if let Some(bridge) = interface("virbr2") {
             assert_eq!(bridge.mac.as_deref(), Some(MAC), "killed at call {call}");
-        } else if operation.name == "create" {
+        } else if ["create", "create_tap"].contains(&operation.name) && !(operation.is_done)() {
             // The next try is not in the way of what the last one left.
             done(operation.args);
             assert!((operation.is_done)(), "killed at call {call}");
@@ -233,7 +274,7 @@ fn is_killed(operation: &Operation) {
 
 /// Someone else gives the name to an interface that is no bridge, before each call in turn.
 fn the_name_is_taken_meanwhile(create: &Operation) {
-    for_each_call(|call, before| {
+    for_each_call(create, |call, before| {
         // It fails where the bridge has its name by then.
         let fault = [("FAULT_RUN", "ifconfig tap0 name virbr2 2>/dev/null")];
         let Some(output) = run_with(create, call, &fault) else { return false };
