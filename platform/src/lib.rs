@@ -29,6 +29,7 @@ mod change;
 mod error;
 mod events;
 mod fdb;
+mod identity;
 mod mac;
 pub mod model;
 mod name;
@@ -47,6 +48,7 @@ pub use capability::{Capabilities, Capability};
 pub use error::{Attempt, Error, ErrorKind, Operation, Result, Undo};
 pub use events::{Events, Wake};
 pub use fdb::{FdbEntry, FdbOrigin, StaticEntry};
+pub use identity::HostIdentity;
 pub use mac::{InvalidMac, MacAddr, MacReason, UnicastMac};
 pub use name::{InterfaceIndex, InterfaceName, InvalidIndex, InvalidName, NameReason};
 pub use options::{
@@ -61,16 +63,16 @@ pub use vlan::{InvalidVlan, PortVlans, VlanId, VlanRange, VlanTagging};
 cfg_if::cfg_if! {
     if #[cfg(target_os = "linux")] {
         pub mod linux;
-        pub use linux::{AVAILABLE, NativeBackend, Sandbox};
+        pub use linux::{AVAILABLE, CONFIG_DIR, NativeBackend, STATE_DIR, Sandbox};
         #[cfg(feature = "privileges")]
         pub use linux::NetworkPrivileges;
-        use linux::hint;
+        use linux::{hint, host_identity};
     } else if #[cfg(target_os = "freebsd")] {
         pub mod freebsd;
-        pub use freebsd::{AVAILABLE, NativeBackend, Sandbox};
+        pub use freebsd::{AVAILABLE, CONFIG_DIR, NativeBackend, STATE_DIR, Sandbox};
         #[cfg(feature = "privileges")]
         pub use freebsd::NetworkPrivileges;
-        use freebsd::hint;
+        use freebsd::{hint, host_identity};
     } else {
         compile_error!("vmbridge-platform runs on Linux and FreeBSD");
     }

@@ -12,6 +12,7 @@ mod create;
 mod driver;
 mod events;
 mod fdb;
+mod identity;
 mod jail;
 mod list;
 mod module;
@@ -28,8 +29,9 @@ mod unit;
 mod vlan;
 
 pub use bridge::FreeBsdBackend;
-#[cfg(feature = "privileges")]
+pub(crate) use identity::host_identity;
 pub use privileges::NetworkPrivileges;
+#[cfg(feature = "privileges")]
 pub use sandbox::Sandbox;
 
 use crate::backend::Available;
@@ -41,6 +43,13 @@ pub type NativeBackend = FreeBsdBackend;
 /// The backends that are compiled in, the native one first.
 pub const AVAILABLE: &[Available] =
     &[Available { name: FreeBsdBackend::NAME, open: || Ok(Box::new(FreeBsdBackend::open()?)) }];
+
+/// Where definitions of networks are kept (`hier(7)`).
+pub const CONFIG_DIR: &str = "/usr/local/etc/vmbridge/networks";
+
+/// Where it is kept, until the next boot (`rc.d/cleanvar`), with which definitions networks were
+/// started.
+pub const STATE_DIR: &str = "/var/run/vmbridge/networks";
 
 /// What to do about an error of this kind.
 pub(crate) const fn hint(operation: Operation, kind: ErrorKind) -> Option<&'static str> {

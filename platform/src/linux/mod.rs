@@ -5,6 +5,7 @@
 
 mod abi;
 mod events;
+mod identity;
 mod ioctl;
 mod namespace;
 #[cfg(feature = "netlink")]
@@ -18,6 +19,7 @@ mod tap;
 mod tun;
 mod udev;
 
+pub(crate) use identity::host_identity;
 pub use ioctl::IoctlBackend;
 #[cfg(feature = "netlink")]
 pub use netlink::NetlinkBackend;
@@ -45,6 +47,12 @@ pub const AVAILABLE: &[Available] = &[
     Available { name: NetlinkBackend::NAME, open: || Ok(Box::new(NetlinkBackend::open()?)) },
     Available { name: IoctlBackend::NAME, open: || Ok(Box::new(IoctlBackend::open()?)) },
 ];
+
+/// Where definitions of networks are kept (`hier(7)`).
+pub const CONFIG_DIR: &str = "/etc/vmbridge/networks";
+
+/// Where it is kept, until the next boot, with which definitions networks were started.
+pub const STATE_DIR: &str = "/run/vmbridge/networks";
 
 /// The MTUs that Linux takes for a bridge (`br_dev_setup()`: `ETH_MIN_MTU` to `ETH_MAX_MTU`).
 #[cfg(feature = "netlink")]
