@@ -9,6 +9,8 @@ mod invalid;
 #[cfg(feature = "xml")]
 mod migrate;
 mod name;
+#[cfg(feature = "store")]
+mod store;
 #[cfg(feature = "xml")]
 mod xml;
 
@@ -17,5 +19,10 @@ pub use invalid::{InvalidNetwork, NetworkReason};
 #[cfg(feature = "xml")]
 pub use migrate::{InvalidFiles, Migration, NetworkFiles};
 pub use name::{BridgeName, BridgeTemplate, NetworkName};
+#[cfg(feature = "store")]
+pub use store::{
+    ActiveNetworks, Defined, MacSource, MigratedFile, MigrationMode, MigrationOutcome, Store, StoreError,
+    StoreReason, derived_mac,
+};
 #[cfg(feature = "xml")]
 pub use xml::{Definition, Document, DocumentReason, ForeignMode, ForeignNetwork, InvalidDocument};

@@ -126,6 +126,16 @@ impl BridgeTemplate {
         InterfaceName::new(&self.0.replacen("%d", &number.to_string(), 1)).ok()
     }
 
+    /// Whether it could have made this name.
+    #[cfg(feature = "store")]
+    pub(super) fn makes(&self, name: InterfaceName) -> bool {
+        let text = name.to_string();
+        let around = self.0.split_once("%d");
+        let number = around.and_then(|(before, after)| text.strip_prefix(before)?.strip_suffix(after));
+        // Neither a sign nor leading zeros.
+        number.and_then(|number| self.with(number.parse().ok()?)) == Some(name)
+    }
+
     fn resolve(&self, in_use: &BTreeSet<InterfaceName>) -> Result<InterfaceName, InvalidNetwork> {
         // One of as many names as are in use and one more is free; and once a number is too long
         // for a name, so are those after it.
@@ -217,6 +227,17 @@ mod tests {
         assert_eq!(resolved("fourteen-bytes%d", &ten[..9]), Ok(name("fourteen-bytes9")));
         let error = resolved("fourteen-bytes%d", &ten).expect_err("they are all in use");
         assert_eq!((error.value(), error.reason()), ("fourteen-bytes%d", &NetworkReason::NoFreeName));
+    }
+
+    #[cfg(feature = "store")]
+    #[test]
+    fn a_template_knows_what_it_makes() {
+        let makes =
+            |template: &str, made: &str| template.parse::<BridgeTemplate>().expect("one").makes(name(made));
+        assert!(makes("virbr%d", "virbr0") && makes("virbr%d", "virbr12") && makes("%d-lan", "3-lan"));
+        for other in ["virbr", "virbr00", "virbr+1", "virbr1x", "br0"] {
+            assert!(!makes("virbr%d", other), "{other}");
+        }
     }
 
     #[test]

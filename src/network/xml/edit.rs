@@ -8,7 +8,8 @@ use super::scan::{Kind, Scan};
 pub(super) fn edited(text: &str, found: &Scan, kind: Kind, attribute: &str, value: &str) -> String {
     let value = escape(value);
     let Some(element) = found.elements.get(&kind) else {
-        return with_element(text, found, kind, &format!("{attribute}={0}{value}{0}", quote(text, found)));
+        let new = format!("<{} {attribute}={1}{value}{1}/>", kind.name(), quote(text, found));
+        return with_element(text, found, kind, &new);
     };
     if let Some(old) = element.attribute(attribute) {
         return spliced(text, old.span.start, old.span.end, &value);
@@ -17,15 +18,20 @@ pub(super) fn edited(text: &str, found: &Scan, kind: Kind, attribute: &str, valu
     spliced(text, element.name_end, element.name_end, &new)
 }
 
+/// The text, which has no UUID, with this one.
+#[cfg(feature = "store")]
+pub(super) fn with_uuid(text: &str, found: &Scan, uuid: &str) -> String {
+    with_element(text, found, Kind::Uuid, &format!("<uuid>{}</uuid>", escape(uuid)))
+}
+
 /// With a new element after the last of those that libvirt writes before it, in a line of its own if
 /// that one has one.
-fn with_element(text: &str, found: &Scan, kind: Kind, attribute: &str) -> String {
-    let new = format!("<{} {attribute}/>", kind.name());
+fn with_element(text: &str, found: &Scan, kind: Kind, new: &str) -> String {
     let before = found.elements.range(..kind).next_back();
     let (_, before) = before.expect("each network has a name, which comes first");
     let line = text[..before.start].rfind('\n').map(|end| &text[end + 1..before.start]);
     let indent = line.filter(|line| line.chars().all(|c| matches!(c, ' ' | '\t')));
-    let Some(indent) = indent else { return spliced(text, before.end, before.end, &new) };
+    let Some(indent) = indent else { return spliced(text, before.end, before.end, new) };
     let start = before.start - indent.len();
     let ending = if text[..start].ends_with("\r\n") { "\r\n" } else { "\n" };
     spliced(text, before.end, before.end, &format!("{ending}{indent}{new}"))

@@ -161,6 +161,12 @@ impl Document {
         self.edited(Kind::Bridge, "name", &name.to_string())
     }
 
+    /// With this UUID, where libvirt writes it, for a network that has none.
+    #[cfg(feature = "store")]
+    pub(in crate::network) fn with_uuid(&self, uuid: &str) -> Result<Self, InvalidDocument> {
+        Self::new(edit::with_uuid(&self.text, &self.found, uuid))
+    }
+
     fn edited(&self, element: Kind, attribute: &str, value: &str) -> Result<Self, InvalidDocument> {
         self.network().map_err(DocumentReason::Network)?;
         // Read again, since what it says and where it says it has changed.

@@ -1,0 +1,166 @@
+//! Defining a network.
+
+use std::collections::BTreeMap;
+
+use super::lock::Lock;
+use super::{MacSource, Store, StoreError, StoreReason, directory, file, mac};
+use crate::network::{BridgeName, Definition, Document, Network, NetworkName};
+use crate::{BridgeBackend, BridgeState, InterfaceName, UnicastMac};
+
+/// A network that was defined.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Defined {
+    /// What is written down: with the name of a bridge, and with a MAC.
+    pub document: Document,
+    /// A bridge that has this name on the host already, and is not that of the network as it was
+    /// started: it is in the way, or can be adopted.
+    pub existing: Option<BridgeState>,
+}
+
+impl Store {
+    /// Defines a network, or defines it anew, whether or not it is active. It is on disk then, or
+    /// nothing has changed.
+    ///
+    /// What the document leaves open stays as it was with the network before: its MAC, the name of
+    /// its bridge if that is of the document's template, and its UUID. Else the name is the first
+    /// that is free in the store and on the host, and the MAC comes from `source` and is unlike
+    /// every MAC there. The rest of the document is not changed.
+    ///
+    /// # Errors
+    /// - [`StoreReason::Network`] for a network without a bridge of its own, and where no name is
+    ///   free;
+    /// - [`StoreReason::BridgeInUse`], [`StoreReason::MacInUse`] where another network, defined or
+    ///   active, has the name or the MAC, and [`StoreReason::MacOnHost`] where an interface has
+    ///   the MAC that was derived;
+    /// - [`StoreReason::OtherUuid`] if the network is there with another UUID;
+    /// - [`StoreReason::Host`] if the name is that of an interface that is no bridge, or the host
+    ///   cannot be asked;
+    /// - that of the network's present file if it cannot be used: it is to be undefined first;
+    /// - that of another network's file if the system does not let it be read;
+    /// - [`StoreReason::Locked`], [`StoreReason::Io`], and [`StoreReason::NotDurable`], the only
+    ///   one with which it is defined nevertheless.
+    pub fn define(
+        &self,
+        host: &dyn BridgeBackend,
+        document: &Document,
+        source: &MacSource,
+    ) -> Result<Defined, StoreError> {
+        let path = &directory::path_of(&self.config, document.definition().name());
+        let network = document.network().map_err(StoreError::at(path))?;
+        file::make_directory(&self.config)?;
+        let _lock = Lock::take(&self.config, self.patience)?;
+
+        let others = self.others(network.name())?;
+        let active = self.active(network.name())?;
+        let configured = directory::find(&self.config, network.name())?;
+        let before = configured.as_ref().or(active.as_ref());
+        let completed = completed(host, document, before, &others, source).map_err(StoreError::at(path))?;
+        let existing = existing(host, &completed, active.as_ref()).map_err(StoreError::at(path))?;
+        file::replace(path, completed.text())?;
+        Ok(Defined { document: completed, existing })
+    }
+
+    /// What the networks have but this one. A file that is no definition has nothing.
+    fn others(&self, but: &NetworkName) -> Result<Others, StoreError> {
+        let configured = directory::read_all(&self.config)?.into_values();
+        let all = configured.chain(directory::read_all(&self.state)?.into_values());
+        let readable = all.filter(|document| !document.as_ref().is_err_and(StoreError::is_no_definition));
+        let documents = readable.collect::<Result<Vec<_>, _>>()?;
+        Ok(Others::of(documents.iter().filter(|document| document.definition().name() != but)))
+    }
+}
+
+/// What networks have that no other can have.
+#[derive(Debug, Default)]
+pub(super) struct Others {
+    bridges: BTreeMap<InterfaceName, NetworkName>,
+    pub(super) macs: BTreeMap<UnicastMac, NetworkName>,
+}
+
+impl Others {
+    pub(super) fn of<'d>(documents: impl IntoIterator<Item = &'d Document>) -> Self {
+        let mut others = Self::default();
+        for document in documents {
+            let Definition::Own(network) = document.definition() else { continue };
+            if let BridgeName::Fixed(bridge) = network.bridge() {
+                others.bridges.insert(*bridge, network.name().clone());
+            }
+            if let Some(mac) = network.mac() {
+                others.macs.insert(mac, network.name().clone());
+            }
+        }
+        others
+    }
+}
+
+/// The document with a name for the bridge and a MAC that no other network has.
+fn completed(
+    host: &dyn BridgeBackend,
+    document: &Document,
+    before: Option<&Document>,
+    others: &Others,
+    source: &MacSource,
+) -> Result<Document, StoreReason> {
+    let mut document = with_uuid(document, before)?;
+    let before = before.and_then(|document| document.network().ok());
+
+    // What is there is not written again: not even the MAC's case changes.
+    let bridge = bridge(host, document.network()?, before, others)?;
+    if let Some(other) = others.bridges.get(&bridge) {
+        return Err(StoreReason::BridgeInUse(bridge, other.clone()));
+    }
+    if *document.network()?.bridge() != BridgeName::Fixed(bridge) {
+        document = document.with_bridge(bridge)?;
+    }
+
+    let network = document.network()?;
+    let mac = match network.mac().or(before.and_then(Network::mac)) {
+        Some(mac) => mac,
+        None => mac::choose(source, host, network, others)?,
+    };
+    if let Some(other) = others.macs.get(&mac) {
+        return Err(StoreReason::MacInUse(mac, other.clone()));
+    }
+    if network.mac().is_none() {
+        document = document.with_mac(mac)?;
+    }
+    Ok(document)
+}
+
+/// With the UUID that the network had.
+fn with_uuid(document: &Document, before: Option<&Document>) -> Result<Document, StoreReason> {
+    match (document.uuid(), before.and_then(Document::uuid)) {
+        (None, Some(old)) => Ok(document.with_uuid(old)?),
+        (Some(new), Some(old)) if !new.eq_ignore_ascii_case(old) => Err(StoreReason::OtherUuid(old.to_owned())),
+        _ => Ok(document.clone()),
+    }
+}
+
+fn bridge(
+    host: &dyn BridgeBackend,
+    network: &Network,
+    before: Option<&Network>,
+    others: &Others,
+) -> Result<InterfaceName, StoreReason> {
+    match (network.bridge(), before.map(Network::bridge)) {
+        (BridgeName::Template(template), Some(BridgeName::Fixed(old))) if template.makes(*old) => Ok(*old),
+        (name, _) => {
+            let on_host = host.interfaces()?.into_iter().map(|interface| interface.name);
+            Ok(name.resolve(others.bridges.keys().copied().chain(on_host))?)
+        }
+    }
+}
+
+/// The bridge of this name that is not the network's own. An interface that is no bridge is an
+/// error: the network could never start.
+fn existing(
+    host: &dyn BridgeBackend,
+    document: &Document,
+    active: Option<&Document>,
+) -> Result<Option<BridgeState>, StoreReason> {
+    let BridgeName::Fixed(bridge) = document.network()?.bridge() else { return Ok(None) };
+    let own = active.and_then(|document| document.network().ok()).map(Network::bridge);
+    let found = host.find(*bridge)?;
+    Ok(found.filter(|_| own != Some(&BridgeName::Fixed(*bridge))))
+}

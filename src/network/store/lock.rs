@@ -1,0 +1,43 @@
+//! The lock that those hold who change a directory (`flock(2)`).
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use super::{StoreError, StoreReason};
+
+/// In the directory that it is for; readers pass over what begins with a dot. The directory itself would
+/// do, but whoever can read that could lock it, and NFS locks only what is open for writing.
+const NAME: &str = ".lock";
+/// Between two tries: the call itself waits without a bound, or not at all.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Held until it is dropped, or its process has ended however that was.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Locks a directory, or gives up when another process has it for so long.
+    pub(super) fn take(directory: &Path, patience: Duration) -> Result<Self, StoreError> {
+        let path = &directory.join(NAME);
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+        let file = file.map_err(StoreError::io(path, "open"))?;
+        let deadline = Instant::now() + patience;
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Self { _file: file }),
+                Err(Errno::INTR) => {}
+                Err(Errno::WOULDBLOCK) if Instant::now() < deadline => sleep(PAUSE),
+                Err(Errno::WOULDBLOCK) => return Err(StoreError::new(path, StoreReason::Locked(patience))),
+                Err(errno) => return Err(StoreError::io(path, "lock")(errno.into())),
+            }
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Giving MACs to the networks of a pair of directories, ours or libvirt's.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::define::Others;
+use super::{MacSource, Store, StoreError, StoreReason, directory, file, lock_if_there, mac};
+use crate::network::{Definition, Document, ForeignMode, Migration, NetworkFiles};
+use crate::{BridgeBackend, UnicastMac};
+
+/// Whether a migration writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MigrationMode {
+    /// It writes.
+    Apply,
+    /// It only says what it would write, and takes no lock. Random MACs are others when it is applied.
+    DryRun,
+}
+
+/// A file that a migration looked at.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct MigratedFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What became of it.
+    pub outcome: MigrationOutcome,
+}
+
+/// What became of a file in a migration.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum MigrationOutcome {
+    /// It has this MAC now, or would have it.
+    #[non_exhaustive]
+    Changed {
+        /// The MAC.
+        mac: UnicastMac,
+        /// What was changed, as `diff -u` has it.
+        diff: String,
+    },
+    /// It has a MAC already.
+    Unchanged,
+    /// Its network has no bridge of its own.
+    Foreign(ForeignMode),
+    /// It cannot be used or not be written; unless it is
+    /// [not durable](StoreReason::NotDurable), it is as it was.
+    Failed(StoreError),
+    /// It was left as it was since the other file of its network failed, which may have a MAC.
+    Skipped,
+}
+
+impl Store {
+    /// Gives each network that has a bridge of its own and no MAC one, the same in both
+    /// directories: that which is in one of them already, else one from `source` that is unlike
+    /// every MAC in both and on the host. Nothing else in a file changes, and a file that has a
+    /// MAC is not touched. Broken files are reported, and do not keep the others from it.
+    ///
+    /// Wherever it is interrupted, every file is whole, and another run ends what was begun, with
+    /// the same MACs. libvirt must be told, or not run: it keeps its own copy of what it has read.
+    ///
+    /// # Errors
+    /// A directory is there and cannot be read or locked. Nothing has changed then.
+    pub fn migrate(
+        &self,
+        host: &dyn BridgeBackend,
+        source: &MacSource,
+        mode: MigrationMode,
+    ) -> Result<Vec<MigratedFile>, StoreError> {
+        let directories = [&self.config, &self.state];
+        let mut locks = Vec::new();
+        if mode == MigrationMode::Apply {
+            for directory in directories {
+                locks.extend(lock_if_there(directory, self.patience)?);
+            }
+        }
+        let mut configured = directory::read_all(&self.config)?;
+        let mut active = directory::read_all(&self.state)?;
+        let others = Others::of(configured.values().chain(active.values()).flatten());
+        let mut run = Run { host, source, mode, others, files: Vec::new() };
+
+        let names: BTreeSet<_> = configured.keys().chain(active.keys()).cloned().collect();
+        for name in names {
+            let paths = directories.map(|directory| directory.join(&name));
+            run.network(paths, configured.remove(&name).transpose(), active.remove(&name).transpose());
+        }
+        Ok(run.files)
+    }
+}
+
+struct Run<'r> {
+    host: &'r dyn BridgeBackend,
+    source: &'r MacSource,
+    mode: MigrationMode,
+    /// What all networks have, with the MACs that were given in this run.
+    others: Others,
+    files: Vec<MigratedFile>,
+}
+
+/// What was read of a file that may be missing.
+type Read = Result<Option<Document>, StoreError>;
+
+impl Run<'_> {
+    fn network(&mut self, paths: [PathBuf; 2], configuration: Read, state: Read) {
+        match (configuration, state) {
+            (Ok(configuration), Ok(state)) => self.readable(paths, &NetworkFiles { configuration, state }),
+            (configuration, state) => {
+                for (path, read) in paths.into_iter().zip([configuration, state]) {
+                    match read {
+                        Ok(None) => {}
+                        Ok(Some(_)) => self.report(path, MigrationOutcome::Skipped),
+                        Err(error) => self.report(path, MigrationOutcome::Failed(error)),
+                    }
+                }
+            }
+        }
+    }
+
+    /// The configuration first: once that has the MAC, another run finds it there.
+    fn readable(&mut self, paths: [PathBuf; 2], files: &NetworkFiles) {
+        let there = paths.into_iter().zip([&files.configuration, &files.state]);
+        let migration = match self.migration(files) {
+            Ok(migration) => migration,
+            Err(reason) => {
+                let mut paths = there.filter(|(_, file)| file.is_some()).map(|(path, _)| path);
+                if let Some(path) = paths.next() {
+                    let error = StoreError::new(&path, reason);
+                    self.report(path, MigrationOutcome::Failed(error));
+                }
+                paths.for_each(|path| self.report(path, MigrationOutcome::Skipped));
+                return;
+            }
+        };
+        let changed = match &migration {
+            Some(changes) => {
+                [&changes.configuration, &changes.state].map(|file| Some((file.as_ref()?, changes.mac)))
+            }
+            None => [None, None],
+        };
+        let mut has_failed = false;
+        for ((path, before), after) in there.zip(changed) {
+            let Some(before) = before else { continue };
+            let outcome = match (has_failed, after) {
+                (true, _) => MigrationOutcome::Skipped,
+                (false, None) => kept(before),
+                (false, Some((after, mac))) => self.change(&path, before, after, mac),
+            };
+            has_failed |= matches!(outcome, MigrationOutcome::Failed(_));
+            self.report(path, outcome);
+        }
+    }
+
+    fn migration(&mut self, files: &NetworkFiles) -> Result<Option<Migration>, StoreReason> {
+        let mut documents = [&files.configuration, &files.state].into_iter().flatten();
+        let Some(network) = documents.find_map(|document| document.network().ok()) else {
+            return Ok(None);
+        };
+        let mac = match files.mac()? {
+            Some(mac) => mac,
+            None => mac::choose(self.source, self.host, network, &self.others)?,
+        };
+        self.others.macs.insert(mac, network.name().clone());
+        Ok(files.migration(mac)?)
+    }
+
+    fn change(&self, path: &Path, before: &Document, after: &Document, mac: UnicastMac) -> MigrationOutcome {
+        let written = match self.mode {
+            MigrationMode::Apply => file::replace(path, after.text()),
+            MigrationMode::DryRun => Ok(()),
+        };
+        match written {
+            Ok(()) => MigrationOutcome::Changed { mac, diff: before.diff(path.display(), after) },
+            Err(error) => MigrationOutcome::Failed(error),
+        }
+    }
+
+    fn report(&mut self, path: PathBuf, outcome: MigrationOutcome) {
+        self.files.push(MigratedFile { path, outcome });
+    }
+}
+
+/// Nothing is to be changed in it.
+fn kept(document: &Document) -> MigrationOutcome {
+    match document.definition() {
+        Definition::Own(_) => MigrationOutcome::Unchanged,
+        Definition::Foreign(network) => MigrationOutcome::Foreign(network.mode),
+    }
+}

@@ -1,0 +1,131 @@
+//! What is in a directory, and what stays of a file that is replaced.
+
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::sync::Barrier;
+
+use super::*;
+
+#[test]
+fn only_files_that_are_called_like_a_networks_are_read() {
+    let fixture = Fixture::new();
+    assert!(fixture.store.list().expect("none is no error").is_empty());
+    for file in ["README", "a.xml~", "a.xml.bak", ".a.xml.swp", ".hidden.xml", "xml", ".xml", ".vmbridge-x.tmp"] {
+        put(fixture.config(file), "no network");
+    }
+    put(fixture.config("autostart/a.xml"), "<network/>");
+    put(fixture.config("b.xml"), &network("b", ""));
+    put(fixture.config("a b.xml"), &network("a b", "  <forward mode='bridge'/>\n"));
+    let listed = fixture.store.list().expect("it can be read");
+    let names = listed.iter().map(|document| document.as_ref().expect("it is valid").definition().name().as_str());
+    assert!(names.eq(["a b", "b"]));
+}
+
+#[test]
+fn what_is_broken_is_an_error_in_its_place() {
+    let fixture = Fixture::new();
+    put(fixture.config("f.xml"), &network("f", ""));
+    put(fixture.config("a.xml"), "<network>");
+    put(fixture.config("b.xml"), &network("other", ""));
+    put(fixture.config("c.xml/file"), "");
+    symlink("nowhere", fixture.config("d.xml")).expect("it can be made");
+    // Nobody writes to it.
+    nix::unistd::mkfifo(&fixture.config("e.xml"), nix::sys::stat::Mode::S_IRWXU).expect("it can be made");
+    put(fixture.config("g\n.xml"), &network("g", ""));
+    let odd = std::ffi::OsStr::from_bytes(b"h\xff.xml");
+    put(fixture.config("").join(odd), &network("h", ""));
+
+    let listed = fixture.store.list().expect("it can be read");
+    let listed: Vec<_> = listed.iter().map(|document| document.as_ref().map_err(ToString::to_string)).collect();
+    let error = |index: usize| listed[index].as_ref().expect_err("it is broken").rsplit('/').next();
+    assert!(error(0).is_some_and(|error| error.starts_with("a.xml: line 1: ")), "{listed:?}");
+    assert_eq!(error(1), Some("b.xml: the network in it is called \"other\""));
+    assert_eq!(error(2), Some("c.xml: it is no file"));
+    assert_eq!(error(3), Some("d.xml: cannot open it: No such file or directory (os error 2)"));
+    assert_eq!(error(4), Some("e.xml: it is no file"));
+    assert!(listed[5].is_ok());
+    assert_eq!(error(6), Some("g\\n.xml: no network can be called so"));
+    assert_eq!(error(7), Some("h\u{fffd}.xml: no network can be called so"));
+    assert_eq!(listed.len(), 8);
+}
+
+#[test]
+fn owner_and_mode_stay() {
+    let fixture = Fixture::new();
+    fixture.define(&network("lan", "")).expect("it is valid");
+    let metadata = || fs::metadata(fixture.config("lan.xml")).expect("it is there");
+    assert_eq!(metadata().mode() & 0o7777, 0o644);
+    fs::set_permissions(fixture.config("lan.xml"), fs::Permissions::from_mode(0o600)).expect("it is ours");
+    let owner = if nix::unistd::geteuid().is_root() { (1, 2) } else { (metadata().uid(), metadata().gid()) };
+    std::os::unix::fs::chown(fixture.config("lan.xml"), Some(owner.0), Some(owner.1)).expect("we may");
+    fixture.define(&network("lan", "  <mtu size='1400'/>\n")).expect("it is valid");
+    assert_eq!(metadata().mode() & 0o7777, 0o600);
+    assert_eq!((metadata().uid(), metadata().gid()), owner);
+}
+
+#[test]
+fn a_symbolic_link_stays_and_what_it_leads_to_is_replaced() {
+    let fixture = Fixture::new();
+    let elsewhere = fixture.directory.path().join("elsewhere.xml");
+    put(elsewhere.clone(), &network("lan", ""));
+    fs::create_dir_all(fixture.config("")).expect("it can be made");
+    symlink(&elsewhere, fixture.config("lan.xml")).expect("it can be made");
+    let defined = fixture.define(&network("lan", "  <bridge name='br0'/>\n")).expect("it is valid");
+    assert!(fs::symlink_metadata(fixture.config("lan.xml")).expect("it is there").is_symlink());
+    assert_eq!(fs::read_to_string(&elsewhere).expect("it is there"), defined.document.text());
+
+    fixture.store.undefine(&name("lan")).expect("it is there");
+    assert!(elsewhere.exists() && fixture.files().is_empty());
+
+    symlink("nowhere", fixture.config("lan.xml")).expect("it can be made");
+    let error = fixture.define(&network("lan", "")).expect_err("it leads nowhere");
+    assert!(error.to_string().contains("cannot follow it"), "{error}");
+    fixture.store.undefine(&name("lan")).expect("it is there");
+}
+
+#[test]
+fn what_a_killed_writer_left_is_removed_by_the_next() {
+    let fixture = Fixture::new();
+    put(fixture.config(".vmbridge-AbC123.tmp"), "half a netw");
+    put(fixture.config(".other.tmp"), "");
+    fixture.define(&network("lan", "")).expect("it is valid");
+    assert_eq!(fixture.files(), [".other.tmp", "lan.xml"]);
+}
+
+#[test]
+fn a_lock_that_is_not_given_up_is_an_error_that_names_it() {
+    let fixture = Fixture::new();
+    fixture.define(&network("lan", "")).expect("it is valid");
+    let _held = Lock::take(&fixture.config(""), Duration::ZERO).expect("nobody has it");
+    let store = fixture.store.clone().with_patience(Duration::from_millis(20));
+    let error = store.undefine(&name("lan")).expect_err("it is locked");
+    assert_eq!(error.path(), fixture.config(".lock"));
+    assert!(matches!(error.reason(), StoreReason::Locked(_)), "{error}");
+    // Nobody but its owner can lock it, and reading takes none.
+    assert_eq!(fs::metadata(error.path()).expect("it is there").mode() & 0o777, 0o600);
+    store.load(&name("lan")).expect("it is there");
+    store.migrate(&fixture.host, &MacSource::Random, MigrationMode::DryRun).expect("it writes nothing");
+    drop(store.lock_active().expect("that is another"));
+}
+
+#[test]
+fn many_at_once_lose_nothing() {
+    const NETWORKS: usize = 12;
+    let fixture = Fixture::new();
+    let all_are_there = Barrier::new(2 * NETWORKS);
+    std::thread::scope(|scope| {
+        for number in 0..2 * NETWORKS {
+            let (fixture, all_are_there) = (&fixture, &all_are_there);
+            scope.spawn(move || {
+                let text = network(&format!("n{}", number % NETWORKS), "");
+                all_are_there.wait();
+                fixture.define(&text).expect("it is valid");
+            });
+        }
+    });
+    let listed = fixture.store.list().expect("it can be read");
+    let listed: Vec<_> = listed.into_iter().map(|document| document.expect("it is valid")).collect();
+    let macs: std::collections::BTreeSet<_> = listed.iter().map(mac_of).collect();
+    let bridges: std::collections::BTreeSet<_> = listed.iter().map(bridge_of).collect();
+    assert_eq!((listed.len(), macs.len(), bridges.len()), (NETWORKS, NETWORKS, NETWORKS));
+}
