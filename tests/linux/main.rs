@@ -15,6 +15,8 @@ mod plugging;
 #[cfg(target_os = "linux")]
 mod state_machine;
 #[cfg(target_os = "linux")]
+mod store;
+#[cfg(target_os = "linux")]
 #[path = "../support/mod.rs"]
 mod support;
 #[cfg(target_os = "linux")]
@@ -28,7 +30,10 @@ mod xml;
 
 #[cfg(target_os = "linux")]
 fn main() {
-    if udev::is_the_work_to_be_delayed() || taps::is_the_work_to_leave_nothing() {
+    let is_work = udev::is_the_work_to_be_delayed()
+        || taps::is_the_work_to_leave_nothing()
+        || store::is_the_work_of_a_writer();
+    if is_work {
         return;
     }
     let args = libtest_mimic::Arguments::from_args();
@@ -41,6 +46,7 @@ fn main() {
     trials.extend(plugging::trials());
     trials.extend(state_machine::trials());
     trials.extend(taps::trials());
+    trials.extend(store::trials());
     trials.extend(udev::trials());
     trials.extend(xml::trials());
     // Last, since the kernel takes its time to clear thousands of bridges away.
