@@ -6,7 +6,7 @@
 //! has its guest's, which the bridge would take for the host's own and not forward. That is why
 //! the host shows `fe:16:3e:28:64:c2` for a guest that has `fa:16:3e:28:64:c2`.
 
-use crate::port::{attach_and, check_options, unless_gone};
+use crate::port::{attach_and, unless_gone};
 use crate::spoofing::check_restriction;
 use crate::{
     Attempt, BridgeBackend, Capability, ErrorKind, ExistingTap, InterfaceName, LinkState, Operation, PortOptions,
@@ -112,7 +112,7 @@ pub struct Plugged {
 /// gone; one that was adopted is what it was before.
 pub fn plug(backend: &dyn BridgeBackend, bridge: InterfaceName, guest: &Guest) -> Result<Plugged> {
     let at = Attempt::new(backend.name(), Operation::AddPort).on(bridge);
-    check_options(at, backend.capabilities(), &guest.options)?;
+    guest.options.check(at, backend.capabilities())?;
     if guest.is_restricted {
         check_restriction(at, backend.capabilities())?;
     }
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn is_ready_before_it_goes_up_and_persisted_last() {
         let host = Fake::new(CAPABILITIES);
-        host.change(name("br0"), &BridgeChange::default().mtu(1400)).expect("it can be changed");
+        host.model.change(name("br0"), &BridgeChange::default().mtu(1400)).expect("it can be changed");
         let plugged = plug_in(&host, &guest()).expect("it can be plugged in");
         assert_eq!(plugged.restriction, Some(Restriction::Locked));
         let log = host.log.lock().expect("one thread").clone();

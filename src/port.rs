@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{
-    Attempt, BridgeBackend, Capabilities, ErrorKind, InterfaceName, Operation, PortOptions, PortState, Result,
-};
+use crate::{Attempt, BridgeBackend, ErrorKind, InterfaceName, Operation, PortOptions, PortState, Result};
 
 /// Makes an interface a port of a bridge, with these options: all or nothing.
 ///
@@ -33,20 +31,12 @@ pub(crate) fn attach_and<T>(
     next: impl FnOnce() -> Result<T>,
 ) -> Result<T> {
     let at = Attempt::new(backend.name(), Operation::AddPort).on(bridge).port(port);
-    check_options(at, backend.capabilities(), options)?;
+    options.check(at, backend.capabilities())?;
     backend.add_port(bridge, port)?;
     backend.change_port(bridge, port, options).and_then(|()| next()).map_err(|error| {
         let released = unless_gone(backend.remove_port(bridge, port));
         error.undone(released, format_args!("port {port} of bridge {bridge}"))
     })
-}
-
-/// Refuses, before anything is done, what a backend cannot do.
-pub(crate) fn check_options(at: Attempt, capabilities: Capabilities, options: &PortOptions) -> Result<()> {
-    match options.iter().find(|option| !capabilities.contains(option.capability())) {
-        Some(option) => Err(at.with(option.capability()).error(ErrorKind::Unsupported)),
-        None => Ok(()),
-    }
 }
 
 /// The outcome of undoing: where the port or its bridge has vanished meanwhile, nothing is left.

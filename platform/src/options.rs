@@ -3,6 +3,7 @@
 //! Each is written down once, below: the field of the struct that a caller fills in, the variant
 //! that a backend acts on, and the [`Capability`] that says whether a backend can.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::{Attempt, Capabilities, Capability, ErrorKind, OptionValue, Result, VlanId};
@@ -66,7 +67,10 @@ macro_rules! options {
             }
 
             /// Refuses, before anything is done, what a backend cannot do.
-            pub(crate) fn check(&self, at: Attempt, capabilities: Capabilities) -> Result<()> {
+            ///
+            /// # Errors
+            /// `Unsupported`, naming the first option that is none of these capabilities.
+            pub fn check(&self, at: Attempt, capabilities: Capabilities) -> Result<()> {
                 match self.iter().find(|option| !capabilities.contains(option.capability())) {
                     Some(option) => Err(at.with(option.capability()).error(ErrorKind::Unsupported)),
                     None => Ok(()),
@@ -201,7 +205,42 @@ options! {
     sticky: Sticky(bool) = Sticky;
 }
 
+/// The unit of the times that Linux's interfaces tell (`USER_HZ` is 100).
+const TICK: Duration = Duration::from_millis(10);
+/// The forward delays that STP works with on Linux (`BR_MIN_FORWARD_DELAY`, `BR_MAX_FORWARD_DELAY`).
+const STP_FORWARD_DELAY: RangeInclusive<Duration> = Duration::from_secs(2)..=Duration::from_secs(30);
+
 impl BridgeOptions {
+    /// What becomes of these on a bridge: turning STP on brings the forward delay into the range
+    /// from 2 to 30 s (Linux, `br_stp_start()`), as with libvirt's defaults of STP and no delay.
+    #[must_use]
+    pub fn settled(mut self) -> Self {
+        if self.stp == Some(true) {
+            let (least, most) = STP_FORWARD_DELAY.into_inner();
+            self.forward_delay = self.forward_delay.map(|delay| delay.clamp(least, most));
+        }
+        self
+    }
+
+    /// These options, as a kernel has them, with the times that were `asked` for where it has
+    /// rounded them: Linux counts in jiffies, of which a tick of 10 ms need not be a whole number
+    /// (2½ with `CONFIG_HZ=250`).
+    #[must_use]
+    pub fn unrounded(mut self, asked: &Self) -> Self {
+        let as_asked = |now: &mut Option<Duration>, asked: Option<Duration>| {
+            if let (Some(is), Some(asked)) = (*now, asked) {
+                if is.abs_diff(asked) <= TICK {
+                    *now = Some(asked);
+                }
+            }
+        };
+        as_asked(&mut self.forward_delay, asked.forward_delay);
+        as_asked(&mut self.hello_time, asked.hello_time);
+        as_asked(&mut self.max_age, asked.max_age);
+        as_asked(&mut self.ageing_time, asked.ageing_time);
+        self
+    }
+
     /// Those that are not the same in `current`, in the order in which they can be set one by one:
     /// a forward delay that STP could not do with comes before STP is turned on, and after it is
     /// turned off; so does a default PVID, which sysfs takes only while VLANs are not told apart.
@@ -258,6 +297,23 @@ pub enum PortStpState {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_that_the_kernel_rounds_counts_as_the_one_asked_for() {
+        let of = |ms| BridgeOptions::default().max_age(Duration::from_millis(ms));
+        assert_eq!(of(20_000).unrounded(&of(20_010)), of(20_010));
+        assert_eq!(of(20_000).unrounded(&of(20_020)), of(20_000));
+        assert_eq!(of(20_000).unrounded(&BridgeOptions::default()), of(20_000));
+    }
+
+    #[test]
+    fn stp_brings_the_forward_delay_into_its_range() {
+        let of = |stp, s| BridgeOptions::default().stp(stp).forward_delay(Duration::from_secs(s));
+        for (asked, becomes) in [(0, 2), (2, 2), (15, 15), (30, 30), (60, 30)] {
+            assert_eq!(of(true, asked).settled(), of(true, becomes));
+            assert_eq!(of(false, asked).settled(), of(false, asked));
+        }
+    }
 
     #[test]
     fn an_option_is_its_name_and_the_text_of_its_value() {

@@ -74,7 +74,7 @@ impl NetlinkBackend {
                 Ok(match step {
                     Step::Option(option) => {
                         let asked = BridgeOptions::from_iter([option]);
-                        asked.unlike(&options::unrounded(now.options, &asked)).next().is_none()
+                        asked.unlike(&now.options.unrounded(&asked)).next().is_none()
                     }
                     step => step.is_taken(&now),
                 })
@@ -105,7 +105,7 @@ impl NetlinkBackend {
         let read = || {
             let link = self.indexed(before.index).map_err(|failure| error(at, failure))?;
             let mut now = bridge_state(&link);
-            now.options = options::unrounded(now.options, &change.options);
+            now.options = now.options.unrounded(&change.options);
             Ok(now)
         };
         change::apply(&before, change, set, read)

@@ -90,23 +90,6 @@ pub(super) fn decode(data: &[u8]) -> std::result::Result<BridgeOptions, Malforme
     Ok(options)
 }
 
-/// These options with the times that were `asked` for, where the kernel has rounded them: it
-/// counts in jiffies, of which a tick need not be a whole number (2½ with `CONFIG_HZ=250`).
-pub(super) fn unrounded(mut now: BridgeOptions, asked: &BridgeOptions) -> BridgeOptions {
-    let as_asked = |now: &mut Option<Duration>, asked: Option<Duration>| {
-        if let (Some(is), Some(asked)) = (*now, asked) {
-            if is.abs_diff(asked) <= time(1) {
-                *now = Some(asked);
-            }
-        }
-    };
-    as_asked(&mut now.forward_delay, asked.forward_delay);
-    as_asked(&mut now.hello_time, asked.hello_time);
-    as_asked(&mut now.max_age, asked.max_age);
-    as_asked(&mut now.ageing_time, asked.ageing_time);
-    now
-}
-
 /// Adds an option to a port's `IFLA_PROTINFO`.
 pub(super) fn encode_port(data: Request, option: PortOption) -> Request {
     let (kind, on) = match option {
@@ -263,13 +246,5 @@ mod tests {
         assert_eq!(option(BridgeOption::VlanFiltering(true)), attribute(5, 7, &[1, 0, 0, 0]));
         let pvid = [&7_u16.to_ne_bytes()[..], &[0; 2]].concat();
         assert_eq!(option(BridgeOption::DefaultPvid(VlanId::new(7).ok())), attribute(6, 39, &pvid));
-    }
-
-    #[test]
-    fn a_time_that_the_kernel_rounds_counts_as_the_one_asked_for() {
-        let of = |ms| BridgeOptions::default().max_age(Duration::from_millis(ms));
-        assert_eq!(unrounded(of(20_000), &of(20_010)), of(20_010));
-        assert_eq!(unrounded(of(20_000), &of(20_020)), of(20_000));
-        assert_eq!(unrounded(of(20_000), &BridgeOptions::default()), of(20_000));
     }
 }
