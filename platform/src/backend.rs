@@ -68,6 +68,16 @@ pub trait BridgeBackend: fmt::Debug + Send + Sync {
     /// `NotABridge` when an interface of another kind has it.
     fn find(&self, bridge: InterfaceName) -> Result<Option<BridgeState>>;
 
+    /// Whether a bridge is up and has a carrier, and the kernel has told its protocols so: on Linux
+    /// from a moment after one of its ports forwards on (`br_port_state_selection()`,
+    /// `net/core/link_watch.c`).
+    ///
+    /// # Errors
+    /// `Unsupported`, `NotFound`, `NotABridge`.
+    fn has_carrier(&self, bridge: InterfaceName) -> Result<bool> {
+        Err(unsupported(self.name(), Operation::Find, bridge, Capability::Carrier))
+    }
+
     /// All bridges, by index.
     ///
     /// # Errors

@@ -120,6 +120,8 @@ capabilities! {
     /// [`VlanTagging::Untagged`](crate::VlanTagging::Untagged) and
     /// [`PvidTagged`](crate::VlanTagging::PvidTagged): a VLAN without a tag is not just the PVID.
     UntaggedVlans = "untagged-vlans";
+    /// [`has_carrier`](crate::BridgeBackend::has_carrier).
+    Carrier = "carrier";
 }
 
 const _: () = assert!(Capability::ALL.len() <= 64, "a bit for each");

@@ -216,6 +216,14 @@ impl BridgeBackend for Model {
         Ok(host.bridge_state(index).map(|state| self.limited(state)))
     }
 
+    fn has_carrier(&self, bridge: InterfaceName) -> Result<bool> {
+        let at = Attempt::new(NAME, Operation::Find).on(bridge);
+        self.check(at, Capability::Carrier)?;
+        let host = self.host();
+        let index = host.bridge(at, bridge)?;
+        Ok(host.has_carrier(index))
+    }
+
     fn list(&self) -> Result<Vec<BridgeState>> {
         let host = self.host();
         let states = host.interfaces.keys().filter_map(|&index| host.bridge_state(index));

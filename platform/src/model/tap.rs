@@ -12,8 +12,8 @@ use nix::errno::Errno;
 use super::host::{self, Host, Interface, Kind};
 use crate::error::Attempt;
 use crate::{
-    Capability, ErrorKind, ExistingTap, InterfaceIndex, InterfaceName, Result, TapChange, TapSpec, TapState,
-    UnicastMac,
+    Capability, ErrorKind, ExistingTap, InterfaceIndex, InterfaceName, LinkState, Result, TapChange, TapSpec,
+    TapState, UnicastMac,
 };
 
 /// The MTUs that Linux takes for a tap (`tun_net_initialize()`: `MIN_MTU` to `MAX_MTU` without an
@@ -156,6 +156,17 @@ impl Host {
             Some(state)
         };
         self.interfaces.iter().filter_map(state).collect()
+    }
+
+    /// Whether a bridge that is up has a port with a carrier, which only an open tap has here. STP
+    /// takes no time.
+    pub(super) fn has_carrier(&self, bridge: InterfaceIndex) -> bool {
+        let has_carrier = |port: &Interface| {
+            let is_open = matches!(&port.kind, Kind::Tap(tap) if !tap.queues.is_empty());
+            is_open && port.link == LinkState::Up
+        };
+        let is_up = self.interfaces.get(&bridge).is_some_and(|bridge| bridge.link == LinkState::Up);
+        is_up && self.ports(bridge).any(|(_, port)| has_carrier(port))
     }
 
     /// The tap of this name.
