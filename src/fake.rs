@@ -92,10 +92,12 @@ impl BridgeBackend for Fake {
     }
 
     fn create(&self, spec: &BridgeSpec) -> Result<()> {
+        self.step("create", Operation::Create)?;
         self.model.create(spec)
     }
 
     fn delete(&self, bridge: InterfaceName) -> Result<()> {
+        self.step("delete", Operation::Delete)?;
         self.model.delete(bridge)
     }
 
@@ -103,11 +105,16 @@ impl BridgeBackend for Fake {
         self.model.find(bridge)
     }
 
+    fn has_carrier(&self, bridge: InterfaceName) -> Result<bool> {
+        self.model.has_carrier(bridge)
+    }
+
     fn list(&self) -> Result<Vec<BridgeState>> {
         self.model.list()
     }
 
     fn change(&self, bridge: InterfaceName, change: &BridgeChange) -> Result<()> {
+        self.step("change", Operation::Change)?;
         self.model.change(bridge, change)
     }
 

@@ -4,7 +4,9 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::{BridgeName, InvalidNetwork, NetworkName, NetworkReason};
-use crate::{BridgeOptions, BridgeSpec, Capabilities, Capability, InterfaceName, LinkState, UnicastMac};
+use crate::{
+    BridgeOptions, BridgeSpec, Capabilities, Capability, InterfaceName, LinkState, PortOptions, UnicastMac,
+};
 
 /// A network: a bridge of its own, and what that is to be each time it is made.
 ///
@@ -176,6 +178,21 @@ impl Network {
     #[must_use]
     pub const fn anchor(&self) -> Anchor {
         self.anchor
+    }
+
+    /// What a guest's port is given when it is plugged in ([`Guest::options`](crate::Guest::options)): isolated if the
+    /// network's ports are, and neither learning nor flooded to if libvirt manages the FDB. It is
+    /// the same for every backend; one that cannot do it refuses.
+    #[must_use]
+    pub fn port_options(&self) -> PortOptions {
+        let mut options = PortOptions::default();
+        if self.isolation == PortIsolation::Isolated {
+            options = options.isolated(true);
+        }
+        if self.mac_table_manager == Some(MacTableManager::Libvirt) {
+            options = options.learning(false).unicast_flood(false);
+        }
+        options
     }
 
     /// Its bridge under this name and with this MAC, up, for a backend of these capabilities.

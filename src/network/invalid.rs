@@ -54,6 +54,9 @@ pub enum NetworkReason {
     /// It is no MAC, or none that a bridge can bear.
     #[error("it {0}")]
     Mac(MacReason),
+    /// It is not given yet.
+    #[error("a network gets its MAC when it is defined")]
+    NoMac,
     /// It is no name for a network.
     #[error(
         "a network's name has 1 to 200 bytes, not all blank, no '/', no control character and no '.' at its beginning"

@@ -4,7 +4,11 @@
 //! (<https://libvirt.org/formatnetwork.html>, `src/conf/network_conf.c`), since those are what the
 //! hosts have.
 
+mod anchor;
+mod defined;
 mod definition;
+mod drift;
+mod failure;
 mod invalid;
 #[cfg(feature = "xml")]
 mod migrate;
@@ -13,11 +17,19 @@ mod name;
 mod store;
 #[cfg(feature = "xml")]
 mod xml;
+mod life;
+mod name;
+#[cfg(all(test, feature = "serde"))]
+mod tests;
 
+pub use defined::DefinedNetwork;
 pub use definition::{Anchor, ForwardMode, MacTableManager, Network, PortIsolation};
+pub use drift::{AnchorState, Drift, Status, status};
+pub use failure::{NetworkError, NetworkFailure, Occupant, Occupied};
 pub use invalid::{InvalidNetwork, NetworkReason};
-#[cfg(feature = "xml")]
 pub use migrate::{InvalidFiles, Migration, NetworkFiles};
+pub use life::{Ensured, check_host, ensure, start, stop};
+#[cfg(feature = "xml")]
 pub use name::{BridgeName, BridgeTemplate, NetworkName};
 #[cfg(feature = "store")]
 pub use store::{

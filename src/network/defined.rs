@@ -1,0 +1,151 @@
+//! A network that a host can start.
+
+use super::{Anchor, BridgeName, InvalidNetwork, Network, NetworkName, NetworkReason};
+use crate::{BridgeSpec, Capabilities, InterfaceName, UnicastMac};
+
+/// A network whose bridge has a name and a MAC.
+///
+/// ```
+/// use vmbridge::network::Network;
+///
+/// let network = Network::new("default".parse()?).with_mac("52:54:00:12:34:56".parse()?);
+/// let network = network.resolve(["virbr0".parse()?])?;
+/// assert_eq!(network.bridge(), "virbr1".parse()?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DefinedNetwork {
+    network: Network,
+    bridge: InterfaceName,
+    mac: UnicastMac,
+    anchor: InterfaceName,
+}
+
+impl Network {
+    /// The network with the name that its bridge has on a host that uses these names already: those
+    /// of its interfaces, and those of the bridges of other networks.
+    ///
+    /// # Errors
+    /// [`NetworkReason::NoFreeName`]; [`NetworkReason::NoMac`] for a network that was not given its
+    /// MAC yet; [`NetworkReason::Name`].
+    pub fn resolve(
+        self,
+        in_use: impl IntoIterator<Item = InterfaceName>,
+    ) -> Result<DefinedNetwork, InvalidNetwork> {
+        let mac = self.mac().ok_or_else(|| InvalidNetwork::new("mac@address", "", NetworkReason::NoMac))?;
+        let bridge = self.bridge().resolve(in_use)?;
+        let anchor = anchor_name(bridge)?;
+        Ok(DefinedNetwork { network: self.with_bridge(BridgeName::Fixed(bridge)), bridge, mac, anchor })
+    }
+}
+
+impl DefinedNetwork {
+    /// What is to be written down of it.
+    #[must_use]
+    pub const fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(&self) -> &NetworkName {
+        self.network.name()
+    }
+
+    /// The name of its bridge.
+    #[must_use]
+    pub const fn bridge(&self) -> InterfaceName {
+        self.bridge
+    }
+
+    /// The MAC of its bridge.
+    #[must_use]
+    pub const fn mac(&self) -> UnicastMac {
+        self.mac
+    }
+
+    /// The name that [`Anchor::Tap`] has: `<bridge>-nic`, and of a bridge whose name has more than
+    /// 11 bytes the first 8 and the last 3 (`networkBridgeDummyNicName()` of libvirt).
+    #[must_use]
+    pub const fn anchor(&self) -> InterfaceName {
+        self.anchor
+    }
+
+    pub(super) fn has_anchor(&self) -> bool {
+        self.network.anchor() == Anchor::Tap
+    }
+
+    /// Its bridge for a backend of these capabilities ([`Network::bridge_spec`]), with the forward
+    /// delay that STP makes of the one that is defined
+    /// ([`BridgeOptions::settled`](crate::BridgeOptions::settled)).
+    #[must_use]
+    pub fn spec(&self, capabilities: Capabilities) -> BridgeSpec {
+        let spec = self.network.bridge_spec(self.bridge, self.mac, capabilities);
+        let settled = spec.options.settled();
+        spec.options(settled)
+    }
+}
+
+fn anchor_name(bridge: InterfaceName) -> Result<InterfaceName, InvalidNetwork> {
+    const SUFFIX: &str = "-nic";
+    let name = bridge.to_string();
+    let name = if name.len() + SUFFIX.len() <= InterfaceName::MAX_LEN {
+        name
+    } else {
+        // A letter of more than one byte is not torn.
+        let head = (0..=8).rev().find_map(|end| name.get(..end)).unwrap_or_default();
+        let tail = (name.len() - 3..).find_map(|start| name.get(start..)).unwrap_or_default();
+        format!("{head}{tail}")
+    };
+    let anchor = format!("{name}{SUFFIX}");
+    let invalid = |error: crate::InvalidName| {
+        InvalidNetwork::new("bridge@name", bridge.to_string(), NetworkReason::Name(error.reason()))
+    };
+    InterfaceName::new(&anchor).map_err(invalid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Capability;
+    use std::time::Duration;
+
+    fn network(bridge: &str) -> Network {
+        let network = Network::new("default".parse().expect("a name"));
+        network.with_bridge(bridge.parse().expect("a name"))
+    }
+
+    #[test]
+    fn an_anchor_is_called_as_libvirt_called_it() {
+        let mac = "52:54:00:00:00:01".parse().expect("a MAC");
+        for (bridge, anchor) in [
+            ("virbr0", "virbr0-nic"),
+            ("eleven-byte", "eleven-byte-nic"),
+            ("twelve-bytes", "twelve-btes-nic"),
+            ("fifteen-bytes-x", "fifteen-s-x-nic"),
+            ("brücke-nummer7", "brücke-er7-nic"),
+            ("siebenbü-nüm7", "siebenbm7-nic"),
+        ] {
+            let network = network(bridge).with_mac(mac).resolve([]).expect(bridge);
+            assert_eq!(network.anchor().to_string(), anchor);
+        }
+    }
+
+    #[test]
+    fn needs_a_mac_and_keeps_its_name() {
+        let error = network("virbr0").resolve([]).expect_err("it has none");
+        assert_eq!((error.element(), error.reason()), ("mac@address", &NetworkReason::NoMac));
+        let network = network("virbr%d").with_mac("52:54:00:00:00:01".parse().expect("a MAC"));
+        let defined = network.resolve(["virbr0".parse().expect("a name")]).expect("virbr1 is free");
+        assert_eq!(defined.network().bridge(), &"virbr1".parse().expect("a name"));
+        assert_eq!(defined.network().clone().resolve([]), Ok(defined));
+    }
+
+    #[test]
+    fn has_the_forward_delay_that_stp_makes_of_it() {
+        let mac = "52:54:00:00:00:01".parse().expect("a MAC");
+        let network = network("virbr0").with_mac(mac).resolve([]).expect("it is whole");
+        let options = network.spec([Capability::Stp].into_iter().collect()).options;
+        assert_eq!(options.forward_delay, Some(Duration::from_secs(2)));
+    }
+}

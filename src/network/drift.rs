@@ -1,0 +1,250 @@
+//! What a host has of a network, and where that is not what is defined.
+
+use std::fmt;
+
+use super::{DefinedNetwork, NetworkError, NetworkFailure, Occupant, Occupied, anchor};
+use crate::{
+    BridgeBackend, BridgeChange, BridgeOption, BridgeSpec, BridgeState, Capability, ErrorKind, LinkState, MacAddr,
+    Result, UnicastMac,
+};
+
+/// What a host has of a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Status {
+    /// Nothing: it is not active.
+    Absent,
+    /// Its bridge, as it is defined.
+    AsDefined,
+    /// A bridge of its name that is not what is defined, in these points;
+    /// [`ensure`](super::ensure) puts them right.
+    Drifted(Vec<Drift>),
+    /// Something that is no bridge, or no tap, has a name of the network's.
+    Occupied(Occupied),
+}
+
+/// A point in which a bridge is not what its network's definition says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Drift {
+    /// Its MAC.
+    Mac {
+        /// The one that it is to have.
+        defined: UnicastMac,
+        /// The one that it has.
+        actual: MacAddr,
+    },
+    /// Its MTU, in bytes.
+    Mtu {
+        /// The one that it is to have.
+        defined: u32,
+        /// The one that it has.
+        actual: u32,
+    },
+    /// An option.
+    Option {
+        /// The value that it is to have.
+        defined: BridgeOption,
+        /// The value that it has.
+        actual: BridgeOption,
+    },
+    /// Whether it is up.
+    Link {
+        /// What it is to be.
+        defined: LinkState,
+        /// What it is.
+        actual: LinkState,
+    },
+    /// Its anchor.
+    Anchor {
+        /// What it is to be.
+        defined: AnchorState,
+        /// What it is.
+        actual: AnchorState,
+    },
+}
+
+/// An anchor, as it is defined or as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AnchorState {
+    /// There is none.
+    Absent,
+    /// It is a port of the network's bridge.
+    #[non_exhaustive]
+    Port {
+        /// Its MAC.
+        mac: MacAddr,
+        /// Its MTU, in bytes.
+        mtu: u32,
+        /// Whether it is up.
+        link: LinkState,
+    },
+    /// It is there, and a port of no bridge.
+    Detached,
+}
+
+impl fmt::Display for AnchorState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent => f.write_str("none"),
+            Self::Port { mac, mtu, link } => write!(f, "{mac}, MTU {mtu}, {link}"),
+            Self::Detached => f.write_str("no port"),
+        }
+    }
+}
+
+impl Drift {
+    /// What has drifted: `mac`, `mtu`, `link`, `anchor`, or the option's name
+    /// ([`Capability::name`](crate::Capability::name)).
+    #[must_use]
+    pub const fn control(self) -> &'static str {
+        match self {
+            Self::Mac { .. } => "mac",
+            Self::Mtu { .. } => "mtu",
+            Self::Option { defined, .. } => defined.capability().name(),
+            Self::Link { .. } => "link",
+            Self::Anchor { .. } => "anchor",
+        }
+    }
+
+    /// The text of what is defined.
+    #[must_use]
+    pub fn defined(self) -> String {
+        match self {
+            Self::Mac { defined, .. } => defined.to_string(),
+            Self::Mtu { defined, .. } => defined.to_string(),
+            Self::Option { defined, .. } => defined.text(),
+            Self::Link { defined, .. } => defined.to_string(),
+            Self::Anchor { defined, .. } => defined.to_string(),
+        }
+    }
+
+    /// The text of what is there.
+    #[must_use]
+    pub fn actual(self) -> String {
+        match self {
+            Self::Mac { actual, .. } => actual.to_string(),
+            Self::Mtu { actual, .. } => actual.to_string(),
+            Self::Option { actual, .. } => actual.text(),
+            Self::Link { actual, .. } => actual.to_string(),
+            Self::Anchor { actual, .. } => actual.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Drift {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is {}, defined as {}", self.control(), self.actual(), self.defined())
+    }
+}
+
+/// What a host has of a network.
+///
+/// Compared are the MAC, up or down, the MTU if one is defined, the options that are defined or
+/// libvirt's defaults ([`DefinedNetwork::spec`]) and that the backend can read, and the anchor. A
+/// time that the kernel has rounded has not drifted
+/// ([`BridgeOptions::unrounded`](crate::BridgeOptions::unrounded)).
+///
+/// # Errors
+/// [`NetworkFailure::Backend`] where the host cannot be read.
+pub fn status(backend: &dyn BridgeBackend, network: &DefinedNetwork) -> std::result::Result<Status, NetworkError> {
+    let status = || -> std::result::Result<Status, NetworkFailure> {
+        let bridge = match bridge(backend, network)? {
+            Bridge::Absent => return Ok(Status::Absent),
+            Bridge::Occupied(occupied) => return Ok(Status::Occupied(occupied)),
+            Bridge::There(bridge) => bridge,
+        };
+        let drifts = drifts(backend, network, &bridge)?;
+        Ok(if drifts.is_empty() { Status::AsDefined } else { Status::Drifted(drifts) })
+    };
+    match status() {
+        Err(NetworkFailure::Occupied(occupied)) => Ok(Status::Occupied(occupied)),
+        outcome => outcome.map_err(|failure| NetworkError::new(network.name().clone(), failure)),
+    }
+}
+
+/// What has the name of a network's bridge.
+pub(super) enum Bridge {
+    Absent,
+    There(BridgeState),
+    Occupied(Occupied),
+}
+
+pub(super) fn bridge(backend: &dyn BridgeBackend, network: &DefinedNetwork) -> Result<Bridge> {
+    let name = network.bridge();
+    let by = match backend.find(name) {
+        Ok(None) => return Ok(Bridge::Absent),
+        Ok(Some(bridge)) if bridge.name == name => return Ok(Bridge::There(bridge)),
+        Ok(Some(bridge)) => Occupant::AlsoCalled(bridge.name),
+        Err(error) if error.kind() == ErrorKind::NotABridge => {
+            if anchor::tap(backend, name)?.is_some() {
+                Occupant::Tap
+            } else {
+                Occupant::Interface
+            }
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(Bridge::Occupied(Occupied { name, by }))
+}
+
+/// Where a bridge and its anchor are not what is defined.
+pub(super) fn drifts(
+    backend: &dyn BridgeBackend,
+    network: &DefinedNetwork,
+    bridge: &BridgeState,
+) -> std::result::Result<Vec<Drift>, NetworkFailure> {
+    let mut drifts = drifts_of_bridge(&network.spec(backend.capabilities()), bridge);
+    drifts.extend(anchor::drift(backend, network)?);
+    Ok(drifts)
+}
+
+fn drifts_of_bridge(spec: &BridgeSpec, bridge: &BridgeState) -> Vec<Drift> {
+    let mac = spec.mac.filter(|&mac| bridge.mac != mac);
+    let mac = mac.map(|defined| Drift::Mac { defined, actual: bridge.mac });
+    let mtu = spec.mtu.filter(|&mtu| bridge.mtu != mtu);
+    let mtu = mtu.map(|defined| Drift::Mtu { defined, actual: bridge.mtu });
+    let now = bridge.options.unrounded(&spec.options);
+    let options = spec.options.iter().filter_map(|defined| {
+        let actual = now.iter().find(|option| option.capability() == defined.capability())?;
+        (actual != defined).then_some(Drift::Option { defined, actual })
+    });
+    let link = (spec.link != bridge.link).then_some(Drift::Link { defined: spec.link, actual: bridge.link });
+    mac.into_iter().chain(mtu).chain(options).chain(link).collect()
+}
+
+/// What takes a bridge from where it has drifted to where it is defined.
+pub(super) fn repair(drifts: &[Drift]) -> BridgeChange {
+    drifts.iter().fold(BridgeChange::default(), |mut change, &drift| {
+        match drift {
+            Drift::Mac { defined, .. } => change.mac = Some(defined),
+            Drift::Mtu { defined, .. } => change.mtu = Some(defined),
+            Drift::Option { defined, .. } => change.options.extend([defined]),
+            Drift::Link { defined, .. } => change.link = Some(defined),
+            Drift::Anchor { .. } => {}
+        }
+        change
+    })
+}
+
+/// What takes it back.
+pub(super) fn undo(drifts: &[Drift]) -> BridgeChange {
+    drifts.iter().fold(BridgeChange::default(), |mut change, &drift| {
+        match drift {
+            // One without any MAC cannot be given none.
+            Drift::Mac { actual, .. } => change.mac = UnicastMac::new(actual).ok(),
+            Drift::Mtu { actual, .. } => change.mtu = Some(actual),
+            Drift::Option { actual, .. } => change.options.extend([actual]),
+            Drift::Link { actual, .. } => change.link = Some(actual),
+            Drift::Anchor { .. } => {}
+        }
+        change
+    })
+}
+
+/// Whether the bridge may have its MAC from a port, and lose it with that: it is to be set then.
+pub(super) fn may_follow_a_port(backend: &dyn BridgeBackend, bridge: &BridgeState) -> Result<bool> {
+    Ok(backend.capabilities().contains(Capability::MacFollowsPorts)
+        && backend.ports(bridge.name)?.iter().any(|port| port.mac == bridge.mac))
+}

@@ -1,0 +1,99 @@
+//! Why a network could not be started, stopped or looked at.
+
+use std::fmt;
+
+use super::NetworkName;
+use crate::{Error, InterfaceName, MacAddr};
+
+/// What went wrong with a network on its host, in one sentence:
+///
+/// ```text
+/// network default: the name virbr0 is in use, by a tap
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[error("network {network}: {failure}")]
+pub struct NetworkError {
+    network: NetworkName,
+    failure: NetworkFailure,
+}
+
+impl NetworkError {
+    /// Of this network.
+    #[must_use]
+    pub const fn new(network: NetworkName, failure: NetworkFailure) -> Self {
+        Self { network, failure }
+    }
+
+    /// The network.
+    #[must_use]
+    pub const fn network(&self) -> &NetworkName {
+        &self.network
+    }
+
+    /// What went wrong.
+    #[must_use]
+    pub const fn failure(&self) -> &NetworkFailure {
+        &self.failure
+    }
+
+    /// What went wrong, without the network.
+    #[must_use]
+    pub fn into_failure(self) -> NetworkFailure {
+        self.failure
+    }
+}
+
+/// What can go wrong with a network on its host.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NetworkFailure {
+    /// It was to be started, and its bridge is there.
+    #[error("it is active: its bridge {0} is there")]
+    Active(InterfaceName),
+    /// It was to be stopped, and its bridge is not there. What was left over of it is removed.
+    #[error("it is not active: there is no bridge {0}")]
+    NotActive(InterfaceName),
+    /// Something that is not the network's has the name of its bridge or of its anchor.
+    #[error("{0}")]
+    Occupied(Occupied),
+    /// The backend has failed.
+    #[error(transparent)]
+    Backend(#[from] Error),
+}
+
+/// A name of a network's that something else has on the host.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the name {name} is in use, by {by}")]
+#[non_exhaustive]
+pub struct Occupied {
+    /// The name of the network's bridge or of its anchor.
+    pub name: InterfaceName,
+    /// What has it.
+    pub by: Occupant,
+}
+
+/// What has a name that a network is to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Occupant {
+    /// A bridge with another MAC than the network's.
+    Bridge(MacAddr),
+    /// A tap; where the network's own is to have the name, one that is a port of another bridge.
+    Tap,
+    /// An interface of another kind.
+    Interface,
+    /// An interface that is called otherwise, for which it is an alternative name (Linux's
+    /// `altname`).
+    AlsoCalled(InterfaceName),
+}
+
+impl fmt::Display for Occupant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bridge(mac) => write!(f, "a bridge with the MAC {mac}, which is not the network's"),
+            Self::Tap => f.write_str("a tap that is not the network's"),
+            Self::Interface => f.write_str("an interface that is no bridge"),
+            Self::AlsoCalled(name) => write!(f, "{name}, which is also called so"),
+        }
+    }
+}
