@@ -50,7 +50,14 @@ impl NetlinkBackend {
     /// Takes a bridge back whose kernel has ignored an option: it does not report what it does not
     /// know, or was built without, such as multicast snooping.
     fn check_created(&self, at: Attempt, spec: &BridgeSpec) -> Result<()> {
-        let link = self.bridge(at, spec.name)?;
+        let link = self.bridge(at, spec.name).map_err(|error| {
+            // Without its index it is known by its name alone.
+            let outcome = match self.delete(spec.name) {
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+                outcome => outcome,
+            };
+            error.undone(outcome, format_args!("bridge {}", spec.name))
+        })?;
         let ignored = |option: &BridgeOption| !link.options.iter().any(|known| is_same(known, *option));
         match spec.options.iter().find(ignored) {
             None => Ok(()),
