@@ -1,13 +1,14 @@
 //! Bridges through ioctls, for a kernel or a policy that has no netlink bridge creation.
 //!
 //! The kernel's side is `net/bridge/br_ioctl.c` and `net/core/dev_ioctl.c`. A bridge is made in
-//! several calls, so it is made under a name of its own (`vmb` and eight random digits) and gets
-//! its final name when it has its MAC. If the process dies before that, the bridge stays under
-//! that name, down and without ports, and no other is in the way of the next try.
+//! several calls, so it is made under a name of its own ([`staging`]) and gets its final name when it
+//! has its MAC. If the process dies before that, the bridge stays under that name, down and without
+//! ports, until the next bridge is made that is to have the same final name.
 
 mod fdb;
 mod mount;
 mod options;
+mod staging;
 mod sys;
 mod sysfs;
 mod tap;
@@ -16,6 +17,7 @@ use std::io;
 
 use nix::errno::Errno;
 
+use self::staging::Claim;
 use self::sys::Control;
 use self::sysfs::Sysfs;
 use crate::change::{self, Step};
@@ -25,14 +27,13 @@ use crate::linux::namespace::Namespace;
 use crate::linux::proc;
 use crate::linux::tap as taps;
 use crate::linux::udev::{Udev, Watch};
-use crate::random;
 use crate::{
     BridgeBackend, BridgeChange, BridgeSpec, BridgeState, Capabilities, ErrorKind, Events, FdbEntry,
     InterfaceIndex, InterfaceName, InterfaceState, LinkState, MacAddr, Operation, PortOptions, PortState, Result,
     Tap, TapChange, TapSpec, TapState, UnicastMac,
 };
 
-/// How many names are tried before a bridge cannot be made; one in four billion is taken.
+/// How many names by chance are tried before a bridge cannot be made.
 const STAGING_TRIES: usize = 4;
 
 /// Bridges through ioctls, in the network namespace that it was opened in.
@@ -121,24 +122,55 @@ impl IoctlBackend {
     }
 
     /// Makes a bridge without anything and gives its name: the final one where no MAC is to be
-    /// set before it may show.
-    fn make(&self, at: Attempt, spec: &BridgeSpec) -> Result<InterfaceName> {
-        for _ in 0..STAGING_TRIES {
-            let name = match spec.mac {
-                Some(_) => staging_name().map_err(|source| at.io(ErrorKind::Os, source))?,
-                // udevd may give it a MAC that depends on its name: it must be the final one.
-                None => spec.name,
-            };
-            match self.control.add_bridge(name) {
-                Ok(()) => return Ok(name),
-                Err(Errno::EEXIST) if name != spec.name => {}
-                Err(errno @ Errno::EEXIST) => return Err(at.means(self.who_has(name), errno)),
-                // "Package not installed": the kernel has no bridge driver, nor could one be loaded.
-                Err(errno @ Errno::ENOPKG) => return Err(at.means(ErrorKind::NoDriver, errno)),
-                Err(errno) => return Err(at.errno(errno)),
+    /// set before it may show, since udevd may give it one that depends on its name.
+    fn make(&self, at: Attempt, spec: &BridgeSpec, claim: Option<&Claim>) -> Result<InterfaceName> {
+        let made = match spec.mac {
+            Some(_) => self.add_staged(claim),
+            None => self.control.add_bridge(spec.name).map(|()| spec.name),
+        };
+        made.map_err(|errno| match errno {
+            Errno::EEXIST if spec.mac.is_none() => at.means(self.who_has(spec.name), errno),
+            // "Package not installed": the kernel has no bridge driver, nor could one be loaded.
+            Errno::ENOPKG => at.means(ErrorKind::NoDriver, errno),
+            errno => at.errno(errno),
+        })
+    }
+
+    /// Makes a bridge without anything, by the claimed name or one that nobody has by chance.
+    fn add_staged(&self, claim: Option<&Claim>) -> nix::Result<InterfaceName> {
+        let add = |name| match self.control.add_bridge(name) {
+            Ok(()) => Ok(Some(name)),
+            Err(Errno::EEXIST) => Ok(None),
+            Err(errno) => Err(errno),
+        };
+        if let Some(claimed) = claim.map(Claim::name) {
+            if let Some(made) = add(claimed)? {
+                return Ok(made);
+            }
+            self.remove_left_over(claimed);
+            if let Some(made) = add(claimed)? {
+                return Ok(made);
             }
         }
-        Err(at.errno(Errno::EEXIST))
+        for _ in 0..STAGING_TRIES {
+            let name = staging::by_chance().map_err(|error| super::errno(&error))?;
+            if let Some(made) = add(name)? {
+                return Ok(made);
+            }
+        }
+        Err(Errno::EEXIST)
+    }
+
+    /// Deletes the bridge that a process has died over, by a name that nobody but the caller may
+    /// make bridges by now. What is up or has ports is someone's, whatever it is called.
+    fn remove_left_over(&self, name: InterfaceName) {
+        let is_left_over = self.control.is_bridge(name) == Ok(true)
+            && self.control.link(name) == Ok(LinkState::Down)
+            && self.control.ports(name).is_ok_and(|ports| ports.is_empty());
+        if is_left_over {
+            // If it cannot be deleted, its name is passed over.
+            let _ = self.control.delete_bridge(name);
+        }
     }
 
     /// Gives a bridge that was just made all that its spec says; its name last but for the link.
@@ -278,7 +310,8 @@ impl BridgeBackend for IoctlBackend {
             Some(_) => self.udev.watch().map_err(|errno| at.errno(errno))?,
             None => None,
         };
-        let made = self.make(at, spec)?;
+        let claim = spec.mac.and_then(|_| Claim::for_bridge(&self.namespace, spec.name));
+        let made = self.make(at, spec, claim.as_ref())?;
         // Without its index, the bridge could be neither watched nor, safely, deleted again.
         let index = self.control.index(made).map_err(|errno| {
             let outcome = self.control.delete_bridge(made).map_err(|errno| at.errno(errno));
@@ -477,10 +510,4 @@ fn mtu_error(at: Attempt, errno: Errno) -> crate::Error {
         Errno::EINVAL | Errno::ERANGE => at.means(ErrorKind::InvalidMtu, errno),
         errno => at.errno(errno),
     }
-}
-
-/// `vmb` and eight random hexadecimal digits.
-fn staging_name() -> io::Result<InterfaceName> {
-    let name = format!("vmb{:08x}", u32::from_ne_bytes(random::bytes()?));
-    Ok(InterfaceName::from_kernel(name.as_bytes()).expect("11 bytes are a name"))
 }

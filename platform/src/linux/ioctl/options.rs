@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
+use super::IoctlBackend;
+use super::staging::Claim;
 use super::sys::Setting;
 use super::sysfs::Interface;
-use super::{IoctlBackend, staging_name};
 use crate::error::Attempt;
 use crate::{
     BridgeOption, BridgeOptions, Capability, ErrorKind, InterfaceIndex, InterfaceName, PortOption, PortOptions,
@@ -295,8 +296,8 @@ impl IoctlBackend {
     /// Refuses what only sysfs can do where there is none of this namespace.
     fn check_sysfs(&self, at: Attempt) -> Result<()> {
         let is_usable = self.sysfs.is_usable(|is_there| {
-            let name = staging_name().map_err(|_| Errno::EIO)?;
-            self.control.add_bridge(name)?;
+            let claim = Claim::for_trial(&self.namespace);
+            let name = self.add_staged(claim.as_ref())?;
             let is_right = self.control.index(name).map(|index| is_there(name, index));
             let deleted = self.control.delete_bridge(name);
             is_right.and_then(|is_right| deleted.map(|()| is_right))
