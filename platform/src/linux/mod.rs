@@ -107,6 +107,7 @@ const CAPABILITIES: [Capability; 32] = [
     Capability::TapVnetHdr,
     Capability::TapOwner,
     Capability::TapTransient,
+    Capability::Carrier,
 ];
 
 /// An index for a kernel's structure, in which it is a C int.

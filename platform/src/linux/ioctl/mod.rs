@@ -356,6 +356,12 @@ impl BridgeBackend for IoctlBackend {
         }
     }
 
+    fn has_carrier(&self, bridge: InterfaceName) -> Result<bool> {
+        let at = Self::at(Operation::Find).on(bridge);
+        let (index, bridge) = self.check_bridge(at, bridge)?;
+        self.is_operational(at, bridge, index)
+    }
+
     fn list(&self) -> Result<Vec<BridgeState>> {
         let at = Self::at(Operation::List);
         let names = self.bridge_names(at)?;

@@ -293,6 +293,19 @@ impl IoctlBackend {
         flush.map_err(|errno| refused(at, errno))
     }
 
+    /// Whether the bridge is up and its protocols know that it has a carrier. `IFF_RUNNING` would not
+    /// do: it is also there as long as the kernel has not looked yet (`netif_oper_up()`).
+    pub(super) fn is_operational(
+        &self,
+        at: Attempt,
+        bridge: InterfaceName,
+        index: InterfaceIndex,
+    ) -> Result<bool> {
+        self.check_sysfs(at.with(Capability::Carrier))?;
+        let state = self.sysfs.interface(bridge, index).and_then(|bridge| bridge.text(c"operstate"));
+        Ok(state.map_err(|errno| at.errno(errno))? == "up")
+    }
+
     /// Refuses what only sysfs can do where there is none of this namespace.
     fn check_sysfs(&self, at: Attempt) -> Result<()> {
         let is_usable = self.sysfs.is_usable(|is_there| {

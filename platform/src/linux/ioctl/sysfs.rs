@@ -85,6 +85,11 @@ fn interface(net: &OwnedFd, name: InterfaceName, index: InterfaceIndex) -> nix::
 impl Interface {
     /// The number in a file.
     pub(super) fn number(&self, path: &CStr) -> nix::Result<u64> {
+        parse(self.text(path)?.as_bytes()).ok_or(Errno::EBADMSG)
+    }
+
+    /// The text in a file, of one line.
+    pub(super) fn text(&self, path: &CStr) -> nix::Result<String> {
         let mut file = open_file(self.0.as_fd(), path, libc::O_RDONLY)?;
         let mut bytes = [0; 64];
         let len = file.read(&mut bytes).map_err(|error| match errno(&error) {
@@ -92,7 +97,7 @@ impl Interface {
             Errno::EINVAL => Errno::ENODEV,
             errno => errno,
         })?;
-        parse(&bytes[..len]).ok_or(Errno::EBADMSG)
+        Ok(String::from_utf8_lossy(bytes[..len].trim_ascii_end()).into_owned())
     }
 
     /// Writes a text to a file.

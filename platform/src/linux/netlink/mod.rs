@@ -193,6 +193,10 @@ impl BridgeBackend for NetlinkBackend {
         }
     }
 
+    fn has_carrier(&self, bridge: InterfaceName) -> Result<bool> {
+        Ok(self.bridge(Self::at(Operation::Find).on(bridge), bridge)?.is_operational)
+    }
+
     fn list(&self) -> Result<Vec<BridgeState>> {
         let links = self
             .socket
