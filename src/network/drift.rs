@@ -214,9 +214,13 @@ fn drifts_of_bridge(spec: &BridgeSpec, bridge: &BridgeState) -> Vec<Drift> {
     mac.into_iter().chain(mtu).chain(options).chain(link).collect()
 }
 
-/// What takes a bridge from where it has drifted to where it is defined.
-pub(super) fn repair(drifts: &[Drift]) -> BridgeChange {
-    drifts.iter().fold(BridgeChange::default(), |mut change, &drift| {
+/// What takes a bridge from where it has drifted to where it is defined. Options that could not be
+/// read are in it, too: whether they have drifted or cannot be set here, the backend finds out.
+pub(super) fn repair(spec: &BridgeSpec, bridge: &BridgeState, drifts: &[Drift]) -> BridgeChange {
+    let is_read =
+        |option: &BridgeOption| bridge.options.iter().any(|actual| actual.capability() == option.capability());
+    let unread = spec.options.iter().filter(|option| !is_read(option)).collect();
+    drifts.iter().fold(BridgeChange::default().options(unread), |mut change, &drift| {
         match drift {
             Drift::Mac { defined, .. } => change.mac = Some(defined),
             Drift::Mtu { defined, .. } => change.mtu = Some(defined),

@@ -99,7 +99,7 @@ pub fn ensure(
         match drift::bridge(backend, network)? {
             Bridge::Absent => create(backend, network, &spec).map(|()| Ensured::Created),
             Bridge::Occupied(occupied) => Err(NetworkFailure::Occupied(occupied)),
-            Bridge::There(bridge) => repair(backend, network, &bridge),
+            Bridge::There(bridge) => repair(backend, network, &spec, &bridge),
         }
     };
     named(network, ensure())
@@ -146,14 +146,19 @@ fn made(backend: &dyn BridgeBackend, spec: &BridgeSpec) -> Result<BridgeState> {
     backend.find(spec.name)?.ok_or_else(|| at.error(ErrorKind::NotFound))
 }
 
-fn repair(backend: &dyn BridgeBackend, network: &DefinedNetwork, bridge: &BridgeState) -> Outcome<Ensured> {
+fn repair(
+    backend: &dyn BridgeBackend,
+    network: &DefinedNetwork,
+    spec: &BridgeSpec,
+    bridge: &BridgeState,
+) -> Outcome<Ensured> {
     let drifts = drift::drifts(backend, network, bridge)?;
-    let mut change = drift::repair(&drifts);
+    let mut change = drift::repair(spec, bridge, &drifts);
     if change.mac.is_none() && drift::may_follow_a_port(backend, bridge)? {
         change.mac = Some(network.mac());
     }
     backend.change(bridge.name, &change)?;
-    repair_anchor(backend, network, bridge, &drifts).map_err(|error| {
+    repair_anchor(backend, network, spec, &drifts).map_err(|error| {
         let outcome = unless_gone(backend.change(bridge.name, &drift::undo(&drifts)));
         undone_too(error, outcome, format_args!("a changed bridge {}", bridge.name))
     })?;
@@ -165,7 +170,7 @@ fn repair(backend: &dyn BridgeBackend, network: &DefinedNetwork, bridge: &Bridge
 fn repair_anchor(
     backend: &dyn BridgeBackend,
     network: &DefinedNetwork,
-    bridge: &BridgeState,
+    spec: &BridgeSpec,
     drifts: &[Drift],
 ) -> Result<()> {
     let concerns_anchor = |drift: &Drift| matches!(drift, Drift::Anchor { .. } | Drift::Link { .. });
@@ -174,10 +179,9 @@ fn repair_anchor(
     }
     let before = anchor::find(backend, network)?;
     if network.has_anchor() {
-        let spec = network.spec(backend.capabilities());
-        return anchor::raise(backend, network, before.as_ref(), &made(backend, &spec)?);
+        return anchor::raise(backend, network, before.as_ref(), &made(backend, spec)?);
     }
-    match before.filter(|found| found.is_port_of(bridge.name)) {
+    match before.filter(|found| found.is_port_of(spec.name)) {
         Some(found) => anchor::remove(backend, &found),
         None => Ok(()),
     }

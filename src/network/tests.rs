@@ -360,7 +360,9 @@ proptest! {
             start(&host, &network).expect("it can be started");
             prop_assert_eq!(status(&host, &network).expect("it can be read"), Status::AsDefined);
         }
-        meddlings.iter().for_each(|meddling| meddle(&host, meddling));
+        for meddling in &meddlings {
+            meddle(&host, meddling);
+        }
 
         let found = status(&host, &network).expect("it can be read");
         let done = ensure(&host, &network).expect("it can be put right");
