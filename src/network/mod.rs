@@ -10,26 +10,25 @@ mod definition;
 mod drift;
 mod failure;
 mod invalid;
+mod life;
 #[cfg(feature = "xml")]
 mod migrate;
 mod name;
 #[cfg(feature = "store")]
 mod store;
-#[cfg(feature = "xml")]
-mod xml;
-mod life;
-mod name;
 #[cfg(all(test, feature = "serde"))]
 mod tests;
+#[cfg(feature = "xml")]
+mod xml;
 
 pub use defined::DefinedNetwork;
 pub use definition::{Anchor, ForwardMode, MacTableManager, Network, PortIsolation};
 pub use drift::{AnchorState, Drift, Status, status};
 pub use failure::{NetworkError, NetworkFailure, Occupant, Occupied};
 pub use invalid::{InvalidNetwork, NetworkReason};
-pub use migrate::{InvalidFiles, Migration, NetworkFiles};
 pub use life::{Ensured, check_host, ensure, start, stop};
 #[cfg(feature = "xml")]
+pub use migrate::{InvalidFiles, Migration, NetworkFiles};
 pub use name::{BridgeName, BridgeTemplate, NetworkName};
 #[cfg(feature = "store")]
 pub use store::{

@@ -11,6 +11,8 @@ mod helper;
 #[cfg(target_os = "linux")]
 mod namespaces;
 #[cfg(target_os = "linux")]
+mod networks;
+#[cfg(target_os = "linux")]
 mod plugging;
 #[cfg(target_os = "linux")]
 mod state_machine;
@@ -32,7 +34,8 @@ mod xml;
 fn main() {
     let is_work = udev::is_the_work_to_be_delayed()
         || taps::is_the_work_to_leave_nothing()
-        || store::is_the_work_of_a_writer();
+        || store::is_the_work_of_a_writer()
+        || networks::is_the_work_to_be_traced();
     if is_work {
         return;
     }
@@ -47,6 +50,7 @@ fn main() {
     trials.extend(state_machine::trials());
     trials.extend(taps::trials());
     trials.extend(store::trials());
+    trials.extend(networks::trials());
     trials.extend(udev::trials());
     trials.extend(xml::trials());
     // Last, since the kernel takes its time to clear thousands of bridges away.

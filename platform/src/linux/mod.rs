@@ -74,7 +74,7 @@ pub(crate) const fn hint(operation: Operation, kind: ErrorKind) -> Option<&'stat
 }
 
 /// What both of Linux's backends can do.
-const CAPABILITIES: [Capability; 32] = [
+const CAPABILITIES: [Capability; 33] = [
     Capability::MacFollowsPorts,
     Capability::ForwardDelay,
     Capability::HelloTime,

@@ -1,0 +1,407 @@
+//! Networks on the real kernel: started, drifted and put right, stopped, and each of these made to
+//! fail or to die at every call to the kernel (strace does it for real).
+
+use std::fs;
+use std::process::Output;
+use std::time::Duration;
+
+use libtest_mimic::Trial;
+use serde_json::Value;
+use vmbridge::network::{self, Anchor, DefinedNetwork, Ensured, Network, NetworkFailure, Status};
+use vmbridge::{Available, BridgeBackend, BridgeOptions};
+
+use crate::support::{
+    exists, in_namespace, ip, is_up, link, links, needs, output, run, snapshot, sysfs, trial, wait_until,
+};
+
+const MAC: &str = "52:54:00:01:02:03";
+
+type Case = fn(&dyn BridgeBackend);
+
+const CASES: [(&str, Case); 8] = [
+    ("starts_as_defined", starts_as_defined),
+    ("puts_right_what_has_drifted", puts_right_what_has_drifted),
+    ("a_rounded_time_has_not_drifted", a_rounded_time_has_not_drifted),
+    ("adopts_no_other_interface", adopts_no_other_interface),
+    ("an_adopted_bridge_keeps_its_mac", an_adopted_bridge_keeps_its_mac),
+    ("an_anchor_ends_duplicate_address_detection", an_anchor_ends_duplicate_address_detection),
+    ("an_anchor_holds_the_mtu", an_anchor_holds_the_mtu),
+    ("stops_what_an_old_libvirt_left", stops_what_an_old_libvirt_left),
+];
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for backend in vmbridge::AVAILABLE {
+        for (name, case) in CASES {
+            trials.push(trial(format!("networks::{}::{name}", backend.name), move || case(&*open(backend))));
+        }
+        for call in calls(backend.name) {
+            for work in WORKS {
+                let mut trial = |what: &str, test: fn(&Available, &str, &Work)| {
+                    let name = format!("networks::{}::{call}::{}::{what}", backend.name, work.name);
+                    let trial = Trial::test(name, move || {
+                        test(backend, call, &work);
+                        Ok(())
+                    });
+                    trials.push(needs("strace", trial));
+                };
+                trial("is_killed", is_killed);
+                trial("fails_once", fails_once);
+            }
+        }
+    }
+    trials
+}
+
+fn open(backend: &Available) -> Box<dyn BridgeBackend> {
+    (backend.open)().expect("it opens")
+}
+
+fn base() -> Network {
+    let network = Network::new("default".parse().expect("a name"));
+    network.with_bridge("virbr0".parse().expect("a name")).with_mac(MAC.parse().expect("a MAC"))
+}
+
+fn resolved(network: Network) -> DefinedNetwork {
+    network.resolve([]).expect("it is whole")
+}
+
+/// With an option that the ioctl backend sets in sysfs.
+fn plain() -> DefinedNetwork {
+    let options = BridgeOptions::default().multicast_snooping(false);
+    resolved(base().with_mtu(1400).expect("an MTU").with_options(options).expect("whole seconds"))
+}
+
+/// Without STP, which would keep the anchor's carrier back for two forward delays.
+fn anchored() -> DefinedNetwork {
+    let options = BridgeOptions::default().stp(false).multicast_snooping(false);
+    let network = base().with_mtu(1400).expect("an MTU").with_options(options).expect("whole seconds");
+    resolved(network.with_anchor(Anchor::Tap))
+}
+
+fn defined(backend: &dyn BridgeBackend, network: &DefinedNetwork) -> bool {
+    network::status(backend, network).expect("it can be read") == Status::AsDefined
+}
+
+fn starts_as_defined(backend: &dyn BridgeBackend) {
+    let network = plain();
+    network::start(backend, &network).expect("it can be started");
+    let bridge = link("virbr0").expect("it is there");
+    assert_eq!((&bridge["address"], &bridge["mtu"]), (&MAC.into(), &1400.into()));
+    assert_eq!(sysfs("virbr0", "addr_assign_type"), "3");
+    assert!(is_up(&bridge));
+    let data = &bridge["linkinfo"]["info_data"];
+    // The forward delay of 0 that libvirt has by default is 2 s with STP.
+    assert_eq!((&data["stp_state"], &data["forward_delay"]), (&1.into(), &200.into()));
+    assert!(defined(backend, &network));
+
+    let before = snapshot();
+    assert_eq!(network::ensure(backend, &network).expect("it can be read"), Ensured::AsDefined);
+    let failure = network::start(backend, &network).expect_err("it is active").into_failure();
+    assert!(matches!(failure, NetworkFailure::Active(_)), "{failure}");
+    assert_eq!(snapshot(), before);
+    network::stop(backend, &network).expect("it can be stopped");
+    assert!(!exists("virbr0"));
+    let failure = network::stop(backend, &network).expect_err("it is not active").into_failure();
+    assert!(matches!(failure, NetworkFailure::NotActive(_)), "{failure}");
+}
+
+fn puts_right_what_has_drifted(backend: &dyn BridgeBackend) {
+    let network = plain();
+    network::start(backend, &network).expect("it can be started");
+    let before = snapshot();
+    for (drift, said) in [
+        ("address 52:54:00:00:00:99", "mac is 52:54:00:00:00:99, defined as 52:54:00:01:02:03"),
+        ("mtu 1300", "mtu is 1300, defined as 1400"),
+        ("down", "link is down, defined as up"),
+        ("type bridge forward_delay 700", "forward-delay is 7, defined as 2"),
+        ("type bridge mcast_snooping 1", "multicast-snooping is on, defined as off"),
+        ("type bridge stp_state 0", "stp is off, defined as on"),
+    ] {
+        ip(&format!("link set dev virbr0 {drift}"));
+        let Status::Drifted(found) = network::status(backend, &network).expect("it can be read") else {
+            panic!("{drift}")
+        };
+        assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), [said]);
+        let done = network::ensure(backend, &network).expect("it can be put right");
+        assert_eq!(done, Ensured::Repaired(found));
+        assert_eq!(snapshot(), before, "{drift}");
+        assert!(defined(backend, &network), "{drift}");
+    }
+    // What is not defined is nobody's business.
+    ip("link set dev virbr0 type bridge ageing_time 700 group_fwd_mask 8");
+    let before = snapshot();
+    assert_eq!(network::ensure(backend, &network).expect("it can be read"), Ensured::AsDefined);
+    assert_eq!(snapshot(), before);
+    ip("link delete dev virbr0");
+    assert_eq!(network::ensure(backend, &network).expect("it can be made"), Ensured::Created);
+    assert!(defined(backend, &network));
+}
+
+/// With `CONFIG_HZ=250`, 70 ms are 17½ jiffies.
+fn a_rounded_time_has_not_drifted(backend: &dyn BridgeBackend) {
+    for ms in [10, 70, 90, 1230] {
+        let options = BridgeOptions::default().ageing_time(Duration::from_millis(ms));
+        let network = resolved(base().with_options(options).expect("whole seconds"));
+        assert_ne!(network::ensure(backend, &network).expect("it can be made"), Ensured::AsDefined);
+        assert!(defined(backend, &network), "{ms} ms");
+    }
+}
+
+fn adopts_no_other_interface(backend: &dyn BridgeBackend) {
+    ip("link add name virbr0 type veth peer name peer0");
+    let network = plain();
+    let before = snapshot();
+    for outcome in [
+        network::check_host(backend, &network),
+        network::start(backend, &network),
+        network::stop(backend, &network),
+        network::ensure(backend, &network).map(drop),
+    ] {
+        let error = outcome.expect_err("it is no bridge");
+        assert_eq!(
+            error.to_string(),
+            "network default: the name virbr0 is in use, by an interface that is no bridge"
+        );
+    }
+    assert_eq!(snapshot(), before);
+}
+
+/// A bridge that has its MAC from a port.
+fn an_adopted_bridge_keeps_its_mac(backend: &dyn BridgeBackend) {
+    ip("link add name virbr0 type bridge");
+    ip(&format!("link add name tap0 address {MAC} type veth peer name peer0"));
+    ip("link set dev tap0 master virbr0");
+    assert_eq!(link("virbr0").expect("it is there")["address"], MAC);
+    network::ensure(backend, &plain()).expect("it can be adopted");
+    ip("link delete dev tap0");
+    assert_eq!(link("virbr0").expect("it is there")["address"], MAC);
+}
+
+/// The addresses of an interface, and whether duplicate address detection of each has ended.
+fn addresses(interface: &str) -> Vec<(String, bool)> {
+    let shown: Value = serde_json::from_str(&ip(&format!("-j -6 address show dev {interface}"))).expect("JSON");
+    let addresses = shown.as_array().into_iter().flatten().filter_map(|link| link["addr_info"].as_array());
+    let address = |address: &Value| {
+        let local = address["local"].as_str().expect("an address").to_owned();
+        (local, address.get("tentative").is_none())
+    };
+    addresses.flatten().map(address).collect()
+}
+
+fn has_settled(interface: &str, address: &str) -> bool {
+    addresses(interface).contains(&(address.to_owned(), true))
+}
+
+/// Of two bridges without guests, the one that was made first, without an anchor, does not come to
+/// the end of it.
+fn an_anchor_ends_duplicate_address_detection(backend: &dyn BridgeBackend) {
+    assert_eq!(run("sysctl", ["-n", "net.ipv6.conf.default.disable_ipv6"]), "0\n");
+    let without = base().with_bridge("virbr1".parse().expect("a name"));
+    let without = without.with_mac("52:54:00:01:02:04".parse().expect("a MAC"));
+    network::start(backend, &resolved(without)).expect("it can be started");
+    ip("-6 address add fd00:1::1/64 dev virbr1");
+    // With STP on, which makes the anchor wait.
+    network::start(backend, &resolved(base().with_anchor(Anchor::Tap))).expect("it can be started");
+    ip("-6 address add fd00::1/64 dev virbr0");
+    wait_until("the link-local address is checked", || has_settled("virbr0", "fe80::5054:ff:fe01:203"));
+    wait_until("an address that was added later is checked", || has_settled("virbr0", "fd00::1"));
+    assert_eq!(addresses("virbr1"), [("fd00:1::1".to_owned(), false)]);
+
+    // Setting it down makes the kernel forget.
+    ip("link set dev virbr0 down");
+    let done = network::ensure(backend, &resolved(base().with_anchor(Anchor::Tap))).expect("it can be put right");
+    assert!(matches!(done, Ensured::Repaired(_)), "{done:?}");
+    wait_until("the link-local address is checked again", || has_settled("virbr0", "fe80::5054:ff:fe01:203"));
+}
+
+fn an_anchor_holds_the_mtu(backend: &dyn BridgeBackend) {
+    network::start(backend, &anchored()).expect("it can be started");
+    let anchor = link("virbr0-nic").expect("it is there");
+    assert_eq!(
+        (&anchor["address"], &anchor["mtu"], &anchor["master"]),
+        (&MAC.into(), &1400.into(), &"virbr0".into())
+    );
+    assert_eq!(anchor["linkinfo"]["info_data"]["persist"], true);
+    ip("link add name tap0 type veth peer name peer0");
+    ip("link set dev tap0 master virbr0");
+    assert_eq!(link("virbr0").expect("it is there")["mtu"], 1400);
+    assert!(defined(backend, &anchored()));
+    network::stop(backend, &anchored()).expect("it can be stopped");
+    assert!(!exists("virbr0") && !exists("virbr0-nic"));
+}
+
+fn stops_what_an_old_libvirt_left(backend: &dyn BridgeBackend) {
+    ip("tuntap add name virbr0-nic mode tap");
+    network::stop(backend, &plain()).expect_err("it is not active");
+    assert!(!exists("virbr0-nic"));
+
+    network::start(backend, &plain()).expect("it can be started");
+    ip("tuntap add name virbr0-nic mode tap");
+    ip("link set dev virbr0-nic master virbr0");
+    network::stop(backend, &plain()).expect("it can be stopped");
+    assert!(!exists("virbr0-nic") && !exists("virbr0"));
+
+    // One that is no tap, and one that is another bridge's.
+    ip("link add name virbr0-nic type veth peer name peer0");
+    network::stop(backend, &plain()).expect_err("it is not active");
+    assert!(exists("virbr0-nic"));
+    ip("link delete dev virbr0-nic");
+    ip("link add name br0 type bridge");
+    ip("tuntap add name virbr0-nic mode tap");
+    ip("link set dev virbr0-nic master br0");
+    network::stop(backend, &plain()).expect_err("it is not active");
+    assert!(exists("virbr0-nic"));
+}
+
+/// What is done to a network that is there or not.
+#[derive(Clone, Copy)]
+struct Work {
+    name: &'static str,
+    act: &'static str,
+    network: fn() -> DefinedNetwork,
+    /// What is there before: a network that is started, if any, and then these commands for `ip`.
+    started: Option<fn() -> DefinedNetwork>,
+    drifts: &'static [&'static str],
+}
+
+const WORKS: [Work; 6] = [
+    Work { name: "start", act: "start", network: plain, started: None, drifts: &[] },
+    Work { name: "start_anchored", act: "start", network: anchored, started: None, drifts: &[] },
+    Work { name: "stop", act: "stop", network: plain, started: Some(plain), drifts: &[] },
+    Work { name: "stop_anchored", act: "stop", network: anchored, started: Some(anchored), drifts: &[] },
+    Work {
+        name: "ensure",
+        act: "ensure",
+        network: plain,
+        started: Some(plain),
+        drifts: &[
+            "address 52:54:00:00:00:99",
+            "mtu 1300",
+            "down",
+            "type bridge stp_state 0 forward_delay 900 mcast_snooping 1",
+        ],
+    },
+    Work {
+        name: "ensure_anchored",
+        act: "ensure",
+        network: anchored,
+        started: Some(plain),
+        drifts: &["mtu 1300", "down", "type bridge mcast_snooping 1"],
+    },
+];
+
+/// The system calls that each backend speaks to the kernel with; taps are ioctls on both.
+fn calls(backend: &str) -> &'static [&'static str] {
+    match backend {
+        "netlink" => &["sendto", "recvfrom", "ioctl", "openat"],
+        _ => &["ioctl", "pread64", "openat", "bind"],
+    }
+}
+
+/// Whether this process is the one that strace makes fail. Its work is done then.
+pub(crate) fn is_the_work_to_be_traced() -> bool {
+    let args: Vec<String> = std::env::args().collect();
+    let [_, mode, backend, work] = &args[..] else { return false };
+    if mode != "--network" {
+        return false;
+    }
+    let backend = vmbridge::AVAILABLE.iter().find(|other| other.name == backend).expect("it is compiled in");
+    let work = WORKS.iter().find(|other| other.name == work).expect("it is one of them");
+    let done = (backend.open)().map_err(|error| error.to_string()).and_then(|backend| {
+        let network = (work.network)();
+        let done = match work.act {
+            "start" => network::start(&*backend, &network),
+            "stop" => network::stop(&*backend, &network),
+            _ => network::ensure(&*backend, &network).map(drop),
+        };
+        done.map_err(|error| error.to_string())
+    });
+    if let Err(error) = done {
+        eprintln!("{error}");
+        std::process::exit(1);
+    }
+    true
+}
+
+fn prepare(backend: &Available, work: &Work) {
+    if let Some(started) = work.started {
+        network::start(&*open(backend), &started()).expect("it can be started");
+    }
+    work.drifts.iter().for_each(|drift| drop(ip(&format!("link set dev virbr0 {drift}"))));
+}
+
+/// Runs the work with a fault; `None` when it ended before the fault's turn.
+fn run_with(backend: &Available, call: &str, fault: &str, work: &Work) -> Option<Output> {
+    let log = tempfile::NamedTempFile::new().expect("a file can be made");
+    let path = log.path().to_str().expect("UTF-8");
+    let program = std::env::current_exe().expect("it is known");
+    let (trace, injection) = (format!("trace={call}"), format!("inject={call}:{fault}"));
+    let args = ["-qq", "-o", path, "-e", &trace, "-e", &injection, program.to_str().expect("UTF-8")];
+    let output = output("strace", args.into_iter().chain(["--network", backend.name, work.name]));
+    let trace = fs::read_to_string(path).expect("strace has written it");
+    (trace.contains("(INJECTED)") || trace.contains("SIGKILL")).then_some(output)
+}
+
+/// Repeats a check for the first call, the second, and so on, each on a host of its own. Without
+/// any such call there is nothing to check.
+fn for_each_call(check: impl Fn(usize) -> bool + Sync) {
+    let mut call = 1;
+    while in_namespace(|| check(call)) {
+        call += 1;
+    }
+}
+
+/// Whenever it dies, a fresh `ensure` ends in the defined state, with nothing left over.
+fn is_killed(backend: &Available, call: &str, work: &Work) {
+    for_each_call(|number| {
+        prepare(backend, work);
+        if run_with(backend, call, &format!("signal=KILL:when={number}"), work).is_none() {
+            return false;
+        }
+        let (backend, network) = (open(backend), (work.network)());
+        let left = links();
+        network::ensure(&*backend, &network).unwrap_or_else(|error| panic!("call {number}: {error}: {left:?}"));
+        let status = network::status(&*backend, &network).expect("it can be read");
+        assert_eq!(status, Status::AsDefined, "killed at call {number}");
+        let mut there: Vec<_> =
+            links().iter().map(|link| link["ifname"].as_str().expect("a name").to_owned()).collect();
+        there.sort();
+        let anchor = (network.network().anchor() == Anchor::Tap).then_some("virbr0-nic");
+        let expected: Vec<_> = ["lo", "virbr0"].into_iter().chain(anchor).collect();
+        assert_eq!(there, expected, "killed at call {number}; it had left {left:?}");
+        let bridge = link("virbr0").expect("it is there");
+        assert_eq!((&bridge["address"], &bridge["mtu"]), (&MAC.into(), &1400.into()), "killed at call {number}");
+        true
+    });
+}
+
+/// All that `ip` says but for indices and carriers: an anchor that was put back is a new interface.
+fn state() -> Vec<String> {
+    let bare = |link: &Value| {
+        let name = link["ifname"].as_str().expect("a name");
+        let kept = ["ifname", "address", "mtu", "master", "linkinfo"].map(|key| link[key].to_string());
+        format!("{kept:?} {} {}", is_up(link), sysfs(name, "addr_assign_type"))
+    };
+    let mut state: Vec<_> = links().iter().map(bare).collect();
+    state.sort();
+    state
+}
+
+fn fails_once(backend: &Available, call: &str, work: &Work) {
+    for_each_call(|number| {
+        prepare(backend, work);
+        let before = state();
+        let fault = format!("error=EIO:when={number}");
+        let Some(output) = run_with(backend, call, &fault, work) else { return false };
+        let errors = String::from_utf8_lossy(&output.stderr);
+        if output.status.success() {
+            let there = network::status(&*open(backend), &(work.network)()).expect("it can be read");
+            let expected = if work.act == "stop" { Status::Absent } else { Status::AsDefined };
+            assert_eq!(there, expected, "call {number}: it says that it is done");
+        } else {
+            assert_eq!(state(), before, "call {number}: {errors}");
+        }
+        true
+    });
+}
