@@ -25,7 +25,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials
 }
 
-const OURS: &str = env!("CARGO_BIN_EXE_vmbridge-helper");
+pub(crate) const OURS: &str = env!("CARGO_BIN_EXE_vmbridge-helper");
 /// Debian's; Fedora has it in /usr/libexec.
 const QEMUS: [&str; 2] = ["/usr/lib/qemu/qemu-bridge-helper", "/usr/libexec/qemu-bridge-helper"];
 const ACL: &str = "/etc/qemu/bridge.conf";
@@ -35,11 +35,16 @@ fn qemus() -> &'static str {
     QEMUS.into_iter().find(|path| fs::exists(path).is_ok_and(|there| there)).expect("QEMU's helper is installed")
 }
 
-/// An /etc of the test's own, and the bridges `br0` and `br1`, which do not follow their ports.
-fn prepare_host() {
+/// An /etc of the test's own, for ACLs.
+pub(crate) fn own_etc() {
     mount(Some("tmpfs"), "/etc", Some("tmpfs"), MsFlags::empty(), Some("mode=755"))
         .expect("a tmpfs can be mounted");
     fs::create_dir("/etc/qemu").expect("it can be made");
+}
+
+/// An /etc of the test's own, and the bridges `br0` and `br1`, which do not follow their ports.
+fn prepare_host() {
+    own_etc();
     for number in 0..2 {
         ip(&format!("link add name br{number} address 52:54:00:00:00:0{number} type bridge"));
         ip(&format!("link set dev br{number} mtu {MTU}"));
@@ -52,7 +57,7 @@ fn write(path: &str, contents: impl AsRef<[u8]>) {
     set_mode(path, 0o644);
 }
 
-fn write_acl(contents: impl AsRef<[u8]>) {
+pub(crate) fn write_acl(contents: impl AsRef<[u8]>) {
     write(ACL, contents);
 }
 

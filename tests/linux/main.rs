@@ -7,6 +7,8 @@ mod command;
 #[cfg(target_os = "linux")]
 mod faults;
 #[cfg(target_os = "linux")]
+mod guests;
+#[cfg(target_os = "linux")]
 mod helper;
 #[cfg(target_os = "linux")]
 mod namespaces;
@@ -44,6 +46,7 @@ fn main() {
     let mut trials = command::trials();
     trials.extend(altnames::trials());
     trials.extend(faults::trials());
+    trials.extend(guests::trials());
     trials.extend(helper::trials());
     trials.extend(system_calls::trials());
     trials.extend(plugging::trials());
