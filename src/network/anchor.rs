@@ -27,8 +27,9 @@ use crate::{
 };
 
 /// How long the kernel may take beyond two forward delays; it notes a carrier once a second
-/// (`net/core/link_watch.c`).
-const PATIENCE: Duration = Duration::from_secs(5);
+/// (`net/core/link_watch.c`), and on a host that makes and deletes many interfaces at the same time
+/// that work waits its turn (more than 5 s were seen).
+const PATIENCE: Duration = Duration::from_secs(30);
 /// The time between two looks for the carrier.
 const GLANCE: Duration = Duration::from_millis(20);
 
