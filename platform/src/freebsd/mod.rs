@@ -30,8 +30,8 @@ mod vlan;
 
 pub use bridge::FreeBsdBackend;
 pub(crate) use identity::host_identity;
-pub use privileges::NetworkPrivileges;
 #[cfg(feature = "privileges")]
+pub use privileges::NetworkPrivileges;
 pub use sandbox::Sandbox;
 
 use crate::backend::Available;
