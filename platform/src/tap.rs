@@ -34,9 +34,10 @@ pub struct TapSpec {
     pub queues: NonZeroU16,
     /// Whether each frame has a `virtio_net_hdr` before it, which QEMU and vhost need for offloads.
     pub vnet_hdr: bool,
-    /// The user who may open it without privilege, where it is persistent and new.
+    /// The user who may open it without privilege, where it is persistent. One that is adopted must
+    /// have this owner already: no kernel takes an owner away again.
     pub owner: Option<u32>,
-    /// The group whose members may.
+    /// The group whose members may; likewise.
     pub group: Option<u32>,
 }
 

@@ -48,7 +48,11 @@ impl Tap {
         if self.queues.len() + usize::from(spec.queues.get()) > MAX_QUEUES {
             return Err(at.with(Capability::TapQueues).means(ErrorKind::InvalidOption, Errno::E2BIG));
         }
-        // −1 is nobody.
+        // Of a new tap, they are its own by now. −1 is nobody.
+        let is_other = |asked: Option<u32>, has: Option<u32>| asked.is_some() && asked != has;
+        if is_other(spec.owner, self.owner) || is_other(spec.group, self.group) {
+            return Err(at.with(Capability::TapOwner).error(ErrorKind::InvalidOption));
+        }
         if spec.owner == Some(u32::MAX) || spec.group == Some(u32::MAX) {
             return Err(at.with(Capability::TapOwner).means(ErrorKind::InvalidOption, Errno::EINVAL));
         }
