@@ -6,11 +6,12 @@
 //! has its guest's, which the bridge would take for the host's own and not forward. That is why
 //! the host shows `fe:16:3e:28:64:c2` for a guest that has `fa:16:3e:28:64:c2`.
 
-use crate::port::{attach_and, unless_gone};
+use crate::port::{attach_and, change_and, check_options, unless_gone};
 use crate::spoofing::check_restriction;
+use crate::spoofing::{check_restriction, restrict_and};
 use crate::{
     Attempt, BridgeBackend, Capability, ErrorKind, ExistingTap, InterfaceName, LinkState, Operation, PortOptions,
-    Restriction, Result, Tap, TapChange, TapSpec, TapState, Undo, UnicastMac, restrict_to_mac,
+    PortState, Restriction, Result, Tap, TapChange, TapSpec, TapState, Undo, UnicastMac,
 };
 
 /// The user who owns what is nobody's.
@@ -70,7 +71,7 @@ impl Guest {
         self
     }
 
-    /// That may speak only with its MAC ([`restrict_to_mac`]).
+    /// That may speak only with its MAC ([`restrict_to_mac`](crate::restrict_to_mac)).
     #[must_use]
     pub const fn restricted(mut self) -> Self {
         self.is_restricted = true;
@@ -81,7 +82,7 @@ impl Guest {
     /// [deleted](BridgeBackend::delete_tap): for a hypervisor that is started later.
     ///
     /// Without an owner and a group it is root's: Linux lets everyone open one that is nobody's
-    /// (`tun_not_capable()`).
+    /// (`tun_not_capable()`). One that is adopted keeps its owner, and may be nobody's.
     #[must_use]
     pub const fn persistent(mut self) -> Self {
         self.lifetime = TapLifetime::UntilDeleted;
@@ -105,11 +106,15 @@ pub struct Plugged {
 /// frame passes before. Only then it is persisted: until then, nothing is left if the process
 /// dies (but on a backend without [`TapTransient`](crate::Capability::TapTransient)).
 ///
+/// One that is adopted may be a port of this bridge already: so a call that a dying process left
+/// half done is ended by the same call again.
+///
 /// # Errors
 /// `Unsupported` for a part of the tap or an option, before anything is made; those of
 /// [`create_tap`](BridgeBackend::create_tap), [`add_port`](BridgeBackend::add_port),
-/// [`change_port`](BridgeBackend::change_port) and [`restrict_to_mac`]. Whatever fails, the tap is
-/// gone; one that was adopted is what it was before.
+/// [`change_port`](BridgeBackend::change_port) and [`restrict_to_mac`](crate::restrict_to_mac).
+/// Whatever fails, the tap is gone; one that was adopted is what it was before, but for
+/// [`vnet_hdr`](TapSpec::vnet_hdr), which is a matter of whoever opens it next.
 pub fn plug(backend: &dyn BridgeBackend, bridge: InterfaceName, guest: &Guest) -> Result<Plugged> {
     let at = Attempt::new(backend.name(), Operation::AddPort).on(bridge);
     guest.options.check(at, backend.capabilities())?;
@@ -120,24 +125,38 @@ pub fn plug(backend: &dyn BridgeBackend, bridge: InterfaceName, guest: &Guest) -
     let mut spec = guest.tap.clone();
     spec.mac = spec.mac.or(Some(guest.mac.host_side()));
     spec.mtu = spec.mtu.or(Some(mtu));
-    let is_nobodys = spec.owner.is_none() && spec.group.is_none();
-    let can_be_owned = backend.capabilities().contains(Capability::TapOwner);
-    if guest.lifetime == TapLifetime::UntilDeleted && is_nobodys && can_be_owned {
-        spec.owner = Some(ROOT);
-    }
-
     let before = adopted(backend, &spec)?;
+    let was_port = before.as_ref().map(|tap| port_of(backend, bridge, tap)).transpose()?.flatten();
+    if before.is_none() {
+        // One that another makes meanwhile is not adopted, since what it was before is not known.
+        spec.existing = ExistingTap::Refuse;
+        let is_nobodys = spec.owner.is_none() && spec.group.is_none();
+        let can_be_owned = backend.capabilities().contains(Capability::TapOwner);
+        if guest.lifetime == TapLifetime::UntilDeleted && is_nobodys && can_be_owned {
+            spec.owner = Some(ROOT);
+        }
+    }
     let tap = backend.create_tap(&spec)?;
     let name = tap.name();
-    let joined = attach_and(backend, bridge, name, &guest.options, || {
-        let restriction =
-            guest.is_restricted.then(|| restrict_to_mac(backend, bridge, name, guest.mac)).transpose()?;
+    if before.as_ref().is_some_and(|before| before.index != tap.index()) {
+        return Err(Attempt::new(backend.name(), Operation::CreateTap).on(name).error(ErrorKind::NotFound));
+    }
+
+    let finish = || {
         backend.change_tap(name, &TapChange::default().link(LinkState::Up))?;
-        if guest.lifetime == TapLifetime::UntilDeleted {
-            backend.persist_tap(&tap)?;
+        match guest.lifetime {
+            TapLifetime::UntilDeleted => backend.persist_tap(&tap),
+            TapLifetime::OfDescriptors => Ok(()),
         }
-        Ok(restriction)
-    });
+    };
+    let next = || match guest.is_restricted {
+        true => restrict_and(backend, bridge, name, guest.mac, finish).map(Some),
+        false => finish().map(|()| None),
+    };
+    let joined = match &was_port {
+        None => attach_and(backend, bridge, name, &guest.options, next),
+        Some(port) => change_and(backend, bridge, port, &guest.options, next),
+    };
     match (joined, before) {
         (Ok(restriction), _) => Ok(Plugged { tap, restriction }),
         (Err(error), None) => {
@@ -180,6 +199,11 @@ fn adopted(backend: &dyn BridgeBackend, spec: &TapSpec) -> Result<Option<TapStat
         (ExistingTap::Adopt, Some(name)) => Ok(backend.taps()?.into_iter().find(|state| state.name == name)),
         _ => Ok(None),
     }
+}
+
+/// That tap as a port of this bridge, if it is one.
+fn port_of(backend: &dyn BridgeBackend, bridge: InterfaceName, tap: &TapState) -> Result<Option<PortState>> {
+    Ok(backend.ports(bridge)?.into_iter().find(|port| port.index == tap.index))
 }
 
 #[cfg(all(test, feature = "serde"))]
@@ -260,6 +284,34 @@ mod tests {
         let plugged = plug_in(&host, &guest).expect("it can be plugged in");
         let [tap] = &host.taps().expect("a list")[..] else { panic!("there is one tap") };
         assert_eq!((tap.mac, tap.mtu), (mac(7).host_side().into(), 1500));
+        drop(plugged);
+    }
+
+    /// What a process left that died half way through.
+    #[test]
+    fn takes_an_adopted_tap_that_is_a_port_already() {
+        let host = Fake::new(CAPABILITIES);
+        let made = host.create_tap(&TapSpec::new().name(name("vnet0")).mac(mac(3))).expect("made");
+        host.persist_tap(&made).expect("kept");
+        drop(made);
+        host.add_port(name("br0"), name("vnet0")).expect("it can join");
+        let options = PortOptions::default().isolated(false).learning(true).unicast_flood(true).locked(false);
+        host.change_port(name("br0"), name("vnet0"), &options).expect("it is a port");
+        let state = || {
+            let options = host.ports(name("br0")).expect("a bridge").into_iter().map(|port| port.options);
+            (host.taps().expect("a list"), options.collect::<Vec<_>>(), host.fdb(name("br0")).expect("a bridge"))
+        };
+        let before = state();
+        let guest = guest().tap(TapSpec::new().name(name("vnet0")).adopt_existing());
+        for fails_after in 0..6 {
+            *host.fails_after.lock().expect("one thread") = Some(fails_after);
+            plug_in(&host, &guest).expect_err("a step fails");
+            assert_eq!(state(), before, "after {fails_after}");
+        }
+        let plugged = plug_in(&host, &guest).expect("it can be plugged in");
+        let [tap] = &host.taps().expect("a list")[..] else { panic!("there is one tap") };
+        assert_eq!((tap.mac, tap.owner, tap.link), (mac(7).host_side().into(), None, LinkState::Up));
+        assert_eq!(host.ports(name("br0")).expect("a bridge").len(), 2);
         drop(plugged);
     }
 

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Attempt, BridgeBackend, ErrorKind, InterfaceName, Operation, PortOptions, PortState, Result};
+use crate::{
+    Attempt, BridgeBackend, Capabilities, ErrorKind, InterfaceName, Operation, PortOptions, PortState, Result,
+    Undo,
+};
 
 /// Makes an interface a port of a bridge, with these options: all or nothing.
 ///
@@ -37,6 +40,40 @@ pub(crate) fn attach_and<T>(
         let released = unless_gone(backend.remove_port(bridge, port));
         error.undone(released, format_args!("port {port} of bridge {bridge}"))
     })
+}
+
+/// The same with a port of this bridge, which it stays: its options are what they were if that
+/// fails.
+pub(crate) fn change_and<T>(
+    backend: &dyn BridgeBackend,
+    bridge: InterfaceName,
+    before: &PortState,
+    options: &PortOptions,
+    next: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    let port = before.name;
+    backend.change_port(bridge, port, options)?;
+    next().map_err(|error| {
+        let restored = unless_gone(backend.change_port(bridge, port, &former(&before.options, options)));
+        match error.undo() {
+            // That is said already.
+            Undo::Failed { .. } => error,
+            _ => error.undone(restored, format_args!("a changed port {port} of bridge {bridge}")),
+        }
+    })
+}
+
+/// Refuses, before anything is done, what a backend cannot do.
+pub(crate) fn check_options(at: Attempt, capabilities: Capabilities, options: &PortOptions) -> Result<()> {
+    match options.iter().find(|option| !capabilities.contains(option.capability())) {
+        Some(option) => Err(at.with(option.capability()).error(ErrorKind::Unsupported)),
+        None => Ok(()),
+    }
+}
+
+/// What those options that were `set` were before.
+pub(crate) fn former(before: &PortOptions, set: &PortOptions) -> PortOptions {
+    before.iter().filter(|option| set.iter().any(|set| set.capability() == option.capability())).collect()
 }
 
 /// The outcome of undoing: where the port or its bridge has vanished meanwhile, nothing is left.

@@ -4,7 +4,7 @@
 //! `br_fdb_update()` (`br_fdb.c`) of Linux, and in `bridge_forward()` and `bridge_rtupdate()`
 //! (`sys/net/if_bridge.c`) of FreeBSD.
 
-use crate::port::{attach_and, unless_gone};
+use crate::port::{attach_and, former, unless_gone};
 use crate::{
     Attempt, BridgeBackend, Capabilities, Capability, ErrorKind, FdbEntry, FdbOrigin, InterfaceName, Operation,
     PortOptions, Result, StaticEntry, UnicastMac,
@@ -67,6 +67,17 @@ pub fn restrict_to_mac(
     port: InterfaceName,
     mac: UnicastMac,
 ) -> Result<Restriction> {
+    restrict_and(backend, bridge, port, mac, || Ok(()))
+}
+
+/// [`restrict_to_mac`], and what comes next; the port is what it was if that fails.
+pub(crate) fn restrict_and(
+    backend: &dyn BridgeBackend,
+    bridge: InterfaceName,
+    port: InterfaceName,
+    mac: UnicastMac,
+    next: impl FnOnce() -> Result<()>,
+) -> Result<Restriction> {
     let at = |operation| Attempt::new(backend.name(), operation).on(bridge).port(port);
     check_restriction(at(Operation::ChangePort), backend.capabilities())?;
     let before = crate::port(backend, bridge, port)?;
@@ -83,13 +94,17 @@ pub fn restrict_to_mac(
     let options = restricted(backend.capabilities(), true);
     backend.change_port(bridge, port, &options)?;
     let mut removed = Vec::new();
-    let outcome = remove_others(backend, bridge, port, mac, &mut removed)
-        // Last, since it is all or nothing by itself.
+    let replaced = remove_others(backend, bridge, port, mac, &mut removed)
+        // All or nothing by itself.
         .and_then(|()| backend.replace_fdb_entry(bridge, &StaticEntry::new(mac, port)));
-    outcome.map_err(|error| {
+    let has_entry = replaced.is_ok();
+    replaced.and_then(|()| next()).map_err(|error| {
+        let was_its_own = entries.iter().any(|entry| entry.mac == mac && entry.origin == FdbOrigin::Static);
+        let taken_away =
+            if has_entry && !was_its_own { backend.remove_fdb_entry(bridge, mac, None) } else { Ok(()) };
         let added = removed.iter().map(|entry| backend.add_fdb_entry(bridge, entry));
         // One that fails does not keep the others from being tried.
-        let undone = added.fold(Ok(()), Result::and);
+        let undone = added.fold(taken_away, Result::and);
         let undone = undone.and(backend.change_port(bridge, port, &former(&before.options, &options)));
         error.undone(unless_gone(undone), format_args!("a restricted port {port} of bridge {bridge}"))
     })?;
@@ -160,11 +175,6 @@ pub(crate) fn check_restriction(at: Attempt, capabilities: Capabilities) -> Resu
 fn restricted(capabilities: Capabilities, yes: bool) -> PortOptions {
     let all = PortOptions::default().learning(!yes).unicast_flood(!yes).locked(yes);
     all.iter().filter(|option| capabilities.contains(option.capability())).collect()
-}
-
-/// What those options that were `set` were before.
-fn former(before: &PortOptions, set: &PortOptions) -> PortOptions {
-    before.iter().filter(|option| set.iter().any(|set| set.capability() == option.capability())).collect()
 }
 
 /// Removes the entries of a port but those of one MAC, and notes which of them were static.
