@@ -6,8 +6,7 @@
 //! has its guest's, which the bridge would take for the host's own and not forward. That is why
 //! the host shows `fe:16:3e:28:64:c2` for a guest that has `fa:16:3e:28:64:c2`.
 
-use crate::port::{attach_and, change_and, check_options, unless_gone};
-use crate::spoofing::check_restriction;
+use crate::port::{attach_and, change_and, unless_gone};
 use crate::spoofing::{check_restriction, restrict_and};
 use crate::{
     Attempt, BridgeBackend, Capability, ErrorKind, ExistingTap, InterfaceName, LinkState, Operation, PortOptions,
@@ -149,9 +148,11 @@ pub fn plug(backend: &dyn BridgeBackend, bridge: InterfaceName, guest: &Guest) -
             TapLifetime::OfDescriptors => Ok(()),
         }
     };
-    let next = || match guest.is_restricted {
-        true => restrict_and(backend, bridge, name, guest.mac, finish).map(Some),
-        false => finish().map(|()| None),
+    let next = || {
+        if guest.is_restricted {
+            return restrict_and(backend, bridge, name, guest.mac, finish).map(Some);
+        }
+        finish().map(|()| None)
     };
     let joined = match &was_port {
         None => attach_and(backend, bridge, name, &guest.options, next),

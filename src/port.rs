@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    Attempt, BridgeBackend, Capabilities, ErrorKind, InterfaceName, Operation, PortOptions, PortState, Result,
+    Attempt, BridgeBackend, ErrorKind, InterfaceName, Operation, PortOptions, PortState, Result,
     Undo,
 };
 
@@ -61,14 +61,6 @@ pub(crate) fn change_and<T>(
             _ => error.undone(restored, format_args!("a changed port {port} of bridge {bridge}")),
         }
     })
-}
-
-/// Refuses, before anything is done, what a backend cannot do.
-pub(crate) fn check_options(at: Attempt, capabilities: Capabilities, options: &PortOptions) -> Result<()> {
-    match options.iter().find(|option| !capabilities.contains(option.capability())) {
-        Some(option) => Err(at.with(option.capability()).error(ErrorKind::Unsupported)),
-        None => Ok(()),
-    }
 }
 
 /// What those options that were `set` were before.

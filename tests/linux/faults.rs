@@ -2,6 +2,8 @@
 //! is then as it was, or the operation is done; never in between. And the process made to die at
 //! each: then nothing is in the way of the next try.
 
+mod taps;
+
 use std::fs;
 use std::process::Output;
 
@@ -9,8 +11,7 @@ use libtest_mimic::Trial;
 use serde_json::Value;
 
 use crate::support::{
-    batch, exists, has_vlans, in_namespace, ip, is_up, link, links, needs, output, run, snapshot, sysfs,
-    wait_until,
+    batch, exists, has_vlans, in_namespace, ip, is_up, link, links, needs, output, run, sysfs, wait_until,
 };
 
 const MAC: &str = "52:54:00:01:02:03";
@@ -195,7 +196,8 @@ fn is_behind(mac: &str, port: &str) -> bool {
     fdb().iter().any(|entry| entry["mac"] == mac && entry["ifname"] == port && entry["state"] == "static")
 }
 
-/// All that an operation could change, but what was learned: that is learned again.
+/// All that an operation could change, but what was learned, which is learned again, and carriers,
+/// which the kernel notes in its own time.
 fn state() -> String {
     let mut fixed: Vec<_> =
         fdb().into_iter().filter(|entry| entry["state"] != "").map(|entry| entry.to_string()).collect();
@@ -207,7 +209,15 @@ fn state() -> String {
         options.to_string()
     });
     let ports = run("bridge", ["-j", "-d", "link"]);
-    [snapshot(), options.collect(), ports, run("bridge", ["-j", "vlan"]), fixed.join("\n")].join("\n")
+    let mut links = links();
+    for link in &mut links {
+        link["addr_assign_type"] = sysfs(link["ifname"].as_str().expect("a name"), "addr_assign_type").into();
+        link["operstate"].take();
+        let flags = link["flags"].as_array_mut().expect("flags");
+        flags.retain(|flag| flag != "NO-CARRIER" && flag != "LOWER_UP");
+    }
+    [Value::from(links).to_string(), options.collect(), ports, run("bridge", ["-j", "vlan"]), fixed.join("\n")]
+        .join("\n")
 }
 
 fn has_mac_and_mtu(link: &Value) -> bool {
@@ -234,6 +244,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     let with_vlans: &'static [Operation] = if in_namespace(has_vlans) { &WITH_VLANS } else { &[] };
     for backend in vmbridge::AVAILABLE {
+        trials.extend(taps::trials(backend.name));
         for (_, call, errno) in FAULTS.into_iter().filter(|&(name, ..)| name == backend.name) {
             let operations = OPERATIONS.iter().chain(with_vlans).filter(|operation| {
                 // What is written to sysfs.
@@ -241,24 +252,53 @@ pub(crate) fn trials() -> Vec<Trial> {
                 (call != "write" || writes) && operation.backends.contains(&backend.name)
             });
             for operation in operations {
-                let mut trial = |what: &str, test: fn(&str, &str, &str, &Operation)| {
-                    let name = format!("faults::{}::{call}::{errno}::{}::{what}", backend.name, operation.name);
-                    let trial = Trial::test(name, move || {
-                        test(backend.name, call, errno, operation);
-                        Ok(())
-                    });
-                    trials.push(needs("strace", trial));
-                };
-                trial("fails_once", fails_once);
-                // An error is written by the same call, and could not be read.
-                if call != "write" {
-                    trial("fails_from_then_on", fails_from_then_on);
-                }
-                trial("is_killed", is_killed);
+                let case = Case { backend: backend.name, call, errno, operation, prepare: prepare_host };
+                trials.extend(case.trials());
             }
         }
     }
     trials
+}
+
+/// An operation in which a system call fails.
+#[derive(Clone, Copy)]
+struct Case {
+    backend: &'static str,
+    call: &'static str,
+    errno: &'static str,
+    operation: &'static Operation,
+    /// Makes the host that it is on.
+    prepare: fn(),
+}
+
+impl Case {
+    fn trials(self) -> Vec<Trial> {
+        let Self { backend, call, errno, operation, .. } = self;
+        let trial = |what: &str, test: fn(&Self)| {
+            let name = format!("faults::{backend}::{call}::{errno}::{}::{what}", operation.name);
+            let trial = Trial::test(name, move || {
+                test(&self);
+                Ok(())
+            });
+            needs("strace", trial)
+        };
+        let mut trials = vec![trial("fails_once", fails_once)];
+        // What is left of a process depends on the calls that changed something, and not on the error
+        // that others fail with.
+        if ["sendto", "recvfrom", "ioctl", "write"].contains(&call) && errno != "EPERM" {
+            trials.push(trial("is_killed", is_killed));
+        }
+        // An error is written by the same call, and could not be read.
+        if call != "write" {
+            trials.push(trial("fails_from_then_on", fails_from_then_on));
+        }
+        trials
+    }
+
+    fn command<'a>(self) -> impl Iterator<Item = &'a str> {
+        let command = [env!("CARGO_BIN_EXE_vmbridge"), "--backend", self.backend];
+        command.into_iter().chain(self.operation.args.split(' '))
+    }
 }
 
 fn prepare_host() {
@@ -280,22 +320,22 @@ fn prepare_host() {
 }
 
 /// Runs the operation with a fault; `None` when it ended before the fault's turn.
-fn run_with(backend: &str, operation: &Operation, call: &str, fault: &str) -> Option<Output> {
+fn run_with(case: &Case, fault: &str) -> Option<Output> {
     let log = tempfile::NamedTempFile::new().expect("a file can be made");
     let path = log.path().to_str().expect("UTF-8");
+    let call = case.call;
     let injection = format!("inject={call}:{fault}");
     let traced = ["-qq", "-o", path, "-e", &format!("trace={call}"), "-e", &injection];
-    let command = [env!("CARGO_BIN_EXE_vmbridge"), "--backend", backend];
-    let output = output("strace", traced.into_iter().chain(command).chain(operation.args.split(' ')));
+    let output = output("strace", traced.into_iter().chain(case.command()));
     let trace = fs::read_to_string(path).expect("strace has written it");
     (trace.contains("(INJECTED)") || trace.contains("SIGKILL")).then_some(output)
 }
 
 /// Repeats a check for the first call, the second, and so on, each on a host of its own.
-fn for_each_call(check: impl Fn(usize) -> bool + Sync) {
+fn for_each_call(case: &Case, check: impl Fn(usize) -> bool + Sync) {
     let mut calls = 0;
     while in_namespace(|| {
-        prepare_host();
+        (case.prepare)();
         check(calls + 1)
     }) {
         calls += 1;
@@ -303,11 +343,12 @@ fn for_each_call(check: impl Fn(usize) -> bool + Sync) {
     assert!(calls > 0, "the fault never had its turn");
 }
 
-fn fails_once(backend: &str, call: &str, errno: &str, operation: &Operation) {
-    for_each_call(|number| {
+fn fails_once(case: &Case) {
+    let Case { errno, operation, .. } = *case;
+    for_each_call(case, |number| {
         let before = state();
         let fault = format!("error={errno}:when={number}");
-        let Some(output) = run_with(backend, operation, call, &fault) else { return false };
+        let Some(output) = run_with(case, &fault) else { return false };
         let errors = String::from_utf8_lossy(&output.stderr);
         if output.status.success() {
             assert!((operation.is_done)(), "call {number}: it says that it is done");
@@ -322,11 +363,12 @@ fn fails_once(backend: &str, call: &str, errno: &str, operation: &Operation) {
 }
 
 /// Undoing fails as well: then the error says what is left.
-fn fails_from_then_on(backend: &str, call: &str, errno: &str, operation: &Operation) {
-    for_each_call(|number| {
+fn fails_from_then_on(case: &Case) {
+    let Case { errno, operation, .. } = *case;
+    for_each_call(case, |number| {
         let before = state();
         let fault = format!("error={errno}:when={number}+");
-        let Some(output) = run_with(backend, operation, call, &fault) else { return false };
+        let Some(output) = run_with(case, &fault) else { return false };
         let errors = String::from_utf8_lossy(&output.stderr);
         if output.status.success() {
             assert!((operation.is_done)(), "call {number}: it says that it is done");
@@ -342,27 +384,26 @@ fn fails_from_then_on(backend: &str, call: &str, errno: &str, operation: &Operat
 
 /// No interface is lost, none is too many but what a killed create leaves ([`interfaces`]), no bridge
 /// bears its name without its MAC, and the same command done again ends what was begun.
-fn is_killed(backend: &str, call: &str, _errno: &str, operation: &Operation) {
-    for_each_call(|number| {
+fn is_killed(case: &Case) {
+    let Case { operation, .. } = *case;
+    for_each_call(case, |number| {
         let before = interfaces(operation);
-        if run_with(backend, operation, call, &format!("signal=KILL:when={number}")).is_none() {
+        if run_with(case, &format!("signal=KILL:when={number}")).is_none() {
             return false;
         }
         let left = interfaces(operation);
         let made = link("virbr2");
         assert!(made.as_ref().is_none_or(has_mac_and_mtu), "killed at call {number}: {made:?}");
 
-        let again = output(
-            env!("CARGO_BIN_EXE_vmbridge"),
-            ["--backend", backend].into_iter().chain(operation.args.split(' ')),
-        );
+        let mut command = case.command();
+        let again = output(command.next().expect("a program"), command);
         let errors = String::from_utf8_lossy(&again.stderr);
         if again.status.success() {
             assert!((operation.is_done)(), "killed at call {number}: it says that it is done");
         } else {
             let done_before = operation.done_before.is_some_and(|text| errors.contains(text));
             // A bridge that is made in several calls goes up in the last.
-            let only_down = backend == "ioctl" && made.is_some();
+            let only_down = case.backend == "ioctl" && made.is_some();
             assert!(done_before && (only_down || (operation.is_done)()), "killed at call {number}: {errors}");
         }
         let is_left_over = |link: &Value| link["ifname"].as_str().is_some_and(|name| name.starts_with("vmb"));
