@@ -62,7 +62,7 @@ const BRIDGE_MTU: std::ops::RangeInclusive<u32> = 68..=65535;
 pub(crate) const fn hint(operation: Operation, kind: ErrorKind) -> Option<&'static str> {
     match kind {
         ErrorKind::PermissionDenied => Some("it needs CAP_NET_ADMIN in this network namespace; run it as root"),
-        ErrorKind::NoDriver if matches!(operation, Operation::CreateTap) => {
+        ErrorKind::NoDriver if matches!(operation, Operation::CreateTap | Operation::DeleteTap) => {
             Some("load the kernel module first: modprobe tun")
         }
         ErrorKind::NoDriver => Some("load the kernel module first: modprobe bridge"),
