@@ -10,7 +10,9 @@ use vmbridge::{
     Available, BridgeBackend, ErrorKind, InterfaceName, LinkState, Tap, TapChange, TapSpec, UnicastMac,
 };
 
-use crate::support::{enter_namespace, exists, ip, link, needs, run, snapshot, sysfs, trial, wait_until};
+use crate::support::{
+    enter_namespace, exists, has_users, ip, link, needs, run, snapshot, sysfs, trial, wait_until,
+};
 
 type Case = fn(&Available);
 
@@ -32,11 +34,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         let owned = trial(format!("taps::{}::belong_to_their_owner", backend.name), || {
             belong_to_their_owner(backend);
         });
-        // A user namespace has but one user.
-        let is_root = nix::unistd::geteuid().is_root()
-            && fs::read_to_string("/proc/self/uid_map")
-                .is_ok_and(|map| map.split_ascii_whitespace().nth(2) == Some("4294967295"));
-        trials.push(if is_root { owned } else { needs("root", owned) });
+        trials.push(if has_users() { owned } else { needs("root", owned) });
     }
     trials
 }

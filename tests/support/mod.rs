@@ -30,6 +30,13 @@ pub(crate) fn trial(name: impl Into<String>, test: impl FnOnce() + Send + 'stati
     })
 }
 
+/// Whether there are other users than the one who runs the tests: a user namespace has but one.
+pub(crate) fn has_users() -> bool {
+    nix::unistd::geteuid().is_root()
+        && fs::read_to_string("/proc/self/uid_map")
+            .is_ok_and(|map| map.split_ascii_whitespace().nth(2) == Some("4294967295"))
+}
+
 /// A trial that needs what not every machine has; it runs only when it is asked for.
 pub(crate) fn needs(what: &str, trial: Trial) -> Trial {
     trial.with_kind(format!("needs {what}")).with_ignored_flag(true)
