@@ -10,7 +10,7 @@ use crate::port::{attach_and, change_and, unless_gone};
 use crate::spoofing::{check_restriction, restrict_and};
 use crate::{
     Attempt, BridgeBackend, Capability, ErrorKind, ExistingTap, InterfaceName, LinkState, Operation, PortOptions,
-    PortState, Restriction, Result, Tap, TapChange, TapSpec, TapState, Undo, UnicastMac,
+    Restriction, Result, Tap, TapChange, TapSpec, TapState, Undo, UnicastMac,
 };
 
 /// The user who owns what is nobody's.
@@ -57,6 +57,9 @@ impl Guest {
 
     /// On this tap. A MAC that it has stands in the place of [`UnicastMac::host_side`], an MTU in
     /// that of the bridge's.
+    ///
+    /// One of several queues without an owner and a group is root's: Linux lets everyone open another
+    /// queue of one that is nobody's (`tun_not_capable()`), and read and write its guest's frames.
     #[must_use]
     pub fn tap(mut self, tap: TapSpec) -> Self {
         self.tap = tap;
@@ -112,8 +115,7 @@ pub struct Plugged {
 /// `Unsupported` for a part of the tap or an option, before anything is made; those of
 /// [`create_tap`](BridgeBackend::create_tap), [`add_port`](BridgeBackend::add_port),
 /// [`change_port`](BridgeBackend::change_port) and [`restrict_to_mac`](crate::restrict_to_mac).
-/// Whatever fails, the tap is gone; one that was adopted is what it was before, but for
-/// [`vnet_hdr`](TapSpec::vnet_hdr), which is a matter of whoever opens it next.
+/// Whatever fails, the tap is gone; one that was adopted is what it was before.
 pub fn plug(backend: &dyn BridgeBackend, bridge: InterfaceName, guest: &Guest) -> Result<Plugged> {
     let at = Attempt::new(backend.name(), Operation::AddPort).on(bridge);
     guest.options.check(at, backend.capabilities())?;
@@ -124,22 +126,10 @@ pub fn plug(backend: &dyn BridgeBackend, bridge: InterfaceName, guest: &Guest) -
     let mut spec = guest.tap.clone();
     spec.mac = spec.mac.or(Some(guest.mac.host_side()));
     spec.mtu = spec.mtu.or(Some(mtu));
-    let before = adopted(backend, &spec)?;
-    let was_port = before.as_ref().map(|tap| port_of(backend, bridge, tap)).transpose()?.flatten();
-    if before.is_none() {
-        // One that another makes meanwhile is not adopted, since what it was before is not known.
-        spec.existing = ExistingTap::Refuse;
-        let is_nobodys = spec.owner.is_none() && spec.group.is_none();
-        let can_be_owned = backend.capabilities().contains(Capability::TapOwner);
-        if guest.lifetime == TapLifetime::UntilDeleted && is_nobodys && can_be_owned {
-            spec.owner = Some(ROOT);
-        }
-    }
-    let tap = backend.create_tap(&spec)?;
+    let ports = backend.ports(bridge)?;
+    let (tap, before) = open_tap(backend, &spec, guest.lifetime)?;
     let name = tap.name();
-    if before.as_ref().is_some_and(|before| before.index != tap.index()) {
-        return Err(Attempt::new(backend.name(), Operation::CreateTap).on(name).error(ErrorKind::NotFound));
-    }
+    let was_port = before.as_ref().and_then(|before| ports.iter().find(|port| port.index == before.index));
 
     let finish = || {
         backend.change_tap(name, &TapChange::default().link(LinkState::Up))?;
@@ -154,7 +144,7 @@ pub fn plug(backend: &dyn BridgeBackend, bridge: InterfaceName, guest: &Guest) -
         }
         finish().map(|()| None)
     };
-    let joined = match &was_port {
+    let joined = match was_port {
         None => attach_and(backend, bridge, name, &guest.options, next),
         Some(port) => change_and(backend, bridge, port, &guest.options, next),
     };
@@ -166,8 +156,7 @@ pub fn plug(backend: &dyn BridgeBackend, bridge: InterfaceName, guest: &Guest) -
             Err(error.undone(gone, format_args!("tap {name}")))
         }
         (Err(error), Some(before)) => {
-            let former = TapChange::default().mac(before.mac).mtu(before.mtu).link(before.link);
-            match (error.undo(), unless_gone(backend.change_tap(name, &former))) {
+            match (error.undo(), give_back(backend, tap, &spec, &before)) {
                 // The port that could not be released is said already.
                 (Undo::Failed { .. }, _) => Err(error),
                 (_, outcome) => Err(error.undone(outcome, format_args!("a changed tap {name}"))),
@@ -182,29 +171,65 @@ pub fn plug(backend: &dyn BridgeBackend, bridge: InterfaceName, guest: &Guest) -
 /// Those of [`delete_tap`](BridgeBackend::delete_tap), but for `NotFound`: `TapBusy` where another
 /// process has a descriptor of it, and the tap goes with that.
 pub fn unplug(backend: &dyn BridgeBackend, tap: Tap) -> Result<()> {
-    let (name, index) = (tap.name(), tap.index());
+    let index = tap.index();
     drop(tap);
-    // Another's tap may have the name by now.
-    if !backend.taps()?.iter().any(|state| state.name == name && state.index == index) {
-        return Ok(());
-    }
-    match backend.delete_tap(name) {
+    // It may have been renamed, and another's tap have its name by now.
+    let Some(left) = backend.taps()?.into_iter().find(|state| state.index == index) else { return Ok(()) };
+    match backend.delete_tap(left.name) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         outcome => outcome,
     }
 }
 
-/// The tap that is going to be adopted, as it is before.
-fn adopted(backend: &dyn BridgeBackend, spec: &TapSpec) -> Result<Option<TapState>> {
-    match (spec.existing, spec.name) {
-        (ExistingTap::Adopt, Some(name)) => Ok(backend.taps()?.into_iter().find(|state| state.name == name)),
-        _ => Ok(None),
+/// Creates the tap of a guest, or adopts it, and tells what it was before in that case.
+fn open_tap(
+    backend: &dyn BridgeBackend,
+    spec: &TapSpec,
+    lifetime: TapLifetime,
+) -> Result<(Tap, Option<TapState>)> {
+    let mut new = spec.clone();
+    new.existing = ExistingTap::Refuse;
+    let is_nobodys = spec.owner.is_none() && spec.group.is_none();
+    let can_be_owned = backend.capabilities().contains(Capability::TapOwner);
+    // Who else may come to open it: one of a single queue that is open has none to spare.
+    let can_be_opened = lifetime == TapLifetime::UntilDeleted || spec.queues.get() > 1;
+    if is_nobodys && can_be_owned && can_be_opened {
+        new.owner = Some(ROOT);
+    }
+    match backend.create_tap(&new) {
+        Err(error) if error.kind() == ErrorKind::TapExists && spec.existing == ExistingTap::Adopt => {
+            let there = backend.taps()?;
+            let tap = backend.create_tap(spec)?;
+            // By its index: it may have been asked for by an alternative name.
+            match there.into_iter().find(|state| state.index == tap.index()) {
+                Some(before) => Ok((tap, Some(before))),
+                // It has gone meanwhile, and what it was is not that of the one that took its place.
+                None => Err(Attempt::new(backend.name(), Operation::CreateTap)
+                    .on(tap.name())
+                    .error(ErrorKind::NotFound)),
+            }
+        }
+        created => Ok((created?, None)),
     }
 }
 
-/// That tap as a port of this bridge, if it is one.
-fn port_of(backend: &dyn BridgeBackend, bridge: InterfaceName, tap: &TapState) -> Result<Option<PortState>> {
-    Ok(backend.ports(bridge)?.into_iter().find(|port| port.index == tap.index))
+/// Closes a tap that was adopted by this spec, and takes it back to what it was.
+fn give_back(backend: &dyn BridgeBackend, tap: Tap, spec: &TapSpec, before: &TapState) -> Result<()> {
+    // First, since FreeBSD takes a tap down that is closed.
+    drop(tap);
+    let former = TapChange::default().mac(before.mac).mtu(before.mtu).link(before.link);
+    let changed = unless_gone(backend.change_tap(before.name, &former));
+    if before.vnet_hdr.is_none_or(|had| had == spec.vnet_hdr) {
+        return changed;
+    }
+    // Whether it has headers is as it was last opened.
+    let mut former = TapSpec::new().name(before.name).queues(spec.queues).adopt_existing();
+    former.vnet_hdr = !spec.vnet_hdr;
+    match backend.create_tap(&former) {
+        // Someone has opened it since.
+        Err(error) if error.kind() == ErrorKind::TapBusy => changed,
+        reopened => changed.and(reopened.map(drop)),
+    }
 }
 
 #[cfg(all(test, feature = "serde"))]
@@ -270,12 +295,14 @@ mod tests {
     #[test]
     fn gives_back_what_it_adopted() {
         let host = Fake::new(CAPABILITIES);
-        let made = host.create_tap(&TapSpec::new().name(name("vnet0")).mac(mac(3)).mtu(1300)).expect("made");
+        let spec = TapSpec::new().name(name("vnet0")).mac(mac(3)).mtu(1300).vnet_hdr();
+        let made = host.create_tap(&spec).expect("made");
         host.persist_tap(&made).expect("kept");
         drop(made);
         let before = host.taps().expect("a list");
         let guest = guest().tap(TapSpec::new().name(name("vnet0")).adopt_existing());
-        for fails_after in 1..7 {
+        // It tries to make a new one first.
+        for fails_after in 2..8 {
             *host.fails_after.lock().expect("one thread") = Some(fails_after);
             let error = plug_in(&host, &guest).expect_err("a step fails");
             assert!(matches!(error.undo(), Undo::Done), "after {fails_after}: {error}");
@@ -304,7 +331,7 @@ mod tests {
         };
         let before = state();
         let guest = guest().tap(TapSpec::new().name(name("vnet0")).adopt_existing());
-        for fails_after in 0..6 {
+        for fails_after in 0..7 {
             *host.fails_after.lock().expect("one thread") = Some(fails_after);
             plug_in(&host, &guest).expect_err("a step fails");
             assert_eq!(state(), before, "after {fails_after}");

@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{
-    Attempt, BridgeBackend, ErrorKind, InterfaceName, Operation, PortOptions, PortState, Result,
-    Undo,
-};
+use crate::{Attempt, BridgeBackend, ErrorKind, InterfaceName, Operation, PortOptions, PortState, Result, Undo};
 
 /// Makes an interface a port of a bridge, with these options: all or nothing.
 ///

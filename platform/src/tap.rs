@@ -30,7 +30,8 @@ pub struct TapSpec {
     /// Its MTU in bytes, 68 to 65521 on Linux (`tun_net_initialize()`); 1500 by default.
     pub mtu: Option<u32>,
     /// How many descriptors it has, each a queue of frames; 1 to 256 on Linux (`MAX_TAP_QUEUES`).
-    /// More than one makes a tap that QEMU takes with `queues=`.
+    /// More than one makes a tap that QEMU takes with `queues=`. Without an owner and a group,
+    /// everyone on the host may open another of them (`tun_not_capable()`).
     pub queues: NonZeroU16,
     /// Whether each frame has a `virtio_net_hdr` before it, which QEMU and vhost need for offloads.
     pub vnet_hdr: bool,

@@ -9,23 +9,40 @@ use std::path::PathBuf;
 use libtest_mimic::Trial;
 use nix::sched::{CloneFlags, unshare};
 use vmbridge::{
-    Available, BridgeBackend, BridgeSpec, Capability, Guest, InterfaceName, LinkState, PortOptions, TapSpec,
+    Available, BridgeBackend, BridgeSpec, Capability, ErrorKind, Guest, InterfaceName, LinkState, PortOptions,
+    TapSpec,
 };
 use vmbridge::{plug, unplug};
 
-use crate::support::{snapshot, trial};
+use crate::support::{exists, ip, link, snapshot, sysfs, trial};
+
+type Case = fn(&Available);
+
+const CASES: [(&str, Case); 4] = [
+    ("a_thousand_guests_leave_nothing", a_thousand_guests_leave_nothing),
+    ("a_tap_that_others_could_open_is_roots", a_tap_that_others_could_open_is_roots),
+    ("an_adopted_tap_is_given_back", an_adopted_tap_is_given_back),
+    ("a_renamed_tap_is_unplugged", a_renamed_tap_is_unplugged),
+];
 
 pub(crate) fn trials() -> Vec<Trial> {
     let of = |backend: &'static Available| {
-        trial(format!("plugging::{}::a_thousand_guests_leave_nothing", backend.name), || {
-            a_thousand_guests_leave_nothing(backend);
-        })
+        CASES.map(|(name, case)| trial(format!("plugging::{}::{name}", backend.name), move || case(backend)))
     };
-    vmbridge::AVAILABLE.iter().map(of).collect()
+    vmbridge::AVAILABLE.iter().flat_map(of).collect()
 }
 
 fn bridge() -> InterfaceName {
     "virbr0".parse().expect("a name")
+}
+
+fn name(text: &str) -> InterfaceName {
+    text.parse().expect("a name")
+}
+
+fn create_bridge(backend: &dyn BridgeBackend) {
+    let spec = BridgeSpec::new(bridge()).mac("52:54:00:01:02:03".parse().expect("a MAC")).link(LinkState::Up);
+    backend.create(&spec).expect("the name is free");
 }
 
 /// What this thread has open, once it shares its descriptors with no other.
@@ -56,8 +73,7 @@ fn guest(backend: &dyn BridgeBackend, number: u16) -> Guest {
 fn a_thousand_guests_leave_nothing(backend: &Available) {
     unshare(CloneFlags::CLONE_FILES).expect("a thread can have descriptors of its own");
     let backend = (backend.open)().expect("it opens");
-    let spec = BridgeSpec::new(bridge()).mac("52:54:00:01:02:03".parse().expect("a MAC")).link(LinkState::Up);
-    backend.create(&spec).expect("the name is free");
+    create_bridge(&*backend);
     // The first tap opens what the backend keeps open.
     drop(plug(&*backend, bridge(), &guest(&*backend, 1)).expect("it can be plugged in"));
 
@@ -75,4 +91,54 @@ fn a_thousand_guests_leave_nothing(backend: &Available) {
         unplug(&*backend, tap).expect("it can be unplugged");
     }
     assert_eq!((snapshot(), descriptors()), before);
+}
+
+/// What is nobody's is everyone's.
+fn a_tap_that_others_could_open_is_roots(backend: &Available) {
+    let backend = (backend.open)().expect("it opens");
+    create_bridge(&*backend);
+    let guest = Guest::new("52:54:00:00:00:08".parse().expect("a MAC"));
+    let of = |queues| TapSpec::new().queues(NonZeroU16::new(queues).expect("not zero"));
+    let owner = |guest: Guest| {
+        let plugged = plug(&*backend, bridge(), &guest).expect("it can be plugged in");
+        let owner = sysfs(&plugged.tap.name().to_string(), "owner");
+        unplug(&*backend, plugged.tap).expect("it can be unplugged");
+        owner
+    };
+    assert_eq!(owner(guest.clone().tap(of(2))), "0", "another queue could be opened");
+    assert_eq!(owner(guest.clone().persistent()), "0", "it could be opened when it is closed");
+    assert_eq!(owner(guest.tap(of(1))), "-1", "nobody else can open it");
+}
+
+/// Also one that is asked for by its alternative name.
+fn an_adopted_tap_is_given_back(backend: &Available) {
+    let backend = (backend.open)().expect("it opens");
+    create_bridge(&*backend);
+    ip("link add name br1 address 52:54:00:01:02:04 type bridge");
+    ip("tuntap add dev vnet0 mode tap vnet_hdr user 0");
+    ip("link set dev vnet0 address 02:00:00:00:00:07 mtu 1300 master br1");
+    ip("link property add dev vnet0 altname the-first-guest");
+    let look = || (snapshot(), link("vnet0"));
+    let before = look();
+    for tap in ["vnet0", "the-first-guest"] {
+        let guest = Guest::new("52:54:00:00:00:08".parse().expect("a MAC"));
+        let guest = guest.tap(TapSpec::new().name(name(tap)).adopt_existing()).persistent();
+        let error = plug(&*backend, bridge(), &guest).expect_err("it is a port of another bridge");
+        assert_eq!(error.kind(), ErrorKind::PortBusy, "{error}");
+        assert_eq!(look(), before, "{tap}");
+    }
+}
+
+/// And another that has its name now is not.
+fn a_renamed_tap_is_unplugged(backend: &Available) {
+    let backend = (backend.open)().expect("it opens");
+    create_bridge(&*backend);
+    let guest = Guest::new("52:54:00:00:00:08".parse().expect("a MAC"));
+    let guest = guest.tap(TapSpec::new().name(name("vnet0"))).persistent();
+    let plugged = plug(&*backend, bridge(), &guest).expect("it can be plugged in");
+    ip("link set dev vnet0 down");
+    ip("link set dev vnet0 name vnet1");
+    ip("tuntap add dev vnet0 mode tap");
+    unplug(&*backend, plugged.tap).expect("it can be unplugged");
+    assert!(exists("vnet0") && !exists("vnet1"));
 }
