@@ -38,23 +38,25 @@ impl Tap {
         Self { multi_queue: spec.is_multi_queue(), vnet_hdr, persistent: false, owner, group, queues: Vec::new() }
     }
 
-    fn attach(&mut self, at: Attempt, spec: &TapSpec) -> Result<Vec<OwnedFd>> {
-        if self.multi_queue != spec.is_multi_queue() {
-            return Err(at.with(Capability::TapQueues).means(ErrorKind::InvalidOption, Errno::EINVAL));
+    /// An owner cannot be taken away again, so an adopted tap keeps its own.
+    fn check_owner(&self, at: Attempt, spec: &TapSpec) -> Result<()> {
+        let is_other = |asked: Option<u32>, has: Option<u32>| asked.is_some() && asked != has;
+        if is_other(spec.owner, self.owner) || is_other(spec.group, self.group) {
+            return Err(at.with(Capability::TapOwner).error(ErrorKind::InvalidOption));
         }
+        Ok(())
+    }
+
+    fn attach(&mut self, at: Attempt, spec: &TapSpec) -> Result<Vec<OwnedFd>> {
         if !self.multi_queue && !self.queues.is_empty() {
             return Err(at.means(ErrorKind::TapBusy, Errno::EBUSY));
         }
         if self.queues.len() + usize::from(spec.queues.get()) > MAX_QUEUES {
             return Err(at.with(Capability::TapQueues).means(ErrorKind::InvalidOption, Errno::E2BIG));
         }
-        // Of a new tap, they are its own by now. −1 is nobody.
-        let is_other = |asked: Option<u32>, has: Option<u32>| asked.is_some() && asked != has;
-        if is_other(spec.owner, self.owner) || is_other(spec.group, self.group) {
-            return Err(at.with(Capability::TapOwner).error(ErrorKind::InvalidOption));
-        }
-        if spec.owner == Some(u32::MAX) || spec.group == Some(u32::MAX) {
-            return Err(at.with(Capability::TapOwner).means(ErrorKind::InvalidOption, Errno::EINVAL));
+        // Seen: of several queues, the first to be opened says what the frames of all look like.
+        if !self.queues.is_empty() && self.vnet_hdr != spec.vnet_hdr {
+            return Err(at.with(Capability::TapVnetHdr).error(ErrorKind::TapBusy));
         }
         self.vnet_hdr = spec.vnet_hdr;
         let opened = (0..spec.queues.get()).map(|_| self.open()).collect::<std::io::Result<_>>();
@@ -104,7 +106,11 @@ impl Host {
             None => self.first_free_tap(at)?,
         };
         let index = match (self.index(name), spec.existing) {
-            (Some(_), ExistingTap::Adopt) => self.tap(at, name)?,
+            (Some(_), ExistingTap::Adopt) => {
+                let index = self.tap(at, name)?;
+                self.check_adoptable(at, index, spec)?;
+                index
+            }
             (Some(index), ExistingTap::Refuse) => return Err(at.error(self.kind_of_taken(index))),
             (None, _) => {
                 self.check_privilege(at)?;
@@ -112,14 +118,27 @@ impl Host {
                 self.insert(Interface::new(name, mac.into(), Kind::Tap(Tap::new(spec))))
             }
         };
-        self.check_may_open(at, index)?;
         let queues = self.tap_mut(index).map(|tap| tap.attach(at, spec)).transpose()?.unwrap_or_default();
         if spec.mtu.is_some_and(|mtu| mtu != self.interfaces[&index].mtu) {
             self.check_privilege(at)?;
         }
         host::check_mtu(at, MTU_RANGE, spec.mtu)?;
+        // −1 is nobody.
+        if spec.owner == Some(u32::MAX) || spec.group == Some(u32::MAX) {
+            return Err(at.with(Capability::TapOwner).means(ErrorKind::InvalidOption, Errno::EINVAL));
+        }
         self.set(index, spec.mtu, spec.mac.map(Into::into), None);
         Ok(crate::Tap::new(name, index, queues))
+    }
+
+    /// In the order of `tun_set_iff()`: how many queues it has comes before whose it is.
+    fn check_adoptable(&self, at: Attempt, index: InterfaceIndex, spec: &TapSpec) -> Result<()> {
+        let Kind::Tap(tap) = &self.interfaces[&index].kind else { return Ok(()) };
+        tap.check_owner(at, spec)?;
+        if tap.multi_queue != spec.is_multi_queue() {
+            return Err(at.with(Capability::TapQueues).means(ErrorKind::InvalidOption, Errno::EINVAL));
+        }
+        self.check_may_open(at, index)
     }
 
     pub(super) fn persist_tap(&mut self, at: Attempt, index: InterfaceIndex) -> Result<()> {
