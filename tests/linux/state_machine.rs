@@ -1,21 +1,23 @@
 //! Random sequences of operations, valid and invalid, on the model and on a running kernel in
 //! lockstep: after each step both have answered alike and have the same state.
 
+mod steps;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use libtest_mimic::Trial;
 use proptest::prelude::*;
-use proptest::sample::select;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use vmbridge::model::Model;
 use vmbridge::{
-    Available, BridgeBackend, BridgeChange, BridgeOption, BridgeSpec, BridgeState, ErrorKind, FdbOrigin,
-    InterfaceName, LinkState, MacAddr, PortOption, PortState, PortVlans, StaticEntry, UnicastMac, VlanId,
-    VlanRange, VlanTagging,
+    Available, BridgeBackend, BridgeChange, BridgeSpec, BridgeState, ErrorKind, FdbOrigin, InterfaceIndex,
+    InterfaceName, MacAddr, PortOption, PortState, PortVlans, StaticEntry, Tap, TapChange, TapSpec, TapState,
+    UnicastMac, VlanId, VlanRange,
 };
 
-use crate::support::{has_vlans, in_namespace, ip, trial};
+use self::steps::step;
+use crate::support::{has_vlans, in_namespace, ip, trial, wait_until};
 
 /// How many sequences are played with each backend (or `VMBRIDGE_SEQUENCES`), and how long they
 /// are at most.
@@ -28,6 +30,9 @@ const PORTS: [(&str, &str); 3] =
     [("tap0", "02:00:00:00:00:10"), ("tap1", "02:00:00:00:00:20"), ("tap2", "fe:00:00:00:00:30")];
 /// MACs for bridges and for FDB entries.
 const MACS: [&str; 3] = ["52:54:00:00:00:01", "02:00:00:00:00:01", "fe:00:00:00:00:01"];
+/// Taps, and the MACs that they are given. Of a MAC by chance, which is the lowest is not known.
+const TAPS: [&str; 2] = ["vnet0", "vnet1"];
+const TAP_MACS: [&str; 2] = ["fe:00:00:aa:00:01", "02:00:00:00:00:05"];
 const GUESTS: [&str; 3] = ["52:54:00:aa:00:01", "52:54:00:aa:00:02", "52:54:00:aa:00:03"];
 
 #[derive(Debug, Clone)]
@@ -44,6 +49,27 @@ enum Step {
     Flush(InterfaceName),
     AddVlans(InterfaceName, InterfaceName, PortVlans),
     RemoveVlans(InterfaceName, InterfaceName, VlanRange),
+    CreateTap(TapSpec),
+    PersistTap(InterfaceName),
+    CloseTap(InterfaceName),
+    ChangeTap(InterfaceName, TapChange),
+    DeleteTap(InterfaceName),
+}
+
+/// A backend, and the taps that are open on it.
+struct Side<'a> {
+    backend: &'a dyn BridgeBackend,
+    open: Vec<Tap>,
+}
+
+impl Side<'_> {
+    /// Whether a tap has gone when it was closed, if it was to go.
+    fn has_closed(&self, name: InterfaceName) -> bool {
+        let taps = self.backend.taps().expect("it lists");
+        let stays =
+            |tap: &TapState| tap.persistent == Some(true) || self.open.iter().any(|open| open.name() == name);
+        taps.iter().all(|tap| tap.name != name || stays(tap))
+    }
 }
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -80,12 +106,33 @@ fn play(backend: &Available, has_vlans: bool, steps: &[Step]) -> Result<(), Stri
         ip(&format!("link add name {port} address {port_mac} type veth peer name peer.{port}"));
         model.add_interface(name(port), mac(port_mac)).expect("the name is free");
     }
+    let mut sides = [&*kernel, &model as &dyn BridgeBackend].map(|backend| Side { backend, open: Vec::new() });
     for (number, step) in steps.iter().enumerate() {
-        let [of_kernel, of_model] = [&*kernel, &model as &dyn BridgeBackend].map(|backend| take(backend, step));
+        let [of_kernel, mut of_model] = sides.each_mut().map(|side| take(side, step));
+        // A process that another trial is just starting has every descriptor until it executes: the
+        // backend waits for that, the model does not.
+        for _ in 0..100 {
+            if of_model != Some(ErrorKind::TapBusy) || of_kernel == of_model {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+            of_model = take(&mut sides[1], step);
+        }
+        if let Step::CloseTap(tap) = step {
+            for side in &sides {
+                wait_until("the tap has gone", || side.has_closed(*tap));
+            }
+        }
         if of_kernel != of_model {
             return Err(format!("step {number}, {step:?}: the kernel says {of_kernel:?}, the model {of_model:?}"));
         }
-        let [seen, expected] = [&*kernel, &model as &dyn BridgeBackend].map(state);
+        let [seen, expected] = sides.each_ref().map(|side| taps(side.backend));
+        if seen != expected {
+            return Err(format!(
+                "after step {number}, {step:?}: the kernel has\n{seen:#?}\nthe model\n{expected:#?}"
+            ));
+        }
+        let [seen, expected] = sides.each_ref().map(|side| state(side.backend));
         if !alike(&seen, &expected) {
             return Err(format!(
                 "after step {number}, {step:?}: the kernel has\n{seen:#?}\nthe model\n{expected:#?}"
@@ -99,7 +146,9 @@ fn play(backend: &Available, has_vlans: bool, steps: &[Step]) -> Result<(), Stri
 }
 
 /// Takes one step: the kind of the error, if it is one.
-fn take(backend: &dyn BridgeBackend, step: &Step) -> Option<ErrorKind> {
+fn take(side: &mut Side, step: &Step) -> Option<ErrorKind> {
+    let backend = side.backend;
+    let opened = |tap: &InterfaceName| side.open.iter().position(|open| open.name() == *tap);
     let outcome = match step {
         Step::Create(spec) => backend.create(spec),
         Step::Delete(bridge) => backend.delete(*bridge),
@@ -115,8 +164,31 @@ fn take(backend: &dyn BridgeBackend, step: &Step) -> Option<ErrorKind> {
         Step::Flush(bridge) => backend.flush_fdb(*bridge),
         Step::AddVlans(bridge, port, vlans) => backend.add_vlans(*bridge, *port, *vlans),
         Step::RemoveVlans(bridge, port, vlans) => backend.remove_vlans(*bridge, *port, *vlans),
+        Step::CreateTap(spec) => backend.create_tap(spec).map(|tap| side.open.push(tap)),
+        // Nothing, where no tap of this name is open.
+        Step::PersistTap(tap) => opened(tap).map_or(Ok(()), |number| backend.persist_tap(&side.open[number])),
+        Step::CloseTap(tap) => {
+            if let Some(number) = opened(tap) {
+                drop(side.open.remove(number));
+            }
+            Ok(())
+        }
+        Step::ChangeTap(tap, change) => backend.change_tap(*tap, change),
+        Step::DeleteTap(tap) => backend.delete_tap(*tap),
     };
     outcome.err().map(|error| error.kind())
+}
+
+/// What a backend tells of taps but for their indices, and MACs by chance.
+fn taps(backend: &dyn BridgeBackend) -> BTreeMap<InterfaceName, TapState> {
+    let of = |mut tap: TapState| {
+        tap.index = InterfaceIndex::new(1).expect("a number of an interface");
+        if !TAP_MACS.contains(&&*tap.mac.to_string()) {
+            tap.mac = MacAddr::ZERO;
+        }
+        (tap.name, tap)
+    };
+    backend.taps().expect("it lists").into_iter().map(of).collect()
 }
 
 /// All that a backend tells of a bridge but for its index.
@@ -161,7 +233,13 @@ fn alike(seen: &BTreeMap<InterfaceName, Seen>, expected: &BTreeMap<InterfaceName
 /// A bridge that was given no MAC and had no port yet has one by chance, here and there another.
 fn same_mac(seen: MacAddr, expected: MacAddr) -> bool {
     let known = |mac: MacAddr| {
-        mac.is_zero() || PORTS.iter().map(|(_, mac)| mac).chain(&MACS).any(|known| mac.to_string() == **known)
+        mac.is_zero()
+            || PORTS
+                .iter()
+                .map(|(_, mac)| mac)
+                .chain(&MACS)
+                .chain(&TAP_MACS)
+                .any(|known| mac.to_string() == **known)
     };
     seen == expected || (!known(seen) && !known(expected))
 }
@@ -202,113 +280,4 @@ fn name(text: &str) -> InterfaceName {
 
 fn mac(text: &str) -> UnicastMac {
     text.parse().expect("a MAC")
-}
-
-/// Bridges more often than what is none or is not there.
-fn bridge() -> impl Strategy<Value = InterfaceName> {
-    prop_oneof![9 => select(&BRIDGES[..]), 1 => select(&["tap0", "lo", "none"][..])].prop_map(name)
-}
-
-fn port() -> impl Strategy<Value = InterfaceName> {
-    let ports = select(&["tap0", "tap1", "tap2"][..]);
-    prop_oneof![9 => ports, 1 => select(&["virbr0", "lo", "none"][..])].prop_map(name)
-}
-
-fn step(has_vlans: bool) -> impl Strategy<Value = Step> {
-    let create = (select(&BRIDGES[..]), change(has_vlans), any::<bool>()).prop_map(|(bridge, change, up)| {
-        let mut spec = BridgeSpec::new(name(bridge)).options(change.options);
-        (spec.mac, spec.mtu) = (change.mac, change.mtu);
-        if up { spec.link(LinkState::Up) } else { spec }
-    });
-    prop_oneof![
-        5 => create.prop_map(Step::Create),
-        1 => bridge().prop_map(Step::Delete),
-        4 => (bridge(), change(has_vlans)).prop_map(|(bridge, change)| Step::Change(bridge, change)),
-        5 => (bridge(), port()).prop_map(|(bridge, port)| Step::AddPort(bridge, port)),
-        2 => (bridge(), port()).prop_map(|(bridge, port)| Step::RemovePort(bridge, port)),
-        3 => (bridge(), port(), proptest::collection::vec(port_option(), 0..4))
-            .prop_map(|(bridge, port, options)| Step::ChangePort(bridge, port, options)),
-        3 => (bridge(), entry()).prop_map(|(bridge, entry)| Step::AddEntry(bridge, entry)),
-        2 => (bridge(), entry()).prop_map(|(bridge, entry)| Step::ReplaceEntry(bridge, entry)),
-        2 => (bridge(), select(&GUESTS[..]), vlan())
-            .prop_map(|(bridge, guest, vlan)| Step::RemoveEntry(bridge, mac(guest), vlan)),
-        1 => bridge().prop_map(Step::Flush),
-        2 => (bridge(), port(), vlan_range(), tagging())
-            .prop_map(|(bridge, port, range, tagging)| Step::AddVlans(bridge, port, PortVlans::new(range, tagging))),
-        1 => (bridge(), port(), vlan_range()).prop_map(|(bridge, port, range)| Step::RemoveVlans(bridge, port, range)),
-    ]
-}
-
-fn entry() -> impl Strategy<Value = StaticEntry> {
-    (select(&GUESTS[..]), port(), vlan()).prop_map(|(guest, port, vlan)| {
-        let entry = StaticEntry::new(mac(guest), port);
-        vlan.map_or(entry, |vlan| entry.vlan(vlan))
-    })
-}
-
-fn change(has_vlans: bool) -> impl Strategy<Value = BridgeChange> {
-    let mac = proptest::option::of(select(&MACS[..]).prop_map(mac));
-    let mtu = proptest::option::of(select(&[0, 67, 68, 1400, 1500, 9000, 65535, 65536][..]));
-    let link = proptest::option::of(select(&[LinkState::Up, LinkState::Down][..]));
-    (mac, mtu, link, proptest::collection::vec(bridge_option(has_vlans), 0..4)).prop_map(
-        |(mac, mtu, link, options)| {
-            let mut change = BridgeChange::default().options(options.into_iter().collect());
-            (change.mac, change.mtu, change.link) = (mac, mtu, link);
-            change
-        },
-    )
-}
-
-fn bridge_option(has_vlans: bool) -> impl Strategy<Value = BridgeOption> {
-    // Half a second is a whole number of ticks at every HZ.
-    let time = || (0_u64..90).prop_map(|half_seconds| Duration::from_millis(500 * half_seconds));
-    prop_oneof![
-        time().prop_map(BridgeOption::ForwardDelay),
-        time().prop_map(BridgeOption::ForwardDelay),
-        time().prop_map(BridgeOption::HelloTime),
-        time().prop_map(BridgeOption::MaxAge),
-        any::<u16>().prop_map(BridgeOption::Priority),
-        any::<bool>().prop_map(BridgeOption::Stp),
-        any::<bool>().prop_map(BridgeOption::Stp),
-        time().prop_map(BridgeOption::AgeingTime),
-        any::<bool>().prop_map(BridgeOption::MulticastSnooping),
-        select(&[0, 8, 0x4000, 0xfff8, 1, 7][..]).prop_map(BridgeOption::GroupForwardMask),
-        // Without VLANs there are two reasons to refuse a change, and no order of them.
-        vlan().prop_map(move |vlan| match (has_vlans, vlan) {
-            (false, _) => BridgeOption::Stp(true),
-            (true, None) => BridgeOption::VlanFiltering(true),
-            (true, vlan) => BridgeOption::DefaultPvid(vlan),
-        }),
-    ]
-}
-
-fn port_option() -> impl Strategy<Value = PortOption> {
-    prop_oneof![
-        any::<bool>().prop_map(PortOption::Isolated),
-        any::<bool>().prop_map(PortOption::Learning),
-        any::<bool>().prop_map(PortOption::UnicastFlood),
-        any::<bool>().prop_map(PortOption::MulticastFlood),
-        any::<bool>().prop_map(PortOption::BroadcastFlood),
-        any::<bool>().prop_map(PortOption::BpduGuard),
-        any::<bool>().prop_map(PortOption::RootBlock),
-        any::<bool>().prop_map(PortOption::FastLeave),
-        any::<bool>().prop_map(PortOption::Hairpin),
-        any::<bool>().prop_map(PortOption::NeighborSuppression),
-        any::<bool>().prop_map(PortOption::Locked),
-        select(&[0, 1, 2, 777, 65535, 65536][..]).prop_map(PortOption::PathCost),
-        select(&[0, 1, 32, 63, 64, 255][..]).prop_map(PortOption::Priority),
-    ]
-}
-
-fn vlan() -> impl Strategy<Value = Option<VlanId>> {
-    let some = select(&[1_u16, 7, 4094][..]).prop_map(|number| VlanId::new(number).expect("in range"));
-    prop_oneof![3 => Just(None), 1 => some.prop_map(Some)]
-}
-
-fn vlan_range() -> impl Strategy<Value = VlanRange> {
-    select(&["1", "7", "6-8", "4094", "1-4094"][..]).prop_map(|range| range.parse().expect("a range"))
-}
-
-fn tagging() -> impl Strategy<Value = VlanTagging> {
-    select(&[VlanTagging::Tagged, VlanTagging::Untagged, VlanTagging::Pvid, VlanTagging::PvidTagged][..])
 }
