@@ -17,10 +17,9 @@ const MAC: &str = "52:54:00:01:02:03";
 const GUEST: &str = "52:54:00:aa:00:01";
 
 /// An operation, on a host with the bridges `virbr0` (down) and `virbr1` (up, `tap1` its port)
-/// and the interface `tap0`: its arguments, and whether it is done. `virbr1` has another port, `tap2`,
-/// and [`GUEST`] as static behind `tap1`.
-/// and the interface `tap0`: its arguments, and whether it is done. Those on taps find `vnet0`
-/// (down) and `vnet1` (up, a port of `virbr1`), too.
+/// and the interface `tap0`: its arguments, and whether it is done. `virbr1` has another port,
+/// `tap2`, and [`GUEST`] as static behind `tap1`. Those on taps find `vnet0` (down) and `vnet1`
+/// (up, a port of `virbr1`), too.
 struct Operation {
     name: &'static str,
     args: &'static str,

@@ -112,6 +112,7 @@ mod tests {
     fn stages_under_the_same_name_in_every_version() {
         assert_eq!(Driver::Bridge.staging_name("virbr0".parse().expect("a name"), 0).to_string(), "bridge19483");
     }
+
     #[test]
     fn knows_a_driver_by_its_whole_name() {
         let is = |driver: Driver, name: &str| driver.is_name(name.parse().expect(name));
