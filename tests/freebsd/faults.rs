@@ -3,14 +3,18 @@
 //! between.
 
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, Output};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
 use std::{env, fs, process};
 
 use libtest_mimic::Trial;
 use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::Pid;
 use vmbridge::ErrorKind;
 
-use crate::command::{done, program};
+use crate::command::{done, program, vmbridge};
 use crate::support::{add_interface, bridge_of, ifconfig, interface, needs, output, snapshot, trial};
 
 const MAC: &str = "52:54:00:01:02:03";
@@ -24,6 +28,8 @@ struct Operation {
     name: &'static str,
     args: &'static str,
     is_done: fn() -> bool,
+    /// What it makes, if it has another name until it is complete.
+    makes: Option<&'static str>,
 }
 
 const OPERATIONS: [Operation; 16] = [
@@ -31,62 +37,88 @@ const OPERATIONS: [Operation; 16] = [
         name: "create",
         args: "create virbr2 --mac 52:54:00:01:02:03 --mtu 1400 --up",
         is_done: || is("virbr2", 1400, true),
+        makes: Some("virbr2"),
     },
     Operation {
         name: "create_numbered",
         args: "create bridge7 --mac 52:54:00:01:02:03 --mtu 1400 --up",
         is_done: || is("bridge7", 1400, true),
+        makes: None,
     },
-    Operation { name: "delete", args: "delete virbr0", is_done: || interface("virbr0").is_none() },
-    Operation { name: "delete_up", args: "delete virbr1", is_done: || interface("virbr1").is_none() },
+    Operation { name: "delete", args: "delete virbr0", is_done: || interface("virbr0").is_none(), makes: None },
+    Operation { name: "delete_up", args: "delete virbr1", is_done: || interface("virbr1").is_none(), makes: None },
     Operation {
         name: "change",
         args: "set virbr0 --mac 52:54:00:01:02:03 --mtu 1400 --up",
         is_done: || is("virbr0", 1400, true),
+        makes: None,
     },
     Operation {
         name: "change_down",
         args: "set virbr1 --mac 52:54:00:01:02:03 --mtu 1400 --down",
         is_done: || is("virbr1", 1400, false),
+        makes: None,
     },
     Operation {
         name: "add_port",
         args: "attach virbr0 tap0",
         is_done: || bridge_of("tap0").as_deref() == Some("virbr0"),
+        makes: None,
     },
-    Operation { name: "remove_port", args: "detach virbr1 tap1", is_done: || bridge_of("tap1").is_none() },
+    Operation {
+        name: "remove_port",
+        args: "detach virbr1 tap1",
+        is_done: || bridge_of("tap1").is_none(),
+        makes: None,
+    },
     Operation {
         name: "options",
         args: "set virbr1 --forward-delay 7 --priority 4096 --ageing-time 60",
         is_done: || has_all(&ifconfig("virbr1"), &[" priority 4096 ", " fwddelay 7", " timeout 60"]),
+        makes: None,
     },
     Operation {
         name: "port_options",
         args: "port set virbr1 tap1 --isolated on --learning off --path-cost 77",
         is_done: || has_all(&ifconfig("virbr1"), &["PRIVATE", " path cost 77"]),
+        makes: None,
     },
     Operation {
         name: "add_fdb_entry",
         args: "fdb add virbr1 tap2 52:54:00:01:02:03",
         is_done: || fdb().iter().any(|entry| has_all(entry, &[MAC, " tap2 "])),
+        makes: None,
     },
     Operation {
         name: "replace_fdb_entry",
         args: "fdb add virbr1 tap2 52:54:00:aa:00:01 --replace",
         is_done: || fdb().iter().any(|entry| has_all(entry, &[GUEST, " tap2 "])),
+        makes: None,
     },
     Operation {
         name: "create_tap",
         args: "tap create vnet2 --bridge virbr0 --guest-mac 52:54:00:01:02:03 --isolated on",
         is_done: || is_plugged("vnet2"),
+        makes: Some("vnet2"),
     },
     Operation {
         name: "create_numbered_tap",
         args: "tap create tap2000 --bridge virbr0 --guest-mac 52:54:00:01:02:03",
         is_done: || is_plugged("tap2000"),
+        makes: None,
     },
-    Operation { name: "delete_tap", args: "tap delete vnet0", is_done: || interface("vnet0").is_none() },
-    Operation { name: "delete_tap_port", args: "tap delete vnet1", is_done: || interface("vnet1").is_none() },
+    Operation {
+        name: "delete_tap",
+        args: "tap delete vnet0",
+        is_done: || interface("vnet0").is_none(),
+        makes: None,
+    },
+    Operation {
+        name: "delete_tap_port",
+        args: "tap delete vnet1",
+        is_done: || interface("vnet1").is_none(),
+        makes: None,
+    },
 ];
 
 fn has_all(text: &str, parts: &[&str]) -> bool {
@@ -138,6 +170,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         add(operation, "fails_from_then_on", Box::new(|| fails_from_then_on(operation)));
         add(operation, "is_interrupted", Box::new(|| is_interrupted(operation)));
         add(operation, "is_killed", Box::new(|| is_killed(operation)));
+        if operation.makes.is_some() {
+            add(operation, "is_overtaken", Box::new(|| is_overtaken(operation)));
+        }
     }
     add(&OPERATIONS[0], "the_name_is_taken_meanwhile", Box::new(|| the_name_is_taken_meanwhile(&OPERATIONS[0])));
     trials
@@ -164,31 +199,60 @@ fn prepare_host(operation: &Operation) {
     }
 }
 
-fn clear_host() {
+pub(crate) fn clear_host() {
     for name in ifconfig("-l").split(' ').filter(|&name| name != "lo0") {
         // One end of an epair goes with the other.
         output("ifconfig", [name, "destroy"]);
     }
 }
 
+/// A program under way, with a fault at the call of this number.
+pub(crate) struct Faulty {
+    process: Child,
+    log: PathBuf,
+}
+
+impl Faulty {
+    pub(crate) fn start(mut command: Command, call: usize, fault: &[(&str, &str)]) -> Self {
+        let log = env::temp_dir().join(format!("vmbridge-faults-{}", process::id()));
+        let library = env::var("VMBRIDGE_FAULTS").expect("VMBRIDGE_FAULTS is the library's path");
+        let process = command
+            .env("LD_PRELOAD", library)
+            .env("FAULT_LOG", &log)
+            .env("FAULT_CALL", call.to_string())
+            .envs(fault.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it can be run");
+        Self { process, log }
+    }
+
+    /// What it said, and whether the fault had its turn.
+    pub(crate) fn finish(self) -> (Output, bool) {
+        let output = self.process.wait_with_output().expect("it ends");
+        (output, fs::remove_file(self.log).is_ok())
+    }
+}
+
+fn start_with(operation: &Operation, call: usize, fault: &[(&str, &str)]) -> Faulty {
+    let mut command = Command::new(program());
+    command.args(operation.args.split(' '));
+    Faulty::start(command, call, fault)
+}
+
+/// What it said; `None` if it was done without as many calls.
+fn finish(operation: &Operation, faulty: Faulty) -> Option<Output> {
+    let (output, was_hit) = faulty.finish();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(was_hit || output.status.success() && (operation.is_done)(), "{errors}");
+    was_hit.then_some(output)
+}
+
 /// Runs the operation with a fault at the call of this number; `None` when it is done without as
 /// many calls.
 fn run_with(operation: &Operation, call: usize, fault: &[(&str, &str)]) -> Option<Output> {
-    let log = env::temp_dir().join(format!("vmbridge-faults-{}", process::id()));
-    let library = env::var("VMBRIDGE_FAULTS").expect("VMBRIDGE_FAULTS is the library's path");
-    let output = Command::new(program())
-        .args(operation.args.split(' '))
-        .env("LD_PRELOAD", library)
-        .env("FAULT_LOG", &log)
-        .env("FAULT_CALL", call.to_string())
-        .envs(fault.iter().copied())
-        .output()
-        .expect("it can be run");
-    if fs::remove_file(log).is_ok() {
-        return Some(output);
-    }
-    assert!(output.status.success() && (operation.is_done)(), "{}", String::from_utf8_lossy(&output.stderr));
-    None
+    finish(operation, start_with(operation, call, fault))
 }
 
 /// Repeats a check for the first call, the second, and so on, each time on the same host.
@@ -255,24 +319,66 @@ fn is_interrupted(operation: &Operation) {
 }
 
 /// No bridge ever bears its name without its MAC, whenever the process dies; but for `bridgeN`,
-/// whose name the kernel wants first.
+/// whose name the kernel wants first. The next try takes away what the last one has left.
 fn is_killed(operation: &Operation) {
-    for_each_call(operation, |call, _| {
+    for_each_call(operation, |call, before| {
         let Some(output) = run_with(operation, call, &[("FAULT_RUN", "kill -9 $PPID")]) else { return false };
         assert_eq!(output.status.signal(), Some(9), "call {call}");
         if let Some(bridge) = interface("virbr2") {
             assert_eq!(bridge.mac.as_deref(), Some(MAC), "killed at call {call}");
-        } else if ["create", "create_tap"].contains(&operation.name) && !(operation.is_done)() {
-            // Before 15.0 a tap stays, which nobody has open: it can be deleted.
-            if interface("vnet2").is_some() {
+        }
+        if let Some(made) = operation.makes {
+            // It stays if it has its name by then: a bridge as it is, a tap before 15.0.
+            if !(operation.is_done)() && interface("vnet2").is_some() {
                 done("tap delete vnet2");
             }
-            // The next try is not in the way of what the last one left.
-            done(operation.args);
-            assert!((operation.is_done)(), "killed at call {call}");
+            if interface(made).is_none() {
+                done(operation.args);
+                assert!((operation.is_done)(), "killed at call {call}");
+            }
+            assert_eq!(names(&snapshot()), with(before, made), "killed at call {call}");
         }
         true
     });
+}
+
+/// Another process makes the same before each call in turn: one of both has it in the end, and
+/// neither takes anything from the other.
+fn is_overtaken(operation: &Operation) {
+    let made = operation.makes.expect("it makes something");
+    for_each_call(operation, |call, before| {
+        let first = start_with(operation, call, &[("FAULT_RUN", "kill -STOP $PPID")]);
+        let pid = Pid::from_raw(i32::try_from(first.process.id()).expect("a process"));
+        // Not reaped where it has ended without as many calls.
+        let stopped = waitid(Id::Pid(pid), WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
+        if !matches!(stopped.expect("it is a child"), WaitStatus::Stopped(..)) {
+            return finish(operation, first).is_some();
+        }
+        let (second, _, second_errors) = vmbridge(operation.args);
+        kill(pid, Signal::SIGCONT).expect("it is there");
+        let first = finish(operation, first).expect("it was stopped");
+        let errors = format!("call {call}: {}{second_errors}", String::from_utf8_lossy(&first.stderr));
+        assert!((second == 0) != first.status.success(), "{errors}");
+        assert!((operation.is_done)(), "{errors}");
+        assert_eq!(names(&snapshot()), with(before, made), "{errors}");
+        true
+    });
+}
+
+/// The names of the interfaces, in order.
+fn names(snapshot: &str) -> Vec<String> {
+    let firsts = snapshot.lines().filter(|line| !line.starts_with([' ', '\t']));
+    let mut names: Vec<_> = firsts.filter_map(|line| Some(line.split_once(':')?.0.to_owned())).collect();
+    names.sort();
+    names
+}
+
+/// The names that there were, and this one.
+fn with(before: &(String, Vec<String>), made: &str) -> Vec<String> {
+    let mut names = names(&before.0);
+    names.push(made.to_owned());
+    names.sort();
+    names
 }
 
 /// Someone else gives the name to an interface that is no bridge, before each call in turn.

@@ -51,6 +51,12 @@ pub(super) type Macs = BTreeMap<InterfaceName, Option<MacAddr>>;
 /// - Changes need root, of the host or of a VNET jail. Where the bridge driver is not loaded,
 ///   [`create`](BridgeBackend::create) loads it; in a jail that is not allowed, and the host must
 ///   have loaded it before (`kldload if_bridge`).
+/// - What is made under another name than the kernel's is a `bridgeN` or `tapN` first, with an N
+///   from 16384 to 32767 that follows from its name. If the process dies over it, the next one to
+///   make the same takes away what has that name yet, is down, and neither is a port nor has any:
+///   give no such number to an interface of yours. It takes nothing away while another process is
+///   at work, which they tell by a lock on `/var/run/vmbridge/making`; where that file cannot be
+///   made, nothing ever.
 /// - The kernel keeps the number of a `bridgeN` that was renamed, so that for as long as it is
 ///   there no other gets its old name (`NameInUse`).
 /// - All ports of a bridge have its MTU. The first port sets the bridge's, also one that was set
@@ -220,7 +226,12 @@ impl FreeBsdBackend {
     }
 
     /// Whether an interface is a port of any bridge but this one, or of a lagg(4).
-    fn is_port_elsewhere(&self, at: Attempt, bridge: InterfaceName, port: InterfaceName) -> Result<bool> {
+    pub(super) fn is_port_elsewhere(
+        &self,
+        at: Attempt,
+        bridge: InterfaceName,
+        port: InterfaceName,
+    ) -> Result<bool> {
         if self.is_lagg_port(port) {
             return Ok(true);
         }

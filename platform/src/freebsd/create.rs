@@ -5,85 +5,69 @@
 //! `bridgeN` with a high N, which no host has settings for that devd(8) would apply at its
 //! arrival, and gets its final name when it is complete but for being up. Taps are `tapN`.
 //!
-//! That N follows from the final name, and is a lock: the kernel gives a number to one bridge
-//! only, but a name to two, if both are renamed at the same time (`SIOCSIFNAME` in `net/if.c`
-//! looks whether the name is free and takes it later; seen). So those that are to have one
+//! That N follows from the final name ([`staging`](super::staging)). So those that are to have one
 //! name are made one after the other, whichever process makes them, if it does so by this crate.
-
-use std::thread;
-use std::time::Duration;
 
 use nix::errno::Errno;
 
 use super::bridge::{FreeBsdBackend, mtu_error};
 use super::module;
+use super::staging::Claim;
 use super::unit::Driver;
 use crate::error::Attempt;
 use crate::{BridgeSpec, Error, ErrorKind, InterfaceIndex, InterfaceName, LinkState, Result, UnicastMac};
 
-/// How many numbers are tried for a bridge under way; one is taken with odds of the number of
-/// bridges to 16384.
-const STAGING_NUMBERS: u8 = 8;
-/// How often it is looked whether another bridge that is to have the same name is made by now.
-const STAGING_LOOKS: usize = 50;
-/// The time between two looks: making a bridge takes a millisecond or so.
-const STAGING_PAUSE: Duration = Duration::from_millis(20);
+/// An interface that was just made, and may have to be renamed.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub(super) name: InterfaceName,
+    pub(super) index: InterfaceIndex,
+    /// Held until it has its final name.
+    _claim: Option<Claim>,
+}
 
 impl FreeBsdBackend {
     /// Makes a bridge that is all that its spec says, or none.
     pub(super) fn make(&self, at: Attempt, spec: &BridgeSpec) -> Result<()> {
-        let (made, index) = self.make_bare(at, Driver::Bridge, Some(spec.name))?;
-        self.complete(at, made, spec).map_err(|error| self.unmade(at, Driver::Bridge, (made, index), error))
+        let made = self.make_bare(at, Driver::Bridge, Some(spec.name))?;
+        self.complete(at, made.name, spec).map_err(|error| self.unmade(at, Driver::Bridge, &made, error))
     }
 
-    /// Makes an interface without anything, and gives its index and its name: the final one where
-    /// the kernel can create that, or may choose it.
-    pub(super) fn make_bare(
-        &self,
-        at: Attempt,
-        driver: Driver,
-        name: Option<InterfaceName>,
-    ) -> Result<(InterfaceName, InterfaceIndex)> {
-        let made = match name {
+    /// Makes an interface without anything. Its name is the final one where the kernel can create
+    /// that, or may choose it.
+    pub(super) fn make_bare(&self, at: Attempt, driver: Driver, name: Option<InterfaceName>) -> Result<Made> {
+        let (name, claim) = match name {
             Some(name) => self.make_for(at, driver, name)?,
-            None => self.make_first_free(at, driver)?,
+            None => (self.make_first_free(at, driver)?, None),
         };
-        let index = self.control.index(made).map_err(|errno| {
+        let index = self.control.index(name).map_err(|errno| {
             if errno == Errno::ENXIO {
                 // Someone else has renamed or destroyed it since: there is nothing to undo.
                 return at.errno(errno);
             }
-            let outcome = self.control.destroy(made).map_err(|errno| at.errno(errno));
-            at.errno(errno).undone(outcome, format_args!("{} {made}", driver.name()))
+            let outcome = self.control.destroy(name).map_err(|errno| at.errno(errno));
+            at.errno(errno).undone(outcome, format_args!("{} {name}", driver.name()))
         })?;
-        Ok((made, index))
+        Ok(Made { name, index, _claim: claim })
     }
 
-    fn make_for(&self, at: Attempt, driver: Driver, name: InterfaceName) -> Result<InterfaceName> {
+    fn make_for(
+        &self,
+        at: Attempt,
+        driver: Driver,
+        name: InterfaceName,
+    ) -> Result<(InterfaceName, Option<Claim>)> {
         if driver.is_name(name) {
             let made = self.create_with_driver(at, driver, name);
-            return made.map_err(|error| if is_taken(&error) { self.name_taken(at, driver, name) } else { error });
+            let taken = |error| if is_taken(&error) { self.name_taken(at, driver, name) } else { error };
+            return made.map(|made| (made, None)).map_err(taken);
         }
-        for number in 0..STAGING_NUMBERS {
-            let staging = driver.staging_name(name, number);
-            for _ in 0..STAGING_LOOKS {
-                match self.create_with_driver(at, driver, staging) {
-                    Err(error) if is_taken(&error) => {}
-                    outcome => return outcome,
-                }
-                thread::sleep(STAGING_PAUSE);
-                self.check_free(at, driver, name)?;
-                if self.control.index(staging) == Err(Errno::ENXIO) {
-                    // It is not under way: the number is that of an interface that has its name.
-                    break;
-                }
-            }
-        }
-        match driver {
-            Driver::Bridge => Err(at.errno(Errno::EEXIST)),
+        match (self.stage(at, driver, name)?, driver) {
+            (Some(staged), _) => Ok(staged),
+            (None, Driver::Bridge) => Err(at.errno(Errno::EEXIST)),
             // The numbers of taps are those of the whole host: others may have those of this name in
             // as many jails.
-            Driver::Tap => self.make_first_free(at, driver),
+            (None, Driver::Tap) => Ok((self.make_first_free(at, driver)?, None)),
         }
     }
 
@@ -102,7 +86,12 @@ impl FreeBsdBackend {
     }
 
     /// Creates an interface of a driver; loads the driver if it is not there.
-    fn create_with_driver(&self, at: Attempt, driver: Driver, name: InterfaceName) -> Result<InterfaceName> {
+    pub(super) fn create_with_driver(
+        &self,
+        at: Attempt,
+        driver: Driver,
+        name: InterfaceName,
+    ) -> Result<InterfaceName> {
         match self.control.create(name) {
             // So says the kernel of a name that no driver knows.
             Err(Errno::EINVAL) => {}
@@ -153,17 +142,11 @@ impl FreeBsdBackend {
 
     /// The error of a creation that failed, after what was made is destroyed, under whichever name
     /// it has by now.
-    pub(super) fn unmade(
-        &self,
-        at: Attempt,
-        driver: Driver,
-        (made, index): (InterfaceName, InterfaceIndex),
-        error: Error,
-    ) -> Error {
-        let (name, outcome) = match self.name_of(at, driver, index) {
+    pub(super) fn unmade(&self, at: Attempt, driver: Driver, made: &Made, error: Error) -> Error {
+        let (name, outcome) = match self.name_of(at, driver, made.index) {
             Ok(Some(name)) => (name, self.control.destroy(name).map_err(|errno| at.errno(errno))),
-            Ok(None) => (made, Ok(())),
-            Err(error) => (made, Err(error)),
+            Ok(None) => (made.name, Ok(())),
+            Err(error) => (made.name, Err(error)),
         };
         error.undone(outcome, format_args!("{} {name}", driver.name()))
     }
@@ -176,6 +159,7 @@ impl FreeBsdBackend {
     }
 }
 
-fn is_taken(error: &Error) -> bool {
+/// Whether a name or its number is taken.
+pub(super) fn is_taken(error: &Error) -> bool {
     error.raw_os_error() == Some(libc::EEXIST)
 }

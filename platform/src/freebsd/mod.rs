@@ -21,6 +21,7 @@ mod port;
 #[cfg(feature = "privileges")]
 mod privileges;
 mod sandbox;
+mod staging;
 mod sys;
 mod sysctl;
 mod tap;

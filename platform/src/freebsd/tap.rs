@@ -69,23 +69,29 @@ impl FreeBsdBackend {
 
     /// Makes a tap that is all that its spec says, or none.
     fn make_tap(&self, at: Attempt, spec: &TapSpec) -> Result<Tap> {
-        let (made, index) = self.make_bare(at, Driver::Tap, spec.name)?;
-        let device = match open(at, &device_path(made)) {
+        let made = self.make_bare(at, Driver::Tap, spec.name)?;
+        let device = match open(at, &device_path(made.name)) {
             Ok(device) => device,
             // Destroying it would have to wait for whoever was faster.
             Err(error) if error.kind() == ErrorKind::TapBusy => {
-                return Err(error.undone(Err(at.error(ErrorKind::TapBusy)), format_args!("tap {made}")));
+                return Err(error.undone(Err(at.error(ErrorKind::TapBusy)), format_args!("tap {}", made.name)));
             }
-            Err(error) => return Err(self.unmade(at, Driver::Tap, (made, index), error)),
+            Err(error) => return Err(self.unmade(at, Driver::Tap, &made, error)),
         };
-        match self.complete_tap(at, &device, (made, index), spec) {
-            Ok(name) => Ok(Tap::new(name, index, vec![device])),
+        match self.complete_tap(at, &device, (made.name, made.index), spec) {
+            Ok(name) => Ok(Tap::new(name, made.index, vec![device])),
             Err(error) => {
-                let name = tuntap::interface(&device).ok().flatten().unwrap_or(made);
-                let outcome = self.close_and_destroy(at, (name, index), device);
+                let name = tuntap::interface(&device).ok().flatten().unwrap_or(made.name);
+                let outcome = self.close_and_destroy(at, (name, made.index), device);
                 Err(error.undone(outcome, format_args!("tap {name}")))
             }
         }
+    }
+
+    /// Whether an interface is a tap that is down and a port of no bridge.
+    pub(super) fn is_idle_tap(&self, at: Attempt, name: InterfaceName) -> bool {
+        self.tap(at, name).is_ok_and(|tap| tap.link == LinkState::Down)
+            && self.is_port_elsewhere(at, name, name).is_ok_and(|is_port| !is_port)
     }
 
     /// Gives a tap that was just made all that its spec says; its name last.
@@ -302,7 +308,6 @@ fn set_vnet_hdr(at: Attempt, device: &OwnedFd, spec: &TapSpec) -> Result<()> {
     })
 }
 
-/// What the kernel says of a tap in the words for a bridge, for [`change`].
 fn transient_error(at: Attempt, errno: Errno) -> Error {
     let at = at.with(Capability::TapTransient);
     match errno {
