@@ -57,6 +57,8 @@ impl Host for Jail {
         })
     }
 
+    // Not `look_at_tap`: ifconfig(8) tells none of that.
+
     fn snapshot(&self) -> String {
         snapshot()
     }
