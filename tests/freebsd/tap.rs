@@ -78,7 +78,8 @@ fn spec(tap: &str) -> TapSpec {
 }
 
 /// The name that its driver made a tap by. `ifconfig -D` tells it; the one of early 14 cannot, but
-/// its kernel makes the new name a link in `/dev`.
+/// its kernel makes the new name a link in `/dev`. All jails have the same there: only one trial may give
+/// a tap such a name.
 fn made_as(tap: &str) -> String {
     let told = output("ifconfig", ["-D", tap]);
     let text = String::from_utf8_lossy(&told.stdout);
@@ -127,21 +128,21 @@ fn is_refused_at_once_while_someone_holds_it_open() {
 
 fn has_its_name_and_keeps_its_device() {
     let host = open();
-    let tap = host.create_tap(&spec("vnet0").mac(mac(MAC)).mtu(9000)).expect("the name is free");
-    let seen = interface("vnet0").expect("it is there");
+    let tap = host.create_tap(&spec("named0").mac(mac(MAC)).mtu(9000)).expect("the name is free");
+    let seen = interface("named0").expect("it is there");
     assert_eq!((seen.mac.as_deref(), seen.mtu, seen.is_up), (Some(MAC), 9000, false));
     let [state] = &host.taps().expect("a list")[..] else { panic!("there is one tap") };
-    assert_eq!((state.name, state.index), (name("vnet0"), tap.index()));
+    assert_eq!((state.name, state.index), (name("named0"), tap.index()));
     let device = state.device.clone().expect("it has one");
-    assert_eq!(device, Path::new("/dev").join(made_as("vnet0")));
+    assert_eq!(device, Path::new("/dev").join(made_as("named0")));
     assert!(device.exists());
     // No host has settings for such a number.
-    let unit: u16 = made_as("vnet0")[3..].parse().expect("a number");
+    let unit: u16 = made_as("named0")[3..].parse().expect("a number");
     assert!(unit >= 16384, "{unit}");
-    assert!(ifconfig("vnet0").contains("Opened by PID"));
+    assert!(ifconfig("named0").contains("Opened by PID"));
     let flags = nix::fcntl::fcntl(&tap.queues()[0], nix::fcntl::FcntlArg::F_GETFD).expect("it is open");
     assert_eq!(flags & nix::libc::FD_CLOEXEC, nix::libc::FD_CLOEXEC);
-    ifconfig("vnet0 name other0");
+    ifconfig("named0 name other0");
     assert_eq!(host.taps().expect("a list")[0].device, Some(device));
     drop(tap);
     if host.taps().expect("a list").len() == 1 {
@@ -268,17 +269,17 @@ fn is_not_deleted_while_it_is_open() {
 fn is_adopted_as_it_is() {
     let host = open();
     let made = ifconfig("tap create");
-    ifconfig(&format!("{made} name vnet0"));
-    ifconfig("vnet0 mtu 1400 up");
-    let error = host.create_tap(&spec("vnet0")).expect_err("it is there");
+    ifconfig(&format!("{made} name adopted0"));
+    ifconfig("adopted0 mtu 1400 up");
+    let error = host.create_tap(&spec("adopted0")).expect_err("it is there");
     assert_eq!(error.kind(), ErrorKind::TapExists, "{error}");
-    let tap = host.create_tap(&spec("vnet0").adopt_existing().mac(mac(MAC))).expect("nobody has it open");
-    let seen = interface("vnet0").expect("it is there");
+    let tap = host.create_tap(&spec("adopted0").adopt_existing().mac(mac(MAC))).expect("nobody has it open");
+    let seen = interface("adopted0").expect("it is there");
     assert_eq!((seen.mac.as_deref(), seen.mtu, seen.is_up), (Some(MAC), 1400, true));
-    assert_eq!(made_as("vnet0"), made);
+    assert_eq!(made_as("adopted0"), made);
     end(&host, tap);
     // And one that is not there is made.
-    let tap = host.create_tap(&spec("vnet0").adopt_existing()).expect("the name is free");
+    let tap = host.create_tap(&spec("adopted0").adopt_existing()).expect("the name is free");
     end(&host, tap);
 }
 
@@ -428,7 +429,7 @@ fn without_status(text: &str) -> String {
 /// As bhyve does it (`tap_init()` in `usr.sbin/bhyve/net_backends.c`): it opens `/dev/NAME`.
 fn is_taken_by_a_hypervisor_later() {
     done("create virbr0 --mac 52:54:00:01:02:03 --up");
-    for tap in ["vnet0", "tap0777", "tap778"] {
+    for tap in ["bhyve0", "tap0777", "tap778"] {
         done(&format!("tap create {tap} --bridge virbr0 --guest-mac 52:54:00:ab:0c:01"));
         assert!(interface(tap).expect("it is there").is_up);
         assert_eq!(bridge_of(tap).as_deref(), Some("virbr0"));
