@@ -253,9 +253,8 @@ pub trait BridgeBackend: fmt::Debug + Send + Sync {
 
     /// Follows, from now on, what changes on the host.
     ///
-    /// Linux tells of every change of a bridge. FreeBSD tells of bridges that come and go, and of
-    /// MTUs, but not of a bridge's options, nor of the MAC of one that is down: look from time to
-    /// time, too.
+    /// Linux tells of every change of a bridge. FreeBSD tells of bridges and ports that come and go,
+    /// of up and down, and of MTUs, but of no MAC and no option: look from time to time, too.
     ///
     /// # Errors
     /// `Unsupported`; `Os`: out of descriptors, or a policy forbids such a socket.

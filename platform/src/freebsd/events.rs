@@ -1,4 +1,14 @@
-//! What route(4) tells of interfaces: `RTM_IFANNOUNCE` when one comes or goes, `RTM_IFINFO` when it goes up or down or gets another MTU (`rt_ifmsg()` in `sys/net/rtsock.c`).
+//! What route(4) tells of interfaces (`rt_ifmsg()` and `rt_ifannouncemsg()` in `net/rtsock.c`; seen
+//! with `route monitor`):
+//!
+//! - `RTM_IFANNOUNCE` when one comes or goes. A new name is a departure and an arrival.
+//! - `RTM_IFINFO` when it goes up or down, gets another MTU or a carrier, or joins or leaves a
+//!   bridge: a port is promiscuous.
+//! - Nothing of another MAC, be the bridge up or down (`if_setlladdr()` in `net/if.c` sets it down
+//!   and up behind the back of route(4)), nor of any option of a bridge or a port, nor of
+//!   descriptions. devd(8) is not told either.
+//!
+//! It tells of addresses and routes, too: whoever follows it is woken more often than necessary.
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
