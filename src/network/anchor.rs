@@ -13,6 +13,10 @@
 //! to get the bridge a carrier: nothing with STP off, two forward delays with STP on. Nobody has to
 //! keep it open.
 //!
+//! FreeBSD's duplicate address detection asks whether the interface is up and running, not whether
+//! it has a carrier (`nd6_dad_timer()` in `netinet6/nd6_nbr.c`): on a bridge without ports it comes to
+//! its end without an anchor (seen on 14.0), and so nothing is waited for.
+//!
 //! Its MAC is the bridge's, as libvirt had it: a bridge that was made without a MAC of its own
 //! then has the right one as well.
 

@@ -270,7 +270,8 @@ pub enum Anchor {
     /// None: the bridge has its MAC itself.
     #[default]
     None,
-    /// A tap called `<bridge>-nic`, as libvirt had.
+    /// A tap called `<bridge>-nic`, as libvirt had. On FreeBSD the bridge's IPv6 addresses do without
+    /// it.
     Tap,
 }
 

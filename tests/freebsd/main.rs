@@ -9,6 +9,8 @@ mod faults;
 #[cfg(target_os = "freebsd")]
 mod module;
 #[cfg(target_os = "freebsd")]
+mod networks;
+#[cfg(target_os = "freebsd")]
 #[path = "../support/freebsd.rs"]
 mod support;
 #[cfg(target_os = "freebsd")]
@@ -16,8 +18,18 @@ mod tap;
 
 #[cfg(target_os = "freebsd")]
 fn main() {
+    if networks::is_the_work_to_be_faulted() {
+        return;
+    }
     let args = libtest_mimic::Arguments::from_args();
-    let trials = [bridges::trials(), command::trials(), faults::trials(), module::trials(), tap::trials()];
+    let trials = [
+        bridges::trials(),
+        command::trials(),
+        faults::trials(),
+        module::trials(),
+        networks::trials(),
+        tap::trials(),
+    ];
     libtest_mimic::run(&args, trials.into_iter().flatten().collect()).exit();
 }
 

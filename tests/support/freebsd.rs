@@ -8,6 +8,7 @@ use std::env;
 use std::ffi::OsStr;
 use std::process::{Command, Output};
 use std::sync::Once;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 
@@ -137,4 +138,13 @@ pub(crate) fn bridge_of(port: &str) -> Option<String> {
         interface(bridge).is_some_and(|bridge| bridge.members.iter().any(|member| member == port))
     };
     bridges.into_iter().find(|bridge| !is_bridge && has_it(bridge))
+}
+
+/// Waits until a condition holds, and panics when it does not within 20 s.
+pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited for nothing: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
