@@ -5,6 +5,8 @@ mod bridges;
 #[cfg(target_os = "freebsd")]
 mod command;
 #[cfg(target_os = "freebsd")]
+mod example;
+#[cfg(target_os = "freebsd")]
 mod faults;
 #[cfg(target_os = "freebsd")]
 mod module;
@@ -25,6 +27,7 @@ fn main() {
     let trials = [
         bridges::trials(),
         command::trials(),
+        example::trials(),
         faults::trials(),
         module::trials(),
         networks::trials(),
