@@ -7,6 +7,7 @@
 
 mod abi;
 mod abi15;
+mod backend;
 mod bridge;
 mod create;
 mod driver;
