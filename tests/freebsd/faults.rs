@@ -15,7 +15,9 @@ use nix::unistd::Pid;
 use vmbridge::ErrorKind;
 
 use crate::command::{done, program, vmbridge};
-use crate::support::{add_interface, bridge_of, ifconfig, interface, needs, output, snapshot, trial};
+use crate::support::{
+    Beside, add_interface, bridge_of, fault_trial, ifconfig, interface, needs, output, snapshot,
+};
 
 const MAC: &str = "52:54:00:01:02:03";
 const GUEST: &str = "52:54:00:aa:00:01";
@@ -160,7 +162,13 @@ pub(crate) fn trials() -> Vec<Trial> {
     let mut add = |operation: &Operation, what: &str, test: Box<dyn FnOnce() + Send>| {
         // They are left out with the other tests of taps where there are none.
         let tap = if operation.has_taps() { "tap::" } else { "" };
-        let trial = trial(format!("{tap}faults::{}::{what}", operation.name), test);
+        let name = format!("{tap}faults::{}::{what}", operation.name);
+        let beside = match (operation.name, what) {
+            // The first makes a number that is the whole host's, the other stops who has the lock.
+            ("create_numbered_tap", _) | (_, "is_overtaken") => Beside::None,
+            _ => Beside::Others,
+        };
+        let trial = fault_trial(name, beside, test);
         trials.push(needs("the library of ci/freebsd/faults.c as VMBRIDGE_FAULTS", trial));
     };
     for operation in &OPERATIONS {
@@ -188,15 +196,19 @@ fn prepare_host(operation: &Operation) {
     add_interface("tap2");
     ifconfig(&format!("virbr1 addm tap1 addm tap2 static tap1 {GUEST}"));
     if operation.has_taps() {
-        // The first free numbers would have the names of the interfaces above.
         for number in 0..2 {
-            let made = ifconfig(&format!("tap300{number} create"));
-            let made = if made.is_empty() { format!("tap300{number}") } else { made };
-            ifconfig(&format!("{made} name vnet{number}"));
+            ifconfig(&format!("{} name vnet{number}", add_tap()));
         }
         ifconfig("virbr1 addm vnet1");
         ifconfig("vnet1 up");
     }
+}
+
+/// Adds a tap by a number that no other jail has. The first free one would have the name of one of
+/// the interfaces above.
+fn add_tap() -> String {
+    let mut names = (3000..4000).map(|number| format!("tap{number}"));
+    names.find(|name| output("ifconfig", [name, "create"]).status.success()).expect("one is free")
 }
 
 pub(crate) fn clear_host() {

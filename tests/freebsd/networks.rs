@@ -12,7 +12,9 @@ use vmbridge::network::{self, Anchor, DefinedNetwork, Ensured, Network, NetworkF
 use vmbridge::{BridgeOptions, Capability, ErrorKind, NativeBackend};
 
 use crate::faults::{Faulty, clear_host};
-use crate::support::{add_interface, bridge_of, ifconfig, interface, needs, snapshot, trial, wait_until};
+use crate::support::{
+    Beside, add_interface, bridge_of, fault_trial, ifconfig, interface, needs, snapshot, trial, wait_until,
+};
 
 const MAC: &str = "52:54:00:01:02:03";
 
@@ -40,7 +42,8 @@ pub(crate) fn trials() -> Vec<Trial> {
     for work in WORKS {
         let mut add = |what: &str, test: fn(&Work)| {
             let tap = if work.name.ends_with("_anchored") { "tap::" } else { "" };
-            let trial = trial(format!("{tap}networks::{}::{what}", work.name), move || test(&work));
+            let name = format!("{tap}networks::{}::{what}", work.name);
+            let trial = fault_trial(name, Beside::Others, move || test(&work));
             trials.push(needs("the library of ci/freebsd/faults.c as VMBRIDGE_FAULTS", trial));
         };
         add("is_killed", is_killed);

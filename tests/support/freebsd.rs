@@ -7,7 +7,7 @@
 use std::env;
 use std::ffi::OsStr;
 use std::process::{Command, Output};
-use std::sync::Once;
+use std::sync::{Once, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
@@ -22,6 +22,27 @@ const MODULES: [&str; 2] = ["if_bridge", "if_epair"];
 pub(crate) fn trial(name: impl Into<String>, test: impl FnOnce() + Send + 'static) -> Trial {
     let name = name.into();
     Trial::test(name.clone(), move || {
+        in_jail(&name, test);
+        Ok(())
+    })
+}
+
+/// Beside which of the trials of faults one may run: jails have the numbers of taps in common, and
+/// the lock that who makes an interface holds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Beside {
+    Others,
+    None,
+}
+
+/// A trial of faults, in a jail of its own.
+pub(crate) fn fault_trial(name: String, beside: Beside, test: impl FnOnce() + Send + 'static) -> Trial {
+    static FAULTS: RwLock<()> = RwLock::new(());
+    Trial::test(name.clone(), move || {
+        let (_read, _write) = match beside {
+            Beside::Others => (Some(FAULTS.read().unwrap_or_else(PoisonError::into_inner)), None),
+            Beside::None => (None, Some(FAULTS.write().unwrap_or_else(PoisonError::into_inner))),
+        };
         in_jail(&name, test);
         Ok(())
     })
