@@ -26,6 +26,10 @@
 #![forbid(unsafe_code)]
 #![doc(test(attr(deny(warnings))))]
 
+// What the tests here share with those of other programs calls the crate by its name.
+#[cfg(test)]
+extern crate self as vmbridge;
+
 #[cfg(all(test, feature = "serde"))]
 mod fake;
 mod guest;

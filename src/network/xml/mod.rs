@@ -13,6 +13,8 @@ mod scan;
 mod write;
 
 #[cfg(test)]
+mod any;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod properties;
