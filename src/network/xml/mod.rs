@@ -48,6 +48,12 @@ const NAMESPACE: &str = "https://vmbridge.org/network/1";
 /// definition is in a `<networkstatus>`. What is read is well-formed XML in UTF-8 of at most 1 MiB,
 /// without a DOCTYPE.
 ///
+/// libvirt takes more than that: other encodings and a DOCTYPE; an element twice, of which it reads
+/// the first; a MAC of zeros, and whatever follows a blank after a MAC; MTUs that no bridge has, names
+/// that no interface has or that are no file's. And it refuses what is not judged here, since it is not
+/// the bridge's: a network of another [`ForwardMode`](super::ForwardMode) than isolated without an `<ip>`, and
+/// what has no place in a [`ForeignNetwork`].
+///
 /// ```
 /// use vmbridge::network::Document;
 ///

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::element::{Attribute, Element};
+use super::element::{Attribute, Element, is_blank};
 use super::invalid::{DocumentReason, Fault};
 use super::scan::{Kind, Scan};
 use super::{Definition, ForeignMode, ForeignNetwork};
@@ -24,6 +24,10 @@ pub(super) fn definition(found: &Scan) -> Result<Definition, Fault> {
     let name = found.elements.get(&Kind::Name);
     let name = name.ok_or_else(|| Fault::new(0, DocumentReason::Missing("name")))?;
     let name = NetworkName::new(&name.text).map_err(|error| Fault::new(name.start, error))?;
+    if let Some(uuid) = found.elements.get(&Kind::Uuid).filter(|uuid| !is_uuid(&uuid.text)) {
+        let reason = NetworkReason::Wanted("32 hexadecimal digits, in pairs");
+        return Err(Fault::new(uuid.start, InvalidNetwork::new("uuid", &*uuid.text, reason)));
+    }
     match mode(found)? {
         Mode::Own(forward) => own(found, Network::new(name).with_forward(forward)).map(Definition::Own),
         Mode::Foreign(mode) => {
@@ -39,6 +43,7 @@ fn mode(found: &Scan) -> Result<Mode, Fault> {
     }
     let Some(mode) = given(found, Kind::Forward, "mode") else { return Ok(Mode::Own(ForwardMode::Nat)) };
     Ok(match mode.value.as_str() {
+        "none" => Mode::Own(ForwardMode::Isolated),
         "nat" => Mode::Own(ForwardMode::Nat),
         "route" => Mode::Own(ForwardMode::Route),
         "open" => Mode::Own(ForwardMode::Open),
@@ -134,14 +139,14 @@ fn option(name: &str, value: &str) -> Result<BridgeOption, InvalidOption> {
     }
 }
 
-/// libvirt's rules, but for the multicast bit and zero: `:` only, blanks at the end. libvirt takes
-/// whatever follows them, too; that is refused here.
+/// libvirt's rules: `:` only, blanks at the end. But libvirt takes zero, too, and whatever follows a
+/// blank.
 fn mac(address: &Attribute) -> Result<UnicastMac, Fault> {
     let malformed = |reason| invalid("mac@address", address, NetworkReason::Mac(reason));
     if address.value.contains('-') {
         return Err(malformed(MacReason::Malformed));
     }
-    address.value.trim_end_matches(' ').parse().map_err(|error: InvalidMac| malformed(error.reason()))
+    address.value.trim_end_matches(is_blank).parse().map_err(|error: InvalidMac| malformed(error.reason()))
 }
 
 /// An attribute that is there and not empty: libvirt makes no difference between the two.
@@ -150,11 +155,16 @@ fn given<'f>(found: &'f Scan, kind: Kind, attribute: &str) -> Option<&'f Attribu
     Some(attribute).filter(|attribute| !attribute.value.is_empty())
 }
 
-/// A whole number, in blanks or not.
+/// A whole number as `strtoul()` has it, with nothing after it. That would take a `-`, too.
 fn number(attribute: &Attribute) -> Option<u64> {
-    let digits = attribute.value.trim();
-    // `parse` alone would take a sign.
-    digits.bytes().all(|c| c.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
+    attribute.value.trim_start_matches(is_blank).parse().ok()
+}
+
+/// libvirt's rule (`virUUIDParse()`): pairs of digits, with `-` and blanks between them or not.
+fn is_uuid(text: &str) -> bool {
+    let parts = || text.trim_matches(is_blank).split(['-', ' ']);
+    let is_of_pairs = |part: &str| part.len() % 2 == 0 && part.bytes().all(|c| c.is_ascii_hexdigit());
+    parts().all(is_of_pairs) && parts().map(str::len).sum::<usize>() == 32
 }
 
 fn at(attribute: &Attribute, error: InvalidNetwork) -> Fault {

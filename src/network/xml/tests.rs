@@ -43,7 +43,7 @@ const ALL: &str = "<?xml version=\"1.0\" encoding='utf-8'?>
 <network xmlns:dnsmasq='http://libvirt.org/schemas/network/dnsmasq/1.0' connections='1'>
   <name>a &amp; <![CDATA[<b>]]>&#x21;</name>
   <forward mode='route' dev='eth0'/>
-  <bridge zone='lab' name='br%d' stp='off' delay=' 7 ' macTableManager='libvirt'/>
+  <bridge zone='lab' name='br%d' stp='off' delay=' 7' macTableManager='libvirt'/>
   <mtu size='9000'/>
   <mac address='2:0:0:A:b:1 '/>
   <port isolated='yes'/>
@@ -122,6 +122,8 @@ fn defaults_are_libvirts() {
     }
     assert_eq!(own("<bridge stp=''/>").options().stp, None);
     assert_eq!(own("<port isolated='no'/>"), own("<port/>"));
+    assert_eq!(own("<forward mode='none'/>"), own(""));
+    assert_eq!(own("<bridge delay='\t+7'/><mtu size=' 01400'/>"), own("<bridge delay='7'/><mtu size='1400'/>"));
 }
 
 #[test]
@@ -167,6 +169,7 @@ fn says_which_element_has_which_value_in_which_line() {
         ("<bridge name='%s'/>", "bridge@name", "%s"),
         ("<bridge delay='-1'/>", "bridge@delay", "-1"),
         ("<bridge delay='1.5'/>", "bridge@delay", "1.5"),
+        ("<bridge delay='7 '/>", "bridge@delay", "7 "),
         ("<bridge delay='18446744073709551616'/>", "bridge@delay", "18446744073709551616"),
         ("<bridge macTableManager='default'/>", "bridge@macTableManager", "default"),
         ("<mtu size='4294967297'/>", "mtu@size", "4294967297"),
@@ -176,6 +179,9 @@ fn says_which_element_has_which_value_in_which_line() {
         ("<port isolated=''/>", "port@isolated", ""),
         ("<port isolated='on'/>", "port@isolated", "on"),
         ("<mac address='01:00:5e:00:00:01'/>", "mac@address", "01:00:5e:00:00:01"),
+        ("<uuid/>", "uuid", ""),
+        ("<uuid>9a05da11-e96b-47f3-8253-a3a482e445f</uuid>", "uuid", "9a05da11-e96b-47f3-8253-a3a482e445f"),
+        ("<uuid>9-a05da11e96b47f38253a3a482e445f5</uuid>", "uuid", "9-a05da11e96b47f38253a3a482e445f5"),
     ] {
         let text = format!("<network>\n<name>n</name>\n{body}\n</network>");
         let error = text.parse::<Document>().expect_err(body);
@@ -197,7 +203,7 @@ fn a_mac_is_what_libvirt_takes_and_a_bridge_can_bear() {
         DocumentReason::Network(error) => error.reason().clone(),
         other => panic!("{text}: {other}"),
     };
-    for good in ["52:54:00:12:34:56", "52:54:0:12:34:56", "52:54:00:12:34:56  ", "52:54:00:12:34:56&#x20;"] {
+    for good in ["52:54:00:12:34:56", "52:54:0:12:34:56", "52:54:00:12:34:56  ", "52:54:00:12:34:56&#x20;&#9;"] {
         assert_eq!(read(good).expect(good).network().expect("its own").mac(), Some(mac()));
     }
     for bad in ["52-54-00-12-34-56", " 52:54:00:12:34:56", "52:54:00:12:34:56 x", "52:54:00:12:34", "x"] {

@@ -53,6 +53,8 @@ fn a_network_keeps_what_its_new_definition_leaves_open() {
     let error = fixture.define(&other).expect_err("it is another network");
     assert!(error.to_string().ends_with("UUID 6035da58-8d0e-4d0c-9c0a-5b3f32112e01"), "{error}");
     assert_eq!(mac_of(&fixture.store.load(&name("lan")).expect("it is there")), mac(1));
+    let same = network("lan", "  <uuid>6035DA588D0E4D0C9C0A5B3F32112E01</uuid>\n");
+    fixture.define(&same).expect("it is the same UUID");
 }
 
 #[test]
