@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::{BridgeName, InvalidNetwork, NetworkName, NetworkReason};
 use crate::{
-    BridgeOptions, BridgeSpec, Capabilities, Capability, InterfaceName, LinkState, PortOptions, UnicastMac,
+    BridgeOptions, BridgeSpec, Capabilities, Capability, InterfaceName, LinkState, OptionValue, PortOptions,
+    UnicastMac,
 };
 
 /// A network: a bridge of its own, and what that is to be each time it is made.
@@ -93,11 +94,11 @@ impl Network {
     /// With these options of the bridge, and no others.
     ///
     /// # Errors
-    /// [`NetworkReason::ForwardDelay`] if the forward delay is no whole number of seconds: libvirt's
-    /// files have no others.
+    /// [`NetworkReason::ForwardDelay`] if the forward delay is no whole number of seconds below 2^63:
+    /// libvirt's files have no others (it writes greater ones with a sign and does not read them again).
     pub fn with_options(mut self, options: BridgeOptions) -> Result<Self, InvalidNetwork> {
-        if let Some(delay) = options.forward_delay.filter(|delay| delay.subsec_nanos() != 0) {
-            let value = delay.as_secs_f64().to_string();
+        if let Some(delay) = options.forward_delay.filter(|delay| !is_libvirts(*delay)) {
+            let value = delay.text();
             return Err(InvalidNetwork::new("bridge@delay", value, NetworkReason::ForwardDelay));
         }
         self.options = options;
@@ -220,6 +221,10 @@ impl Network {
     }
 }
 
+fn is_libvirts(delay: Duration) -> bool {
+    delay.subsec_nanos() == 0 && i64::try_from(delay.as_secs()).is_ok()
+}
+
 /// How the guests of a network that has a bridge of its own reach other networks. vmbridge makes the
 /// bridge and carries the rest.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -340,8 +345,12 @@ mod tests {
             let error = network().with_mtu(mtu).expect_err("no bridge has it");
             assert_eq!((error.element(), error.value()), ("mtu@size", &*mtu.to_string()));
         }
-        let half = BridgeOptions::default().forward_delay(Duration::from_millis(2500));
-        let error = network().with_options(half).expect_err("XML has whole seconds");
-        assert_eq!(error.to_string(), r#"bridge@delay "2.5": a forward delay is a whole number of seconds"#);
+        let delay = |delay| network().with_options(BridgeOptions::default().forward_delay(delay));
+        let error = delay(Duration::from_millis(2500)).expect_err("XML has whole seconds");
+        let reason = "a forward delay is a whole number of seconds, below 2^63";
+        assert_eq!(error.to_string(), format!(r#"bridge@delay "2.5": {reason}"#));
+        let error = delay(Duration::from_secs(1 << 63)).expect_err("libvirt cannot read it again");
+        assert_eq!(error.reason(), &NetworkReason::ForwardDelay);
+        delay(Duration::from_secs((1 << 63) - 1)).expect("libvirt can read it again");
     }
 }

@@ -72,7 +72,7 @@ pub enum NetworkReason {
     #[error("an MTU is a number from 68 to 65535")]
     Mtu,
     /// A forward delay that XML cannot have.
-    #[error("a forward delay is a whole number of seconds")]
+    #[error("a forward delay is a whole number of seconds, below 2^63")]
     ForwardDelay,
     /// A word that is not among those that are known.
     #[error("{0} is wanted")]

@@ -27,7 +27,7 @@ prop_compose! {
     fn any_options()(
         stp in option::of(any::<bool>()),
         stp_protocol in option::of(select(vec![StpProtocol::Stp, StpProtocol::Rstp])),
-        forward_delay in option::of(any::<u64>().prop_map(Duration::from_secs)),
+        forward_delay in option::of((0..1_u64 << 63).prop_map(Duration::from_secs)),
         times in [option::of(any_time()), option::of(any_time()), option::of(any_time())],
         numbers in (option::of(any::<u16>()), option::of(any::<u16>()), option::of(any::<u32>())),
         switches in [option::of(any::<bool>()), option::of(any::<bool>())],

@@ -170,6 +170,7 @@ fn says_which_element_has_which_value_in_which_line() {
         ("<bridge delay='-1'/>", "bridge@delay", "-1"),
         ("<bridge delay='1.5'/>", "bridge@delay", "1.5"),
         ("<bridge delay='7 '/>", "bridge@delay", "7 "),
+        ("<bridge delay='9223372036854775808'/>", "bridge@delay", "9223372036854775808"),
         ("<bridge delay='18446744073709551616'/>", "bridge@delay", "18446744073709551616"),
         ("<bridge macTableManager='default'/>", "bridge@macTableManager", "default"),
         ("<mtu size='4294967297'/>", "mtu@size", "4294967297"),
