@@ -109,7 +109,9 @@ impl Document {
 
     /// Writes a network as a new document, in libvirt's order.
     ///
-    /// libvirt itself wants an `<ip>` in a network of another forward mode than isolated.
+    /// libvirt itself wants an `<ip>` in a network of another forward mode than isolated. Its schema
+    /// (`virsh net-define --validate`) has no template but the one that it has by default, which is not
+    /// written, and no names of bridges but those of ASCII letters, digits, `_`, `.`, `-` and `\`.
     ///
     /// # Errors
     /// [`DocumentReason::Character`] if the bridge's name has a character that XML cannot have.

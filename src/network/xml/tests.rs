@@ -310,6 +310,15 @@ fn a_state_file_is_changed_within() {
 }
 
 #[test]
+fn writes_what_is_given_only() {
+    let network = Network::new("n".parse().expect("a name"));
+    let text = |network| Document::of(&network).expect("it can be written").to_string();
+    assert_eq!(text(network.clone()), "<network>\n  <name>n</name>\n  <bridge/>\n</network>\n");
+    let template = network.with_bridge("lan%d".parse().expect("a template"));
+    assert_eq!(text(template), "<network>\n  <name>n</name>\n  <bridge name='lan%d'/>\n</network>\n");
+}
+
+#[test]
 fn writes_in_libvirts_order() {
     let network = Network::new("a<b".parse().expect("a name"))
         .with_forward(ForwardMode::Open)

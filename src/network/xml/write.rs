@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use quick_xml::escape::escape;
 
 use super::NAMESPACE;
-use crate::network::{Anchor, ForwardMode, MacTableManager, Network, PortIsolation};
+use crate::network::{Anchor, BridgeName, ForwardMode, MacTableManager, Network, PortIsolation};
 use crate::{BridgeOption, OptionValue};
 
 /// The text, in libvirt's order, with what was given only.
@@ -27,7 +27,11 @@ fn write(network: &Network, out: &mut String) -> fmt::Result {
         ForwardMode::Route => out.push_str("  <forward mode='route'/>\n"),
         ForwardMode::Open => out.push_str("  <forward mode='open'/>\n"),
     }
-    write!(out, "  <bridge name='{}'", escape(network.bridge().to_string()))?;
+    out.push_str("  <bridge");
+    // libvirt's default, which its schema does not let stand there.
+    if *network.bridge() != BridgeName::default() {
+        write!(out, " name='{}'", escape(network.bridge().to_string()))?;
+    }
     if let Some(stp) = network.options().stp {
         write!(out, " stp='{}'", stp.text())?;
     }
