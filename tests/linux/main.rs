@@ -11,6 +11,8 @@ mod guests;
 #[cfg(target_os = "linux")]
 mod helper;
 #[cfg(target_os = "linux")]
+mod libvirt;
+#[cfg(target_os = "linux")]
 mod namespaces;
 #[cfg(target_os = "linux")]
 mod networks;
@@ -48,6 +50,7 @@ fn main() {
     trials.extend(faults::trials());
     trials.extend(guests::trials());
     trials.extend(helper::trials());
+    trials.extend(libvirt::trials());
     trials.extend(system_calls::trials());
     trials.extend(plugging::trials());
     trials.extend(state_machine::trials());
