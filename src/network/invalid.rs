@@ -57,6 +57,9 @@ pub enum NetworkReason {
     /// It is not given yet.
     #[error("a network gets its MAC when it is defined")]
     NoMac,
+    /// It is a template still.
+    #[error("a bridge gets its name when the network is defined")]
+    NoBridgeName,
     /// It is no name for a network.
     #[error(
         "a network's name has 1 to 200 bytes, not all blank, no '/', no control character and no '.' at its beginning"

@@ -18,6 +18,7 @@ mod name;
 mod store;
 #[cfg(all(test, feature = "serde"))]
 mod tests;
+mod watch;
 #[cfg(feature = "xml")]
 mod xml;
 
@@ -35,5 +36,8 @@ pub use store::{
     ActiveNetworks, Defined, MacSource, MigratedFile, MigrationMode, MigrationOutcome, Store, StoreError,
     StoreReason, derived_mac,
 };
+#[cfg(feature = "store")]
+pub use watch::Watcher;
+pub use watch::{News, Repair, RepairLimit, Report, Watch};
 #[cfg(feature = "xml")]
 pub use xml::{Definition, Document, DocumentReason, ForeignMode, ForeignNetwork, InvalidDocument};

@@ -12,7 +12,7 @@ use crate::{
     TapChange, TapSpec, Undo, bridges_of_ports,
 };
 
-fn host() -> Fake {
+pub(super) fn host() -> Fake {
     Fake::new(Model::new().capabilities().iter())
 }
 
@@ -21,7 +21,7 @@ fn network() -> Network {
     network.with_bridge("virbr0".parse().expect("a name")).with_mac(mac(1)).with_mtu(1400).expect("an MTU")
 }
 
-fn plain() -> DefinedNetwork {
+pub(super) fn plain() -> DefinedNetwork {
     network().resolve([]).expect("it is whole")
 }
 
@@ -274,7 +274,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn networks()(
+    pub(super) fn networks()(
         options in options(),
         mtu in prop::option::of(68_u32..=9000),
         is_managed in any::<bool>(),
@@ -295,7 +295,7 @@ prop_compose! {
 }
 
 #[derive(Debug, Clone)]
-enum Meddling {
+pub(super) enum Meddling {
     Change(BridgeChange),
     Option(BridgeOption),
     Anchor(TapChange),
@@ -305,7 +305,7 @@ enum Meddling {
     Delete,
 }
 
-fn meddling() -> impl Strategy<Value = Meddling> {
+pub(super) fn meddling() -> impl Strategy<Value = Meddling> {
     let macs = (1_u8..4).prop_map(|last| Meddling::Change(BridgeChange::default().mac(mac(last))));
     let mtus = (68_u32..9000).prop_map(|mtu| Meddling::Change(BridgeChange::default().mtu(mtu)));
     let links = prop_oneof![Just(LinkState::Up), Just(LinkState::Down)];
@@ -327,7 +327,7 @@ fn meddling() -> impl Strategy<Value = Meddling> {
 }
 
 /// What cannot be done has no effect.
-fn meddle(host: &Fake, meddling: &Meddling) {
+pub(super) fn meddle(host: &Fake, meddling: &Meddling) {
     let (bridge, tap) = (name("virbr0"), name("virbr0-nic"));
     let _ = match meddling {
         Meddling::Change(change) => host.model.change(bridge, change),

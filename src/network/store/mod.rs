@@ -26,7 +26,7 @@ pub use self::error::{StoreError, StoreReason};
 use self::lock::Lock;
 pub use self::mac::{MacSource, derived_mac};
 pub use self::migration::{MigratedFile, MigrationMode, MigrationOutcome};
-use super::{Document, NetworkName};
+use super::{BridgeName, DefinedNetwork, Document, InvalidNetwork, Network, NetworkName, NetworkReason};
 use crate::{CONFIG_DIR, STATE_DIR};
 
 /// The definitions of a host's networks.
@@ -151,6 +151,19 @@ pub struct ActiveNetworks<'s> {
 }
 
 impl ActiveNetworks<'_> {
+    /// The networks that are active, as they were started, in the order of their files' names. A
+    /// file that cannot be used is an error in its place.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn networks(&self) -> Result<Vec<Result<DefinedNetwork, StoreError>>, StoreError> {
+        let network = |document: Document| {
+            let network = document.network().and_then(whole);
+            network.map_err(StoreError::at(&self.path_of(document.definition().name())))
+        };
+        Ok(self.store.list_active()?.into_iter().map(|document| document.and_then(network)).collect())
+    }
+
     /// Notes with which definition a network is started.
     ///
     /// # Errors
@@ -176,6 +189,15 @@ impl ActiveNetworks<'_> {
     fn path_of(&self, name: &NetworkName) -> PathBuf {
         directory::path_of(&self.store.state, name)
     }
+}
+
+/// A network that has been completed, as [`Store::define`] does it.
+fn whole(network: &Network) -> Result<DefinedNetwork, InvalidNetwork> {
+    // A name that is chosen now would be another one the next time.
+    if let BridgeName::Template(template) = network.bridge() {
+        return Err(InvalidNetwork::new("bridge@name", template.to_string(), NetworkReason::NoBridgeName));
+    }
+    network.clone().resolve([])
 }
 
 /// Locks a directory if it is there.
