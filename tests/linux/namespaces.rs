@@ -1,16 +1,26 @@
 //! Backends among namespaces, many interfaces and odd names.
 
+use std::fs::{self, File};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
+
 use libtest_mimic::Trial;
-use vmbridge::{Available, BridgeBackend, BridgeSpec, InterfaceName, UnicastMac};
+use vmbridge::{Available, BridgeBackend, BridgeSpec, InterfaceName, UnicastMac, Wake};
 
 use crate::support::{batch, enter_namespace, exists, ip, link, run, sysfs, trial};
 
+/// Longer than any kernel needs.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 type Case = fn(&Available);
 
-const CASES: [(&str, Case); 4] = [
+const CASES: [(&str, Case); 6] = [
     ("a_handle_stays_in_its_namespace", a_handle_stays_in_its_namespace),
     ("a_mac_is_set_and_not_only_assigned", a_mac_is_set_and_not_only_assigned),
     ("takes_an_interface_by_a_name_that_is_no_utf8", takes_an_interface_by_a_name_that_is_no_utf8),
+    ("events_are_those_of_the_handles_namespace", events_are_those_of_the_handles_namespace),
+    ("events_that_were_lost_are_told", events_that_were_lost_are_told),
     ("lists_while_others_come_and_go", lists_while_others_come_and_go),
 ];
 
@@ -67,6 +77,49 @@ fn a_mac_is_set_and_not_only_assigned(backend: &Available) {
     bridges.create(&BridgeSpec::new(name("virbr1"))).expect("the name is free");
     assert_eq!(sysfs("virbr0", "addr_assign_type"), "3");
     assert_eq!(sysfs("virbr1", "addr_assign_type"), "1");
+}
+
+/// They are followed from another thread in another namespace, too.
+fn events_are_those_of_the_handles_namespace(backend: &Available) {
+    ip("link add name tap0 type veth peer name tap1");
+    let bridges = open(backend);
+    std::thread::scope(|scope| {
+        let elsewhere = scope.spawn(|| {
+            enter_namespace();
+            let events = bridges.events().expect("it can be followed");
+            ip("link add name tap0 type veth peer name tap1");
+            assert_eq!(events.wait(Duration::ZERO).expect("no error"), Wake::TimedOut);
+            events
+        });
+        let events = elsewhere.join().expect("no panic");
+        ip("link set dev tap0 mtu 1400");
+        assert_eq!(events.wait(PATIENCE).expect("no error"), Wake::Changed);
+    });
+}
+
+/// More than the socket holds (`ENOBUFS`).
+fn events_that_were_lost_are_told(backend: &Available) {
+    let bridges = open(backend);
+    let events = bridges.events().expect("it can be followed");
+    let rest = || while events.wait(Duration::from_millis(1)).expect("no error") == Wake::Changed {};
+    let socket = File::from(events.as_fd().try_clone_to_owned().expect("a descriptor is left"));
+    let inode = socket.metadata().expect("it is open").ino().to_string();
+    // `Inode` is the last column, and `Drops` the one before the last (net/netlink/af_netlink.c).
+    let lost = || {
+        let sockets = fs::read_to_string("/proc/thread-self/net/netlink").expect("it is there for everyone");
+        let mut columns = sockets.lines().map(|line| line.split_whitespace().rev());
+        let mut own = columns.find(|columns| columns.clone().next() == Some(&*inode)).expect("it is in the list");
+        own.nth(1).expect("a column").parse::<u64>().expect("a number")
+    };
+    assert_eq!(lost(), 0);
+    let many = (0..500).map(|number| format!("link add name many{number} type veth peer name more{number}"));
+    batch("ip", &many.collect::<Vec<_>>().join("\n"));
+    assert!(lost() > 0);
+    assert_eq!(events.wait(Duration::ZERO).expect("no error"), Wake::Changed);
+    rest();
+    ip("link set dev many7 mtu 1400");
+    assert_eq!(events.wait(PATIENCE).expect("no error"), Wake::Changed);
+    rest();
 }
 
 /// `BRCTL_GET_BRIDGES` tells of 2047 at most, without a word about the rest.
