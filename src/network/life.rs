@@ -159,10 +159,19 @@ fn repair(
     }
     backend.change(bridge.name, &change)?;
     repair_anchor(backend, network, spec, &drifts).map_err(|error| {
-        let outcome = unless_gone(backend.change(bridge.name, &drift::undo(&drifts)));
+        let outcome = take_back(backend, bridge, &drifts);
         undone_too(error, outcome, format_args!("a changed bridge {}", bridge.name))
     })?;
     Ok(if drifts.is_empty() { Ensured::AsDefined } else { Ensured::Repaired(drifts) })
+}
+
+/// Undoes what [`repair`] has done to a bridge.
+fn take_back(backend: &dyn BridgeBackend, bridge: &BridgeState, drifts: &[Drift]) -> Result<()> {
+    let mut change = drift::undo(drifts);
+    // When its only port leaves, Linux gives a bridge 1500 (`br_mtu_auto_adjust()`).
+    let Some(now) = backend.find(bridge.name)? else { return Ok(()) };
+    change.mtu = change.mtu.or((now.mtu != bridge.mtu).then_some(bridge.mtu));
+    unless_gone(backend.change(bridge.name, &change))
 }
 
 /// The anchor is raised again where the bridge was down, which makes the kernel forget that it had
