@@ -3,6 +3,8 @@
 use std::fmt;
 
 use super::NetworkName;
+#[cfg(feature = "store")]
+use super::{InvalidNetwork, StoreError};
 use crate::{Error, InterfaceName, MacAddr};
 
 /// What went wrong with a network on its host, in one sentence:
@@ -41,6 +43,12 @@ impl NetworkError {
     pub fn into_failure(self) -> NetworkFailure {
         self.failure
     }
+
+    /// What may help, where the cause is known ([`Error::hint`]).
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        self.failure.hint()
+    }
 }
 
 /// What can go wrong with a network on its host.
@@ -59,6 +67,54 @@ pub enum NetworkFailure {
     /// The backend has failed.
     #[error(transparent)]
     Backend(#[from] Error),
+    /// It was started with another bridge than it is defined with now, and that is there.
+    #[cfg(feature = "store")]
+    #[error("it is active with the bridge {active}, and defined with {defined} since: it is to be stopped first")]
+    #[non_exhaustive]
+    ActiveAs {
+        /// The bridge that it was started with.
+        active: InterfaceName,
+        /// The bridge that it is defined with.
+        defined: InterfaceName,
+    },
+    /// Its definition lacks something, or it has no bridge of its own.
+    #[cfg(feature = "store")]
+    #[error(transparent)]
+    Invalid(#[from] InvalidNetwork),
+    /// Its definition cannot be used, or what was started cannot be noted.
+    #[cfg(feature = "store")]
+    #[error(transparent)]
+    Store(Box<StoreError>),
+    /// It failed, and that it is active could not be taken back from the state directory.
+    #[cfg(feature = "store")]
+    #[error("{failure}; undoing failed too, its definition is left: {undo}")]
+    #[non_exhaustive]
+    Noted {
+        /// What failed first.
+        failure: Box<NetworkFailure>,
+        /// Why it could not be undone.
+        undo: Box<StoreError>,
+    },
+}
+
+#[cfg(feature = "store")]
+impl From<StoreError> for NetworkFailure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(Box::new(error))
+    }
+}
+
+impl NetworkFailure {
+    fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Backend(error) => error.hint(),
+            #[cfg(feature = "store")]
+            Self::Store(error) => error.hint(),
+            #[cfg(feature = "store")]
+            Self::Noted { failure, .. } => failure.hint(),
+            _ => None,
+        }
+    }
 }
 
 /// A name of a network's that something else has on the host.

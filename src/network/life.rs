@@ -17,7 +17,7 @@ pub enum Ensured {
     Repaired(Vec<Drift>),
 }
 
-type Outcome<T> = std::result::Result<T, NetworkFailure>;
+pub(super) type Outcome<T> = std::result::Result<T, NetworkFailure>;
 
 fn named<T>(network: &DefinedNetwork, outcome: Outcome<T>) -> std::result::Result<T, NetworkError> {
     outcome.map_err(|failure| NetworkError::new(network.name().clone(), failure))
@@ -44,10 +44,7 @@ pub fn check_host(backend: &dyn BridgeBackend, network: &DefinedNetwork) -> std:
 /// taps. Whatever fails, nothing is left.
 pub fn start(backend: &dyn BridgeBackend, network: &DefinedNetwork) -> std::result::Result<(), NetworkError> {
     let start = || {
-        let spec = supported(backend, network)?;
-        if let Some(bridge) = own_bridge(backend, network)? {
-            return Err(NetworkFailure::Active(bridge.name));
-        }
+        let spec = check_start(backend, network)?;
         create(backend, network, &spec)
     };
     named(network, start())
@@ -95,14 +92,35 @@ pub fn ensure(
     network: &DefinedNetwork,
 ) -> std::result::Result<Ensured, NetworkError> {
     let ensure = || {
-        let spec = supported(backend, network)?;
-        match drift::bridge(backend, network)? {
-            Bridge::Absent => create(backend, network, &spec).map(|()| Ensured::Created),
-            Bridge::Occupied(occupied) => Err(NetworkFailure::Occupied(occupied)),
-            Bridge::There(bridge) => repair(backend, network, &spec, &bridge),
+        let (spec, bridge) = check_ensure(backend, network)?;
+        match bridge {
+            None => create(backend, network, &spec).map(|()| Ensured::Created),
+            Some(bridge) => repair(backend, network, &spec, &bridge),
         }
     };
     named(network, ensure())
+}
+
+/// What [`start`] refuses before anything is made.
+pub(super) fn check_start(backend: &dyn BridgeBackend, network: &DefinedNetwork) -> Outcome<BridgeSpec> {
+    let spec = supported(backend, network)?;
+    match own_bridge(backend, network)? {
+        None => Ok(spec),
+        Some(bridge) => Err(NetworkFailure::Active(bridge.name)),
+    }
+}
+
+/// What [`ensure`] refuses before anything is done; else the bridge as it is to be, and as it is.
+pub(super) fn check_ensure(
+    backend: &dyn BridgeBackend,
+    network: &DefinedNetwork,
+) -> Outcome<(BridgeSpec, Option<BridgeState>)> {
+    let spec = supported(backend, network)?;
+    match drift::bridge(backend, network)? {
+        Bridge::Absent => Ok((spec, None)),
+        Bridge::There(bridge) => Ok((spec, Some(bridge))),
+        Bridge::Occupied(occupied) => Err(NetworkFailure::Occupied(occupied)),
+    }
 }
 
 /// The network's bridge as it is to be; refuses what the backend cannot do.
@@ -117,7 +135,7 @@ fn supported(backend: &dyn BridgeBackend, network: &DefinedNetwork) -> Outcome<B
 }
 
 /// The bridge of the network's name if it has the network's MAC.
-fn own_bridge(backend: &dyn BridgeBackend, network: &DefinedNetwork) -> Outcome<Option<BridgeState>> {
+pub(super) fn own_bridge(backend: &dyn BridgeBackend, network: &DefinedNetwork) -> Outcome<Option<BridgeState>> {
     match drift::bridge(backend, network)? {
         Bridge::Absent => Ok(None),
         Bridge::There(bridge) if bridge.mac == network.mac() => Ok(Some(bridge)),

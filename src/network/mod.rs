@@ -15,6 +15,8 @@ mod life;
 mod migrate;
 mod name;
 #[cfg(feature = "store")]
+mod networks;
+#[cfg(feature = "store")]
 mod store;
 #[cfg(all(test, feature = "serde"))]
 mod tests;
@@ -31,6 +33,8 @@ pub use life::{Ensured, check_host, ensure, start, stop};
 #[cfg(feature = "xml")]
 pub use migrate::{InvalidFiles, Migration, NetworkFiles};
 pub use name::{BridgeName, BridgeTemplate, NetworkName};
+#[cfg(feature = "store")]
+pub use networks::{KnownNetwork, NetworkState, Networks};
 #[cfg(feature = "store")]
 pub use store::{
     ActiveNetworks, Defined, MacSource, MigratedFile, MigrationMode, MigrationOutcome, Store, StoreError,

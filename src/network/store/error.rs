@@ -44,6 +44,15 @@ impl StoreError {
         }
     }
 
+    /// What may help, where the cause is known ([`Error::hint`]).
+    #[must_use]
+    pub const fn hint(&self) -> Option<&'static str> {
+        match &self.reason {
+            StoreReason::Host(error) => error.hint(),
+            _ => None,
+        }
+    }
+
     /// The file or the directory.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -1,0 +1,300 @@
+//! The networks of a host: what is defined of them, and what the host has, kept together.
+//!
+//! That a network is active is noted before its bridge is made, and the note is removed when the
+//! bridge is deleted: wherever a process dies, no bridge is left of which nobody knows, and a note
+//! without a bridge is only what the next start replaces.
+
+use super::drift::{self, Bridge};
+use super::life::{self, Ensured, Outcome};
+use super::{
+    ActiveNetworks, BridgeName, DefinedNetwork, Definition, Document, ForeignMode, InvalidNetwork, NetworkError,
+    NetworkFailure, NetworkName, NetworkReason, Status, Store, StoreError, StoreReason, status,
+};
+use crate::{BridgeBackend, InterfaceName};
+
+/// The networks of a host.
+///
+/// ```
+/// use vmbridge::BridgeBackend;
+/// use vmbridge::model::Model;
+/// use vmbridge::network::{MacSource, Networks, Store};
+///
+/// # let directory = tempfile::tempdir()?;
+/// # let (config, state) = (directory.path().join("config"), directory.path().join("state"));
+/// let (host, store) = (Model::new(), Store::new(config, state));
+/// store.define(&host, &"<network><name>lan</name></network>".parse()?, &MacSource::Random)?;
+/// let networks = Networks::new(&host, &store);
+/// networks.start(&"lan".parse()?)?;
+/// assert!(host.find("virbr0".parse()?)?.is_some());
+/// networks.stop(&"lan".parse()?)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy)]
+pub struct Networks<'h> {
+    host: &'h dyn BridgeBackend,
+    store: &'h Store,
+}
+
+/// A network that is defined or active.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct KnownNetwork {
+    /// How it is defined; of one that is active and no longer defined, how it was started.
+    pub document: Document,
+    /// Whether it is defined.
+    pub is_defined: bool,
+    /// What the host has of it. An error where its definition lacks a MAC or the name of its
+    /// bridge, or the host cannot be asked.
+    pub state: Result<NetworkState, NetworkError>,
+}
+
+/// What a host has of a network that is defined or active.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NetworkState {
+    /// What it has of its own bridge.
+    Own(Status),
+    /// The bridge that it was started with: it is defined with another one since.
+    Former(InterfaceName),
+    /// The network has no bridge of its own, and is left alone.
+    Foreign(ForeignMode),
+}
+
+/// The definition of a network, and whether it is defined, or active only.
+type Found = (Result<Document, StoreError>, bool);
+
+impl<'h> Networks<'h> {
+    /// Those of this host, which this store defines.
+    #[must_use]
+    pub const fn new(host: &'h dyn BridgeBackend, store: &'h Store) -> Self {
+        Self { host, store }
+    }
+
+    /// The networks that are defined and then those that are active only, each in the order of the
+    /// files' names. A file that cannot be used is an error in its place.
+    ///
+    /// # Errors
+    /// A directory is there and cannot be read.
+    pub fn list(&self) -> Result<Vec<Result<KnownNetwork, StoreError>>, StoreError> {
+        let known = |(document, is_defined): Found| Ok(self.known(document?, is_defined));
+        Ok(self.documents()?.into_iter().map(known).collect())
+    }
+
+    /// The network of this name.
+    ///
+    /// # Errors
+    /// [`NetworkFailure::Store`]: it is neither defined nor active, or its file cannot be used.
+    pub fn find(&self, name: &NetworkName) -> Result<KnownNetwork, NetworkError> {
+        named(name, || {
+            let error = match self.store.load(name) {
+                Ok(document) => return Ok(self.known(document, true)),
+                Err(error) => error,
+            };
+            match (error.reason(), self.store.active(name)?) {
+                (StoreReason::NotDefined, Some(document)) => Ok(self.known(document, false)),
+                _ => Err(error.into()),
+            }
+        })
+    }
+
+    /// The names of the networks that are defined with a bridge of their own.
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    pub fn defined(&self) -> Result<Vec<Result<NetworkName, StoreError>>, StoreError> {
+        Ok(own(self.store.list()?.into_iter()).collect())
+    }
+
+    /// The names of the networks with a bridge of their own that are defined or active.
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    pub fn defined_or_active(&self) -> Result<Vec<Result<NetworkName, StoreError>>, StoreError> {
+        Ok(own(self.documents()?.into_iter().map(|(document, _)| document)).collect())
+    }
+
+    /// Starts a network as it is defined ([`start`](super::start)).
+    ///
+    /// # Errors
+    /// Those of [`start`](super::start); [`NetworkFailure::ActiveAs`], [`NetworkFailure::Invalid`],
+    /// [`NetworkFailure::Store`]. Whatever fails, nothing is left, or the error says what
+    /// ([`NetworkFailure::Noted`]).
+    pub fn start(&self, name: &NetworkName) -> Result<(), NetworkError> {
+        named(name, || {
+            let active = self.store.lock_active()?;
+            let document = self.store.load(name)?;
+            let network = whole(&document)?;
+            let noted = self.store.active(name)?;
+            if let Some(former) = noted.as_ref().map(whole).transpose()? {
+                self.settle(&former, &network)?;
+                // By the MAC that it was started with: that may be defined anew.
+                if let Ok(Some(bridge)) = life::own_bridge(self.host, &former) {
+                    return Err(NetworkFailure::Active(bridge.name));
+                }
+            }
+            life::check_start(self.host, &network)?;
+            note(&active, noted.as_ref(), &document, || unnamed(life::start(self.host, &network)))
+        })
+    }
+
+    /// Stops a network as it was started ([`stop`](super::stop)), or, where that is not known, as it is
+    /// defined.
+    ///
+    /// # Errors
+    /// Those of [`stop`](super::stop); [`NetworkFailure::Invalid`], [`NetworkFailure::Store`]. Only
+    /// after the latter can it be stopped nevertheless, and is to be stopped again to be forgotten.
+    pub fn stop(&self, name: &NetworkName) -> Result<(), NetworkError> {
+        named(name, || {
+            let active = self.store.lock_active()?;
+            let document = match self.store.active(name)? {
+                Some(document) => document,
+                None => self.store.load(name)?,
+            };
+            let stopped = unnamed(life::stop(self.host, &whole(&document)?));
+            if let Ok(()) | Err(NetworkFailure::NotActive(_)) = &stopped {
+                active.remove(name)?;
+            }
+            stopped
+        })
+    }
+
+    /// Makes a network active and as it is defined ([`ensure`](super::ensure)), whether or not it was started.
+    ///
+    /// # Errors
+    /// Those of [`ensure`](super::ensure), and as [`start`](Self::start). Whatever fails, all is as it
+    /// was before.
+    pub fn ensure(&self, name: &NetworkName) -> Result<Ensured, NetworkError> {
+        named(name, || {
+            let active = self.store.lock_active()?;
+            let document = self.store.load(name)?;
+            let network = whole(&document)?;
+            let noted = self.store.active(name)?;
+            if let Some(former) = noted.as_ref().map(whole).transpose()? {
+                self.settle(&former, &network)?;
+            }
+            life::check_ensure(self.host, &network)?;
+            note(&active, noted.as_ref(), &document, || unnamed(life::ensure(self.host, &network)))
+        })
+    }
+
+    /// Before a network is started that was started with another bridge: refuses it while that is there,
+    /// and removes what else is left of it, which nobody would know of then.
+    fn settle(&self, former: &DefinedNetwork, network: &DefinedNetwork) -> Outcome<()> {
+        let (active, defined) = (former.bridge(), network.bridge());
+        if active == defined {
+            return Ok(());
+        }
+        match drift::bridge(self.host, former)? {
+            Bridge::There(_) => Err(NetworkFailure::ActiveAs { active, defined }),
+            Bridge::Occupied(_) => Ok(()),
+            Bridge::Absent => match unnamed(life::stop(self.host, former)) {
+                Err(NetworkFailure::NotActive(_)) => Ok(()),
+                outcome => outcome,
+            },
+        }
+    }
+
+    fn documents(&self) -> Result<Vec<Found>, StoreError> {
+        let defined = self.store.list()?;
+        let mut active = self.store.list_active()?;
+        let names: Vec<_> = defined.iter().map(file_name).collect();
+        active.retain(|document| document.is_err() || !names.contains(&file_name(document)));
+        let defined = defined.into_iter().map(|document| (document, true));
+        Ok(defined.chain(active.into_iter().map(|document| (document, false))).collect())
+    }
+
+    fn known(&self, document: Document, is_defined: bool) -> KnownNetwork {
+        let state = named(document.definition().name(), || self.state(&document));
+        KnownNetwork { document, is_defined, state }
+    }
+
+    fn state(&self, document: &Document) -> Outcome<NetworkState> {
+        if let Definition::Foreign(foreign) = document.definition() {
+            return Ok(NetworkState::Foreign(foreign.mode));
+        }
+        let network = whole(document)?;
+        let noted = self.store.active(network.name())?;
+        let former = noted.as_ref().map(whole).transpose()?.filter(|former| former.bridge() != network.bridge());
+        if let Some(former) = former {
+            if let Bridge::There(bridge) = drift::bridge(self.host, &former)? {
+                return Ok(NetworkState::Former(bridge.name));
+            }
+        }
+        unnamed(status(self.host, &network)).map(NetworkState::Own)
+    }
+}
+
+impl std::fmt::Debug for Networks<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Networks").field("host", &self.host.name()).field("store", self.store).finish()
+    }
+}
+
+/// The name of its file.
+fn file_name(document: &Result<Document, StoreError>) -> Option<String> {
+    match document {
+        Ok(document) => Some(format!("{}.xml", document.definition().name())),
+        Err(error) => error.path().file_name().map(|name| name.to_string_lossy().into_owned()),
+    }
+}
+
+/// The names of networks with a bridge of their own.
+fn own(
+    documents: impl Iterator<Item = Result<Document, StoreError>>,
+) -> impl Iterator<Item = Result<NetworkName, StoreError>> {
+    let name = |document: Document| match document.definition() {
+        Definition::Own(network) => Some(network.name().clone()),
+        Definition::Foreign(_) => None,
+    };
+    documents.filter_map(move |document| document.map(name).transpose())
+}
+
+/// The network of a definition that has been completed, as [`Store::define`] does it.
+fn whole(document: &Document) -> Outcome<DefinedNetwork> {
+    let network = document.network()?;
+    // A name that is chosen now would be another one the next time.
+    if let BridgeName::Template(template) = network.bridge() {
+        let error = InvalidNetwork::new("bridge@name", template.to_string(), NetworkReason::NoBridgeName);
+        return Err(error.into());
+    }
+    Ok(network.clone().resolve([])?)
+}
+
+/// Does something to a network that is noted as active with this definition before; if it fails, what was
+/// noted before is noted again.
+fn note<T>(
+    active: &ActiveNetworks<'_>,
+    before: Option<&Document>,
+    document: &Document,
+    act: impl FnOnce() -> Outcome<T>,
+) -> Outcome<T> {
+    if before.is_some_and(|before| before.text() == document.text()) {
+        return act();
+    }
+    let done = match active.insert(document) {
+        // Nothing is noted.
+        Err(error) if !matches!(error.reason(), StoreReason::NotDurable(_)) => return Err(error.into()),
+        inserted => inserted.map_err(NetworkFailure::from).and_then(|()| act()),
+    };
+    done.map_err(|failure| {
+        let undone = match before {
+            Some(before) => active.insert(before),
+            None => active.remove(document.definition().name()),
+        };
+        match undone {
+            Ok(()) => failure,
+            Err(undo) => NetworkFailure::Noted { failure: Box::new(failure), undo: Box::new(undo) },
+        }
+    })
+}
+
+fn named<T>(name: &NetworkName, outcome: impl FnOnce() -> Outcome<T>) -> Result<T, NetworkError> {
+    outcome().map_err(|failure| NetworkError::new(name.clone(), failure))
+}
+
+fn unnamed<T>(outcome: Result<T, NetworkError>) -> Outcome<T> {
+    outcome.map_err(NetworkError::into_failure)
+}
+
+#[cfg(all(test, feature = "serde"))]
+mod tests;

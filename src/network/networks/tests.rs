@@ -1,0 +1,267 @@
+//! Networks of a store on the model, with each call to the host made to fail in turn.
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::fake::{Fake, name};
+use crate::model::Model;
+use crate::network::{Drift, MacSource};
+use crate::{BridgeChange, TapSpec, bridges_of_ports};
+
+const LAN: &str = "<network><name>lan</name><bridge name='virbr0'/>\
+                   <mac address='52:54:00:00:00:01'/><mtu size='1400'/></network>";
+const ANCHORED: &str = "<network><name>lan</name><metadata>\
+                        <v:bridge xmlns:v='https://vmbridge.org/network/1' anchor='tap'/></metadata>\
+                        <bridge name='virbr0'/><mac address='52:54:00:00:00:01'/></network>";
+
+struct Fixture {
+    directory: TempDir,
+    host: Fake,
+    store: Store,
+}
+
+impl Fixture {
+    fn new(text: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a directory can be made");
+        let store = Store::new(directory.path().join("etc"), directory.path().join("run"));
+        let fixture = Self { directory, host: Fake::new(Model::new().capabilities().iter()), store };
+        fixture.define(text);
+        fixture
+    }
+
+    fn define(&self, text: &str) {
+        let document = text.parse().expect("a definition");
+        self.store.define(&self.host, &document, &MacSource::Random).expect("it can be defined");
+    }
+
+    fn networks(&self) -> Networks<'_> {
+        Networks::new(&self.host, &self.store)
+    }
+
+    /// What is noted of the network, and all that is on the host but indices.
+    fn snapshot(&self) -> String {
+        let noted = self.store.active(&lan()).expect("it can be read").map(|document| document.to_string());
+        let bridges = self.host.list().expect("a list");
+        let bridges: Vec<_> =
+            bridges.iter().map(|state| (state.name, state.mac, state.mtu, state.link, state.options)).collect();
+        let taps = self.host.taps().expect("a list");
+        let taps: Vec<_> = taps.iter().map(|tap| (tap.name, tap.mac, tap.mtu, tap.link, tap.persistent)).collect();
+        format!("{noted:?} {bridges:?} {taps:?} {:?}", bridges_of_ports(&self.host).expect("a list"))
+    }
+
+    fn state(&self) -> NetworkState {
+        self.networks().find(&lan()).expect("it is known").state.expect("it can be told")
+    }
+}
+
+fn lan() -> NetworkName {
+    "lan".parse().expect("a name")
+}
+
+fn failure<T: std::fmt::Debug>(outcome: Result<T, NetworkError>) -> NetworkFailure {
+    outcome.expect_err("it is refused").into_failure()
+}
+
+#[test]
+fn what_is_started_is_noted_until_it_is_stopped() {
+    let fixture = Fixture::new(LAN);
+    let (networks, before) = (fixture.networks(), fixture.snapshot());
+    assert_eq!(fixture.state(), NetworkState::Own(Status::Absent));
+    networks.start(&lan()).expect("it can be started");
+    assert_eq!(fixture.state(), NetworkState::Own(Status::AsDefined));
+    let noted = fixture.store.active(&lan()).expect("it can be read").expect("it is active");
+    assert_eq!(noted.text(), LAN);
+
+    let started = fixture.snapshot();
+    assert!(matches!(failure(networks.start(&lan())), NetworkFailure::Active(bridge) if bridge == name("virbr0")));
+    assert_eq!(networks.ensure(&lan()).expect("it is active"), Ensured::AsDefined);
+    assert_eq!(fixture.snapshot(), started);
+
+    networks.stop(&lan()).expect("it is active");
+    assert_eq!(fixture.snapshot(), before);
+    assert!(matches!(failure(networks.stop(&lan())), NetworkFailure::NotActive(_)));
+    assert_eq!(networks.ensure(&lan()).expect("it can be made"), Ensured::Created);
+    assert_eq!(fixture.snapshot(), started);
+}
+
+/// Each call fails in turn, and the next after it works again.
+#[test]
+fn what_fails_leaves_all_as_it_was() {
+    type Act = fn(&Networks<'_>) -> Result<(), NetworkError>;
+    type Prepare = fn(&Fixture);
+    let start: Act = |networks| networks.start(&lan());
+    let ensure: Act = |networks| networks.ensure(&lan()).map(drop);
+    let nothing: Prepare = |_| {};
+    let redefined: Prepare = |fixture| {
+        fixture.networks().start(&lan()).expect("it can be started");
+        fixture.define(&ANCHORED.replace("00:01", "00:02"));
+    };
+    for text in [LAN, ANCHORED] {
+        for (act, prepare) in [(start, nothing), (ensure, nothing), (ensure, redefined)] {
+            let mut call = 0;
+            loop {
+                let fixture = Fixture::new(text);
+                prepare(&fixture);
+                let before = fixture.snapshot();
+                *fixture.host.fails_after.lock().expect("one thread") = Some(call);
+                let outcome = act(&fixture.networks());
+                if fixture.host.fails_after.lock().expect("one thread").take().is_some() {
+                    outcome.expect("nothing failed");
+                    break;
+                }
+                outcome.expect_err("a call failed");
+                assert_eq!(fixture.snapshot(), before, "call {call}");
+                call += 1;
+            }
+            assert!(call > 0);
+        }
+    }
+}
+
+/// As a process that was killed leaves it, or the bridge's deletion by others.
+#[test]
+fn a_note_without_a_bridge_is_in_nobodys_way() {
+    let fixture = Fixture::new(LAN);
+    let networks = fixture.networks();
+    let die = || {
+        networks.start(&lan()).expect("it can be started");
+        fixture.host.delete(name("virbr0")).expect("it is there");
+        assert_eq!(fixture.state(), NetworkState::Own(Status::Absent));
+    };
+    die();
+    networks.start(&lan()).expect("it is not active");
+    networks.stop(&lan()).expect("it is active");
+    die();
+    assert_eq!(networks.ensure(&lan()).expect("it can be made"), Ensured::Created);
+    networks.stop(&lan()).expect("it is active");
+    die();
+    assert!(matches!(failure(networks.stop(&lan())), NetworkFailure::NotActive(_)));
+    assert!(fixture.store.active(&lan()).expect("it can be read").is_none());
+}
+
+#[test]
+fn one_that_is_defined_with_another_bridge_since_is_stopped_as_it_was_started() {
+    let fixture = Fixture::new(ANCHORED);
+    let networks = fixture.networks();
+    networks.start(&lan()).expect("it can be started");
+    fixture.define(&LAN.replace("virbr0", "virbr1"));
+    let before = fixture.snapshot();
+    for outcome in [networks.start(&lan()), networks.ensure(&lan()).map(drop)] {
+        let error = outcome.expect_err("it is active");
+        assert_eq!(
+            error.to_string(),
+            "network lan: it is active with the bridge virbr0, and defined with virbr1 since: it is to be stopped first"
+        );
+    }
+    assert_eq!(fixture.state(), NetworkState::Former(name("virbr0")));
+    assert_eq!(fixture.snapshot(), before);
+    networks.stop(&lan()).expect("it is active");
+    assert!(fixture.host.find(name("virbr0")).expect("it can be read").is_none());
+    networks.start(&lan()).expect("it is stopped");
+    assert!(fixture.host.find(name("virbr1")).expect("it can be read").is_some());
+}
+
+/// The bridge that it was started with is gone, its anchor is not.
+#[test]
+fn nothing_is_left_of_what_it_was_started_with() {
+    for ensured in [false, true] {
+        let fixture = Fixture::new(ANCHORED);
+        let networks = fixture.networks();
+        networks.start(&lan()).expect("it can be started");
+        fixture.define(&LAN.replace("virbr0", "virbr1"));
+        fixture.host.delete(name("virbr0")).expect("it is there");
+        assert!(!fixture.host.taps().expect("a list").is_empty());
+        if ensured {
+            assert_eq!(networks.ensure(&lan()).expect("it can be made"), Ensured::Created);
+        } else {
+            networks.start(&lan()).expect("it is not active");
+        }
+        assert!(fixture.host.taps().expect("a list").is_empty());
+    }
+}
+
+#[test]
+fn one_that_is_defined_with_another_mac_since_is_active() {
+    let fixture = Fixture::new(LAN);
+    let networks = fixture.networks();
+    networks.start(&lan()).expect("it can be started");
+    fixture.define(&LAN.replace("00:01", "00:02"));
+    assert!(matches!(failure(networks.start(&lan())), NetworkFailure::Active(_)));
+    let Ensured::Repaired(drifts) = networks.ensure(&lan()).expect("it can be changed") else { panic!("its MAC") };
+    assert!(matches!(drifts[..], [Drift::Mac { .. }]), "{drifts:?}");
+    networks.stop(&lan()).expect("its MAC is known");
+}
+
+#[test]
+fn refuses_before_anything_is_noted() {
+    let fixture = Fixture::new(LAN);
+    let tap = fixture.host.model.create_tap(&TapSpec::new().name(name("virbr0"))).expect("it can be made");
+    let before = fixture.snapshot();
+    for outcome in [fixture.networks().start(&lan()), fixture.networks().ensure(&lan()).map(drop)] {
+        assert!(matches!(failure(outcome), NetworkFailure::Occupied(_)));
+    }
+    assert_eq!(fixture.snapshot(), before);
+    assert!(matches!(fixture.state(), NetworkState::Own(Status::Occupied(_))));
+    drop(tap);
+}
+
+#[test]
+fn a_file_that_was_put_there_needs_a_name_and_a_mac() {
+    let fixture = Fixture::new(LAN);
+    for (body, says) in [
+        ("<mac address='52:54:00:00:00:01'/>", "a bridge gets its name when the network is defined"),
+        ("<bridge name='virbr0'/>", "a network gets its MAC when it is defined"),
+        ("<forward mode='bridge'/>", "such a network has no bridge of its own"),
+    ] {
+        let text = format!("<network><name>lan</name>{body}</network>");
+        std::fs::write(fixture.directory.path().join("etc/lan.xml"), text).expect("it can be written");
+        let networks = fixture.networks();
+        for outcome in [networks.start(&lan()), networks.ensure(&lan()).map(drop), networks.stop(&lan())] {
+            let error = outcome.expect_err("it is not whole").to_string();
+            assert!(error.starts_with("network lan: ") && error.ends_with(says), "{error}");
+        }
+    }
+    assert_eq!(fixture.state(), NetworkState::Foreign(ForeignMode::Bridge));
+}
+
+#[test]
+fn lists_what_is_defined_or_active() {
+    let fixture = Fixture::new(LAN);
+    let networks = fixture.networks();
+    for other in ["a", "z"] {
+        fixture.define(&format!("<network><name>{other}</name></network>"));
+    }
+    std::fs::write(fixture.directory.path().join("etc/broken.xml"), "<network>").expect("it can be written");
+    let foreign = "<network><name>foreign</name><forward mode='bridge'/></network>";
+    std::fs::write(fixture.directory.path().join("etc/foreign.xml"), foreign).expect("it can be written");
+    for started in ["a", "lan"] {
+        networks.start(&started.parse().expect("a name")).expect("it can be started");
+    }
+    fixture.store.undefine(&"a".parse().expect("a name")).expect("it is defined");
+    fixture.host.change(name("virbr0"), &BridgeChange::default().mtu(1300)).expect("it can be changed");
+
+    let listed = networks.list().expect("it can be read");
+    let seen: Vec<_> = listed
+        .iter()
+        .map(|network| match network {
+            Err(error) => format!("{}", error.path().file_name().expect("a file").display()),
+            Ok(KnownNetwork { document, is_defined, state }) => {
+                let name = document.definition().name();
+                format!("{name} {is_defined} {:?}", state.as_ref().expect("it can be told"))
+            }
+        })
+        .collect();
+    assert_eq!(seen[0], "broken.xml");
+    assert_eq!(seen[1], "foreign true Foreign(Bridge)");
+    assert!(seen[2].starts_with("lan true Own(Drifted([Mtu"), "{seen:?}");
+    assert_eq!(seen[3..], ["z true Own(Absent)", "a false Own(AsDefined)"]);
+
+    let names = |names: Vec<Result<NetworkName, StoreError>>| -> Vec<_> {
+        names.into_iter().map(|name| name.map_or_else(|_| "?".to_owned(), |name| name.to_string())).collect()
+    };
+    assert_eq!(names(networks.defined().expect("it can be read")), ["?", "lan", "z"]);
+    assert_eq!(names(networks.defined_or_active().expect("it can be read")), ["?", "lan", "z", "a"]);
+    assert!(!networks.find(&"a".parse().expect("a name")).expect("it is active").is_defined);
+    let error = networks.find(&"b".parse().expect("a name")).expect_err("it is neither");
+    assert!(error.to_string().ends_with("b.xml: there is no such network"), "{error}");
+}
