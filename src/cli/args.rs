@@ -10,6 +10,7 @@ use vmbridge::{
     VlanRange, VlanTagging,
 };
 
+use super::network;
 use super::options::Given;
 
 /// Network bridges for virtual machines whose MAC address never changes.
@@ -103,6 +104,8 @@ pub(super) enum Command {
     /// Taps: the cards of guests.
     #[command(subcommand)]
     Tap(TapCommand),
+    /// Networks: definitions that give a bridge its MAC for life.
+    Network(network::Args),
     /// List what the kernel interface can do, and what it cannot.
     Capabilities {
         /// As JSON: an object with backend and capabilities, an object of booleans.

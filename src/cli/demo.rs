@@ -36,7 +36,7 @@ fn cannot(what: &str, error: &io::Error) -> Failure {
     // The sandbox's own words say what to do; the system's do not.
     let is_bare = error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error().is_some();
     let advice = if is_bare { "; run it as root, outside of containers" } else { "" };
-    Failure::Demo(format!("the demo cannot {what}: {error}{advice}"))
+    Failure::Other(format!("the demo cannot {what}: {error}{advice}"))
 }
 
 fn show(out: &mut impl Write, backend: &dyn BridgeBackend) -> Result<(), Failure> {
@@ -68,7 +68,7 @@ fn show(out: &mut impl Write, backend: &dyn BridgeBackend) -> Result<(), Failure
     backend.delete(without)?;
 
     if seen.iter().any(|macs| macs[0] != mac) {
-        return Err(Failure::Demo(format!("the bridge with a MAC did not keep it ({})", backend.name())));
+        return Err(Failure::Other(format!("the bridge with a MAC did not keep it ({})", backend.name())));
     }
     let changes = seen.windows(2).filter(|rows| rows[0][1] != rows[1][1]).count();
     let kept = if changes == 0 { "kept, too".to_owned() } else { format!("changed {changes} times") };

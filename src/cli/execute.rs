@@ -7,7 +7,7 @@ use vmbridge::{
 };
 
 use super::args::{Command, FdbCommand, MacChoice, PortCommand, TapCommand, VlanCommand};
-use super::{Failure, print};
+use super::{Failure, network, print};
 
 pub(super) fn execute(bridges: &dyn BridgeBackend, command: Command) -> Result<(), Failure> {
     match command {
@@ -22,7 +22,8 @@ pub(super) fn execute(bridges: &dyn BridgeBackend, command: Command) -> Result<(
                 spec.link = LinkState::Up;
             }
             bridges.create(&spec)?;
-            print::mac(mac).map_err(|error| Failure::Unprinted(name, mac, error))?;
+            print::mac(mac)
+                .map_err(|error| Failure::Unprinted(format!("bridge {name} was created with MAC {mac}"), error))?;
         }
         Command::Delete { name } => bridges.delete(name)?,
         Command::List { json } => print::bridges(&bridges.list()?, json)?,
@@ -51,6 +52,7 @@ pub(super) fn execute(bridges: &dyn BridgeBackend, command: Command) -> Result<(
         Command::Fdb(command) => on_fdb(bridges, &command)?,
         Command::Vlan(command) => on_vlans(bridges, &command)?,
         Command::Tap(command) => on_tap(bridges, command)?,
+        Command::Network(args) => network::execute(bridges, args)?,
         Command::Capabilities { json } => print::capabilities(bridges.name(), bridges.capabilities(), json)?,
         Command::Demo => unreachable!("run() has handled it, since it opens backends of its own"),
     }

@@ -3,14 +3,17 @@
 mod args;
 mod demo;
 mod execute;
+mod network;
 mod options;
 mod print;
 
+use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use vmbridge::{AVAILABLE, InterfaceName, UnicastMac};
+use vmbridge::AVAILABLE;
+use vmbridge::network::{NetworkError, StoreError};
 
 use self::args::{Args, Command};
 
@@ -18,15 +21,31 @@ use self::args::{Args, Command};
 #[derive(Debug)]
 enum Failure {
     Bridge(vmbridge::Error),
+    Network(NetworkError),
+    Store(StoreError),
     Output(io::Error),
-    /// The bridge is there, but its MAC could not be printed.
-    Unprinted(InterfaceName, UnicastMac, io::Error),
-    Demo(String),
+    /// This was done, but the MAC that it gave could not be printed.
+    Unprinted(String, io::Error),
+    Other(String),
+    /// Of several things that were to be done, these failed.
+    Each(Vec<Failure>),
 }
 
 impl From<vmbridge::Error> for Failure {
     fn from(error: vmbridge::Error) -> Self {
         Self::Bridge(error)
+    }
+}
+
+impl From<NetworkError> for Failure {
+    fn from(error: NetworkError) -> Self {
+        Self::Network(error)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
     }
 }
 
@@ -36,28 +55,52 @@ impl From<io::Error> for Failure {
     }
 }
 
+impl Failure {
+    fn of_each(failures: Vec<Self>) -> Result<(), Self> {
+        if failures.is_empty() { Ok(()) } else { Err(Self::Each(failures)) }
+    }
+
+    /// Says it, a line for each.
+    fn say(self) {
+        match self {
+            Self::Bridge(error) => with_hint(&error, error.hint()),
+            Self::Network(error) => with_hint(&error, error.hint()),
+            Self::Store(error) => with_hint(&error, error.hint()),
+            // Whoever reads the output has had enough.
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            Self::Output(error) => note(format_args!("cannot write the output: {error}")),
+            Self::Unprinted(done, error) => {
+                note(format_args!("{done}, but that cannot be written to the output: {error}"));
+            }
+            Self::Other(text) => note(format_args!("{text}")),
+            Self::Each(failures) => failures.into_iter().for_each(Self::say),
+        }
+    }
+}
+
+fn with_hint(error: &impl fmt::Display, hint: Option<&'static str>) {
+    match hint {
+        Some(hint) => note(format_args!("{error}; {hint}")),
+        None => note(format_args!("{error}")),
+    }
+}
+
+/// Says something to whoever called, beside the output.
+fn note(text: fmt::Arguments<'_>) {
+    // Where errors cannot be written, the exit status still tells (and `eprintln!` would panic).
+    let _ = writeln!(io::stderr(), "vmbridge: {text}");
+}
+
 /// Exits with 0 when all is done, 1 when the system or the state of things refused, 2 (by clap)
 /// when the command line is wrong.
 pub(crate) fn main() -> ExitCode {
-    let text = match run(Args::parse()) {
-        Ok(()) => return ExitCode::SUCCESS,
-        Err(Failure::Bridge(error)) => match error.hint() {
-            Some(hint) => format!("{error}; {hint}"),
-            None => error.to_string(),
-        },
-        // Whoever reads the output has had enough.
-        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => return ExitCode::FAILURE,
-        Err(Failure::Output(error)) => format!("cannot write the output: {error}"),
-        Err(Failure::Unprinted(bridge, mac, error)) => {
-            format!(
-                "bridge {bridge} was created with MAC {mac}, but that cannot be written to the output: {error}"
-            )
+    match run(Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.say();
+            ExitCode::FAILURE
         }
-        Err(Failure::Demo(text)) => text,
-    };
-    // Where errors cannot be written, the exit status still tells (and `eprintln!` would panic).
-    let _ = writeln!(io::stderr(), "vmbridge: {text}");
-    ExitCode::FAILURE
+    }
 }
 
 fn run(args: Args) -> Result<(), Failure> {

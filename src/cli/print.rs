@@ -68,7 +68,7 @@ pub(super) fn port(port: &PortState, json: bool) -> io::Result<()> {
 }
 
 /// Each option in a line of its own.
-fn each(out: &mut impl Write, options: &impl Options) -> io::Result<()> {
+pub(super) fn each(out: &mut impl Write, options: &impl Options) -> io::Result<()> {
     options.texts().iter().try_for_each(|(name, value)| writeln!(out, "{name:<20}  {value}"))
 }
 
@@ -152,7 +152,7 @@ pub(super) fn capabilities(backend: &str, capabilities: Capabilities, json: bool
     out.flush()
 }
 
-fn as_json(value: &impl Serialize) -> io::Result<()> {
+pub(super) fn as_json(value: &impl Serialize) -> io::Result<()> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     serde_json::to_writer_pretty(&mut out, value)?;
     writeln!(out)?;
@@ -160,7 +160,7 @@ fn as_json(value: &impl Serialize) -> io::Result<()> {
 }
 
 /// A word of the vocabulary, as JSON has it.
-fn word(word: &impl Serialize) -> String {
+pub(super) fn word(word: &impl Serialize) -> String {
     match serde_json::to_value(word) {
         Ok(serde_json::Value::String(text)) => text,
         other => unreachable!("words are strings, not {other:?}"),

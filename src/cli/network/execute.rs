@@ -1,0 +1,137 @@
+//! The commands for networks, each a call of the library and what is printed of it.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use vmbridge::network::{
+    Document, DocumentReason, InvalidDocument, MacSource, MigrationMode, MigrationOutcome, NetworkError,
+    NetworkFailure, NetworkName, Networks, Store, StoreError, check_host,
+};
+use vmbridge::{BridgeBackend, HostIdentity};
+
+use super::{Args, Chosen, MacChoice, NetworkCommand, print};
+use crate::cli::{Failure, note};
+
+pub(in crate::cli) fn execute(host: &dyn BridgeBackend, args: Args) -> Result<(), Failure> {
+    let store = args.store();
+    let networks = Networks::new(host, &store);
+    match args.command {
+        NetworkCommand::Define { file, mac } => define(host, &store, &file, mac.source)?,
+        NetworkCommand::List { json } => print::list(&networks.list()?, json)?,
+        NetworkCommand::Show { name, xml: true, .. } => print::xml(&networks.find(&name)?.document)?,
+        NetworkCommand::Show { name, xml: false, json } => print::network(&networks.find(&name)?, json)?,
+        NetworkCommand::Start { networks: chosen } => {
+            let start = |name: &_| unless(networks.start(name), &chosen, is_active);
+            each(&chosen, || networks.defined(), start)?;
+        }
+        NetworkCommand::Stop { networks: chosen } => {
+            let stop = |name: &_| unless(networks.stop(name), &chosen, is_not_active);
+            each(&chosen, || networks.defined_or_active(), stop)?;
+        }
+        NetworkCommand::Ensure { networks: chosen } => {
+            let ensure = |name: &_| Ok(print::ensured(name, &networks.ensure(name)?)?);
+            each(&chosen, || networks.defined(), ensure)?;
+        }
+        NetworkCommand::Undefine { name } => store.undefine(&name)?,
+        NetworkCommand::Migrate { dry_run, mac } => {
+            let mode = if dry_run { MigrationMode::DryRun } else { MigrationMode::Apply };
+            migrate(host, &store, mac.source, mode)?;
+        }
+    }
+    Ok(())
+}
+
+fn define(host: &dyn BridgeBackend, store: &Store, file: &Path, source: MacChoice) -> Result<(), Failure> {
+    let document = read(file).map_err(|error| Failure::Other(format!("{}: {error}", file.display())))?;
+    let defined = store.define(host, &document, &mac_source(source)?)?;
+    let name = defined.document.definition().name().clone();
+    let invalid = |error| Failure::Network(NetworkError::new(name.clone(), NetworkFailure::Invalid(error)));
+    let network = defined.document.network().map_err(invalid)?.clone().resolve([]).map_err(invalid)?;
+    let mac = network.mac();
+    print::mac(mac)
+        .map_err(|error| Failure::Unprinted(format!("network {name} is defined with MAC {mac}"), error))?;
+    if let Some(bridge) = defined.existing {
+        note(format_args!(
+            "a bridge {} is there already, with MAC {}; `network ensure {name}` adopts it",
+            bridge.name, bridge.mac
+        ));
+    } else if let Err(error) = check_host(host, &network) {
+        note(format_args!("{error}"));
+    }
+    Ok(())
+}
+
+fn read(file: &Path) -> Result<Document, InvalidDocument> {
+    if file == Path::new("-") {
+        return Document::read(io::stdin().lock());
+    }
+    Document::read(File::open(file).map_err(DocumentReason::Io)?)
+}
+
+fn mac_source(choice: MacChoice) -> Result<MacSource, Failure> {
+    match choice {
+        MacChoice::Random => Ok(MacSource::Random),
+        MacChoice::Derived => {
+            let identity = HostIdentity::of_this_host().map_err(|error| Failure::Other(error.to_string()))?;
+            Ok(MacSource::Derived(identity))
+        }
+    }
+}
+
+/// Tries each network that was chosen, and gives what went wrong with any.
+fn each(
+    chosen: &Chosen,
+    all: impl FnOnce() -> Result<Vec<Result<NetworkName, StoreError>>, StoreError>,
+    act: impl Fn(&NetworkName) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let names = if chosen.all { all()? } else { chosen.names.iter().cloned().map(Ok).collect() };
+    let outcomes = names.into_iter().map(|name| act(&name?));
+    Failure::of_each(outcomes.filter_map(Result::err).collect())
+}
+
+/// Where all are meant, those that are as they are to be are no failure.
+fn unless(
+    outcome: Result<(), NetworkError>,
+    chosen: &Chosen,
+    is_so: fn(&NetworkFailure) -> bool,
+) -> Result<(), Failure> {
+    match outcome {
+        Err(error) if chosen.all && is_so(error.failure()) => Ok(()),
+        outcome => Ok(outcome?),
+    }
+}
+
+const fn is_active(failure: &NetworkFailure) -> bool {
+    matches!(failure, NetworkFailure::Active(_))
+}
+
+const fn is_not_active(failure: &NetworkFailure) -> bool {
+    matches!(failure, NetworkFailure::NotActive(_))
+}
+
+fn migrate(
+    host: &dyn BridgeBackend,
+    store: &Store,
+    source: MacChoice,
+    mode: MigrationMode,
+) -> Result<(), Failure> {
+    let mut failures = Vec::new();
+    for file in store.migrate(host, &mac_source(source)?, mode)? {
+        match file.outcome {
+            MigrationOutcome::Changed { mac, diff, .. } => {
+                // What was written stays so if it cannot be printed.
+                let printed = print::migrated(&file.path, mac, &diff, mode);
+                failures.extend(printed.err().map(Failure::Output));
+            }
+            MigrationOutcome::Failed(error) => failures.push(error.into()),
+            MigrationOutcome::Skipped => failures.push(Failure::Other(format!(
+                "{}: left as it was, since the other file of its network cannot be used",
+                file.path.display()
+            ))),
+            MigrationOutcome::Unchanged | MigrationOutcome::Foreign(_) => {}
+            other => unreachable!("{other:?} is not known"),
+        }
+    }
+    Failure::of_each(failures)
+}

@@ -1,0 +1,127 @@
+//! Networks: what the command line may say of them.
+
+mod execute;
+mod print;
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+use vmbridge::network::{NetworkName, Store};
+
+pub(super) use self::execute::execute;
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Args {
+    /// Where networks are defined, a file NAME.xml each; the system's directory if absent.
+    #[arg(long, visible_alias = "dir", global = true, value_name = "DIR", requires = "state_dir")]
+    config_dir: Option<PathBuf>,
+    /// Where it is noted which networks are active, and how they were started. The two directories
+    /// belong together.
+    #[arg(long, global = true, value_name = "DIR", requires = "config_dir")]
+    state_dir: Option<PathBuf>,
+    #[command(subcommand)]
+    command: NetworkCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum NetworkCommand {
+    /// Define a network, or define it anew, and print the MAC that its bridge keeps for life.
+    ///
+    /// What the definition leaves open stays as it was; else the bridge gets the first name that
+    /// is free, and a MAC. A network that is active stays as it is until `ensure`.
+    Define {
+        /// The definition, as libvirt's XML; `-` for the standard input.
+        #[arg(value_name = "FILE|-")]
+        file: PathBuf,
+        #[command(flatten)]
+        mac: MacOption,
+    },
+    /// List the networks that are defined or active.
+    List {
+        /// As JSON: an array of objects with name, bridge, mac, defined, state (active, absent,
+        /// drifted, occupied, foreign or broken), drifts and reason.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a network as it is defined, and where the host differs.
+    Show {
+        /// The network's name.
+        name: NetworkName,
+        /// Its definition, as it is in its file.
+        #[arg(long, conflicts_with = "json")]
+        xml: bool,
+        /// As JSON: an object with what is defined, and with defined, state, drifts and reason as
+        /// `list` has them.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make the bridges of networks, complete and up.
+    Start {
+        #[command(flatten)]
+        networks: Chosen,
+    },
+    /// Delete the bridges of networks; the guests' taps stay, without them.
+    Stop {
+        #[command(flatten)]
+        networks: Chosen,
+    },
+    /// Make networks active and as they are defined, and say what was not.
+    ///
+    /// A bridge that is there is adopted, and changed where it differs.
+    Ensure {
+        #[command(flatten)]
+        networks: Chosen,
+    },
+    /// Forget the definition of a network; an active one stays so.
+    Undefine {
+        /// The network's name.
+        name: NetworkName,
+    },
+    /// Give a MAC to every network that has none, ours or libvirt's.
+    ///
+    /// For libvirt's: --dir /etc/libvirt/qemu/networks --state-dir /var/lib/libvirt/network
+    Migrate {
+        /// Change nothing, and print what would be changed as `diff -u` does.
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        mac: MacOption,
+    },
+}
+
+/// Which networks.
+#[derive(Debug, ClapArgs)]
+#[group(required = true, multiple = false)]
+struct Chosen {
+    /// The networks' names. Each is tried.
+    #[arg(value_name = "NAME")]
+    names: Vec<NetworkName>,
+    /// All that there are; those for which nothing is to be done are passed over.
+    #[arg(long)]
+    all: bool,
+}
+
+#[derive(Debug, Clone, Copy, ClapArgs)]
+struct MacOption {
+    /// Where a MAC comes from that is not given.
+    #[arg(long = "mac", value_name = "SOURCE", default_value = "random")]
+    source: MacChoice,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum MacChoice {
+    /// From chance, under 52:54:00.
+    Random,
+    /// From the host's identity and the network's name: the same again, and another on another host.
+    Derived,
+}
+
+impl Args {
+    fn store(&self) -> Store {
+        match (&self.config_dir, &self.state_dir) {
+            (Some(config), Some(state)) => Store::new(config, state),
+            // clap has seen to it that neither comes alone.
+            _ => Store::default(),
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! What the commands for networks print.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde::Serialize;
+use vmbridge::UnicastMac;
+use vmbridge::network::{
+    BridgeName, Definition, Document, Drift, Ensured, KnownNetwork, MigrationMode, Network, NetworkName,
+    NetworkState, Status, StoreError,
+};
+
+use crate::cli::print::{as_json, each, word};
+
+pub(super) use crate::cli::print::mac;
+
+/// What a host has of a network, in words.
+#[derive(Debug, Serialize)]
+struct State {
+    defined: bool,
+    #[serde(rename = "state")]
+    word: &'static str,
+    drifts: Vec<Difference>,
+    reason: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Difference {
+    control: &'static str,
+    defined: String,
+    actual: String,
+}
+
+impl From<&Drift> for Difference {
+    fn from(drift: &Drift) -> Self {
+        Self { control: drift.control(), defined: drift.defined(), actual: drift.actual() }
+    }
+}
+
+impl State {
+    fn of(network: &KnownNetwork) -> Self {
+        let state = match &network.state {
+            Ok(NetworkState::Own(Status::Absent)) => Self::of_word("absent"),
+            Ok(NetworkState::Own(Status::AsDefined)) => Self::of_word("active"),
+            Ok(NetworkState::Own(Status::Drifted(drifts))) => {
+                Self { drifts: drifts.iter().map(Difference::from).collect(), ..Self::of_word("drifted") }
+            }
+            Ok(NetworkState::Own(Status::Occupied(occupied))) => Self::because("occupied", occupied.to_string()),
+            Ok(NetworkState::Former(actual)) => {
+                let defined = own(&network.document).map(|network| network.bridge().to_string());
+                let defined = defined.unwrap_or_default();
+                let bridge = Difference { control: "bridge", defined, actual: actual.to_string() };
+                Self { drifts: vec![bridge], ..Self::of_word("drifted") }
+            }
+            Ok(NetworkState::Foreign(mode)) => Self::because("foreign", format!("forward mode {mode}")),
+            Ok(other) => unreachable!("{other:?} is not known"),
+            Err(error) => Self::because("broken", error.failure().to_string()),
+        };
+        Self { defined: network.is_defined, ..state }
+    }
+
+    const fn of_word(word: &'static str) -> Self {
+        Self { defined: true, word, drifts: Vec::new(), reason: None }
+    }
+
+    fn because(word: &'static str, reason: String) -> Self {
+        Self { reason: Some(reason), ..Self::of_word(word) }
+    }
+
+    fn details(&self) -> impl Iterator<Item = String> {
+        let drift =
+            |drift: &Difference| format!("{} is {}, defined as {}", drift.control, drift.actual, drift.defined);
+        self.reason.iter().cloned().chain(self.drifts.iter().map(drift))
+    }
+
+    fn in_a_line(&self) -> String {
+        let details: Vec<_> = self.details().collect();
+        let colon = if details.is_empty() { "" } else { ": " };
+        format!("{}{colon}{}", self.in_a_word(), details.join("; "))
+    }
+
+    fn in_a_word(&self) -> String {
+        let note = if self.defined { "" } else { ", not defined" };
+        format!("{}{note}", self.word)
+    }
+}
+
+fn own(document: &Document) -> Option<&Network> {
+    match document.definition() {
+        Definition::Own(network) => Some(network),
+        Definition::Foreign(_) => None,
+    }
+}
+
+pub(super) fn list(networks: &[Result<KnownNetwork, StoreError>], json: bool) -> io::Result<()> {
+    let listed: Vec<_> = networks.iter().map(Listed::of).collect();
+    if json {
+        return as_json(&listed);
+    }
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    writeln!(out, "{:<15}  {:<15}  {:<17}  STATE", "NETWORK", "BRIDGE", "MAC")?;
+    for Listed { name, bridge, mac, state } in listed {
+        let bridge = bridge.map_or_else(|| "-".to_owned(), BridgeName::to_string);
+        let mac = mac.map_or_else(|| "-".to_owned(), |mac| mac.to_string());
+        writeln!(out, "{name:<15}  {bridge:<15}  {mac:<17}  {}", state.in_a_line())?;
+    }
+    out.flush()
+}
+
+#[derive(Debug, Serialize)]
+struct Listed<'n> {
+    name: String,
+    bridge: Option<&'n BridgeName>,
+    mac: Option<UnicastMac>,
+    #[serde(flatten)]
+    state: State,
+}
+
+impl<'n> Listed<'n> {
+    fn of(network: &'n Result<KnownNetwork, StoreError>) -> Self {
+        match network {
+            Ok(network) => {
+                let name = network.document.definition().name().to_string();
+                let own = own(&network.document);
+                let (bridge, mac) = (own.map(Network::bridge), own.and_then(Network::mac));
+                Self { name, bridge, mac, state: State::of(network) }
+            }
+            Err(error) => {
+                let name = error.path().file_stem().unwrap_or_default().to_string_lossy();
+                let name = name.escape_debug().to_string();
+                Self { name, bridge: None, mac: None, state: State::because("broken", error.to_string()) }
+            }
+        }
+    }
+}
+
+pub(super) fn xml(document: &Document) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(document.text().as_bytes())?;
+    out.flush()
+}
+
+pub(super) fn network(network: &KnownNetwork, json: bool) -> io::Result<()> {
+    /// Flattened, so that what is defined and what is there are of one object.
+    #[derive(Serialize)]
+    struct Shown<D: Serialize> {
+        #[serde(flatten)]
+        definition: D,
+        #[serde(flatten)]
+        state: State,
+    }
+    #[derive(Serialize)]
+    struct Foreign<'n> {
+        name: &'n NetworkName,
+        forward: &'static str,
+    }
+
+    let state = State::of(network);
+    if json {
+        return match network.document.definition() {
+            Definition::Own(definition) => as_json(&Shown { definition, state }),
+            Definition::Foreign(foreign) => {
+                let definition = Foreign { name: &foreign.name, forward: foreign.mode.name() };
+                as_json(&Shown { definition, state })
+            }
+        };
+    }
+    let mut out = io::stdout().lock();
+    row(&mut out, "network", network.document.definition().name())?;
+    if let Some(own) = own(&network.document) {
+        definition(&mut out, own)?;
+    }
+    row(&mut out, "state", state.in_a_word())?;
+    state.details().try_for_each(|detail| row(&mut out, "", detail))?;
+    out.flush()
+}
+
+fn definition(out: &mut impl Write, network: &Network) -> io::Result<()> {
+    row(out, "bridge", network.bridge())?;
+    network.mac().map_or(Ok(()), |mac| row(out, "mac", mac))?;
+    network.mtu().map_or(Ok(()), |mtu| row(out, "mtu", mtu))?;
+    row(out, "forward", word(&network.forward()))?;
+    row(out, "ports", word(&network.isolation()))?;
+    row(out, "anchor", word(&network.anchor()))?;
+    network.mac_table_manager().map_or(Ok(()), |manager| row(out, "mac-table-manager", word(&manager)))?;
+    each(out, network.options())
+}
+
+fn row(out: &mut impl Write, name: &str, value: impl Display) -> io::Result<()> {
+    writeln!(out, "{name:<20}  {value}")
+}
+
+pub(super) fn ensured(network: &NetworkName, ensured: &Ensured) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match ensured {
+        Ensured::AsDefined => {}
+        Ensured::Created => writeln!(out, "network {network}: created")?,
+        Ensured::Repaired(drifts) => {
+            drifts.iter().try_for_each(|drift| writeln!(out, "network {network}: put right: {drift}"))?;
+        }
+        other => unreachable!("{other:?} is not known"),
+    }
+    out.flush()
+}
+
+/// What a migration would change as a patch, or what it has changed.
+pub(super) fn migrated(path: &Path, mac: UnicastMac, diff: &str, mode: MigrationMode) -> io::Result<()> {
+    match mode {
+        MigrationMode::DryRun => write!(io::stdout(), "{diff}"),
+        MigrationMode::Apply => writeln!(io::stdout(), "{}: MAC {mac}", path.display()),
+    }
+}
