@@ -159,12 +159,14 @@ impl<'h> Networks<'h> {
     }
 
     /// Makes a network active and as it is defined ([`ensure`](super::ensure)), whether or not it was started.
+    /// Temporary files of the store that a killed process has left are removed, too.
     ///
     /// # Errors
     /// Those of [`ensure`](super::ensure), and as [`start`](Self::start). Whatever fails, all is as it
     /// was before.
     pub fn ensure(&self, name: &NetworkName) -> Result<Ensured, NetworkError> {
         named(name, || {
+            self.store.tidy();
             let active = self.store.lock_active()?;
             let document = self.store.load(name)?;
             let network = whole(&document)?;

@@ -88,18 +88,24 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
-/// Removes what writers have left that were killed.
-fn sweep(directory: &Path) -> Result<(), StoreError> {
-    let entries = fs::read_dir(directory).map_err(StoreError::io(directory, "list"))?;
-    for entry in entries {
+/// Removes what writers have left that were killed; the directory is to be locked.
+pub(super) fn sweep(directory: &Path) -> Result<(), StoreError> {
+    let remove = |path: &PathBuf| fs::remove_file(path).map_err(StoreError::io(path, "remove"));
+    left_over(directory)?.iter().try_for_each(remove)
+}
+
+/// The temporary files of a directory: those of writers that were killed, and of one that is at work.
+pub(super) fn left_over(directory: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).map_err(StoreError::io(directory, "list"))? {
         let entry = entry.map_err(StoreError::io(directory, "list"))?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
         if name.starts_with(TEMPORARY.0) && name.ends_with(TEMPORARY.1) {
-            fs::remove_file(entry.path()).map_err(StoreError::io(&entry.path(), "remove"))?;
+            files.push(entry.path());
         }
     }
-    Ok(())
+    Ok(files)
 }
 
 fn keep_owner_and_mode(path: &Path, new: &File) -> io::Result<()> {

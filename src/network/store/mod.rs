@@ -127,6 +127,16 @@ impl Store {
         Ok(ActiveNetworks { store: self, _lock: Lock::take(&self.state, self.patience)? })
     }
 
+    /// Removes the temporary files of writers that were killed. What cannot be removed is in nobody's way,
+    /// and left to the next writer.
+    pub(super) fn tidy(&self) {
+        for directory in [&self.config, &self.state] {
+            if file::left_over(directory).is_ok_and(|files| !files.is_empty()) {
+                let _ = Lock::take(directory, self.patience).and_then(|_lock| file::sweep(directory));
+            }
+        }
+    }
+
     fn not_defined(&self, name: &NetworkName) -> StoreError {
         StoreError::new(&directory::path_of(&self.config, name), StoreReason::NotDefined)
     }
