@@ -1,6 +1,7 @@
 //! The command, as its users see it: output, errors, exit status.
 
 mod controls;
+mod networks;
 mod taps;
 
 use std::fs::File;
@@ -40,6 +41,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     let on_strace = trials![the_demo_says_in_a_line_what_it_lacks];
     trials.extend(controls::trials());
     trials.extend(taps::trials());
+    trials.extend(networks::trials());
     trials.extend(on_strace.into_iter().map(|trial| needs("strace", trial)));
     trials
 }

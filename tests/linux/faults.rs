@@ -2,16 +2,15 @@
 //! is then as it was, or the operation is done; never in between. And the process made to die at
 //! each: then nothing is in the way of the next try.
 
+use std::process::{Command, Output};
 mod taps;
-
-use std::fs;
-use std::process::Output;
 
 use libtest_mimic::Trial;
 use serde_json::Value;
 
 use crate::support::{
     batch, exists, has_vlans, in_namespace, ip, is_up, link, links, needs, output, run, sysfs, wait_until,
+    with_fault,
 };
 
 const MAC: &str = "52:54:00:01:02:03";
@@ -321,14 +320,9 @@ fn prepare_host() {
 
 /// Runs the operation with a fault; `None` when it ended before the fault's turn.
 fn run_with(case: &Case, fault: &str) -> Option<Output> {
-    let log = tempfile::NamedTempFile::new().expect("a file can be made");
-    let path = log.path().to_str().expect("UTF-8");
-    let call = case.call;
-    let injection = format!("inject={call}:{fault}");
-    let traced = ["-qq", "-o", path, "-e", &format!("trace={call}"), "-e", &injection];
-    let output = output("strace", traced.into_iter().chain(case.command()));
-    let trace = fs::read_to_string(path).expect("strace has written it");
-    (trace.contains("(INJECTED)") || trace.contains("SIGKILL")).then_some(output)
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vmbridge"));
+    let args = case.operation.args.split(' ');
+    with_fault(case.call, fault, command.args(["--backend", case.backend]).args(args))
 }
 
 /// Repeats a check for the first call, the second, and so on, each on a host of its own.

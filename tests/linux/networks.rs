@@ -1,8 +1,7 @@
 //! Networks on the real kernel: started, drifted and put right, stopped, and each of these made to
 //! fail or to die at every call to the kernel (strace does it for real).
 
-use std::fs;
-use std::process::Output;
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use libtest_mimic::Trial;
@@ -11,7 +10,7 @@ use vmbridge::network::{self, Anchor, DefinedNetwork, Ensured, Network, NetworkF
 use vmbridge::{Available, BridgeBackend, BridgeOptions};
 
 use crate::support::{
-    exists, in_namespace, ip, is_up, link, links, needs, output, run, snapshot, sysfs, trial, wait_until,
+    exists, in_namespace, ip, is_up, link, links, needs, run, snapshot, sysfs, trial, wait_until, with_fault,
 };
 
 const MAC: &str = "52:54:00:01:02:03";
@@ -333,14 +332,8 @@ fn prepare(backend: &Available, work: &Work) {
 
 /// Runs the work with a fault; `None` when it ended before the fault's turn.
 fn run_with(backend: &Available, call: &str, fault: &str, work: &Work) -> Option<Output> {
-    let log = tempfile::NamedTempFile::new().expect("a file can be made");
-    let path = log.path().to_str().expect("UTF-8");
-    let program = std::env::current_exe().expect("it is known");
-    let (trace, injection) = (format!("trace={call}"), format!("inject={call}:{fault}"));
-    let args = ["-qq", "-o", path, "-e", &trace, "-e", &injection, program.to_str().expect("UTF-8")];
-    let output = output("strace", args.into_iter().chain(["--network", backend.name, work.name]));
-    let trace = fs::read_to_string(path).expect("strace has written it");
-    (trace.contains("(INJECTED)") || trace.contains("SIGKILL")).then_some(output)
+    let mut command = Command::new(std::env::current_exe().expect("it is known"));
+    with_fault(call, fault, command.args(["--network", backend.name, work.name]))
 }
 
 /// Repeats a check for the first call, the second, and so on, each on a host of its own. Without

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use vmbridge::model::Model;
 use vmbridge::network::{Document, MacSource, MigrationMode, MigrationOutcome, Store};
 
-use crate::support::{needs, output};
+use crate::support::{needs, with_fault};
 
 const OLD: &str =
     "<network>\n  <name>a</name>\n  <bridge name='br0'/>\n  <mac address='02:00:00:00:00:01'/>\n</network>\n";
@@ -186,14 +186,7 @@ impl Host {
 
     /// Lets a writer do the work with a fault; `None` when it ended before the fault's turn.
     fn run_with(&self, work: &Work, calls: &str, fault: &str) -> Option<Output> {
-        let log = tempfile::NamedTempFile::new().expect("a file can be made");
-        let path = log.path().to_str().expect("UTF-8");
-        let (trace, inject) = (format!("trace={calls}"), format!("inject={calls}:{fault}"));
-        let traced = ["-qq", "-o", path, "-e", &trace, "-e", &inject].map(AsRef::as_ref);
-        let writer = writer(self.root.path(), work.name);
-        let output = output("strace", traced.into_iter().chain([writer.get_program()]).chain(writer.get_args()));
-        let trace = fs::read_to_string(path).expect("strace has written it");
-        (trace.contains("(INJECTED)") || trace.contains("SIGKILL")).then_some(output)
+        with_fault(calls, fault, &writer(self.root.path(), work.name))
     }
 
     /// The next writer ends what was begun, with the MAC that is there, and leaves nothing but that.

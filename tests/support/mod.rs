@@ -75,6 +75,19 @@ pub(crate) fn output<S: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Ite
     command.output().unwrap_or_else(|error| panic!("{program} cannot be run: {error}"))
 }
 
+/// Runs a command with a fault that strace injects into these system calls of its (`strace(1)`,
+/// `inject=`); `None` when it ended before the fault's turn.
+pub(crate) fn with_fault(calls: &str, fault: &str, command: &Command) -> Option<Output> {
+    let log = tempfile::NamedTempFile::new().expect("a file can be made");
+    let (trace, injection) = (format!("trace={calls}"), format!("inject={calls}:{fault}"));
+    let mut strace = Command::new("strace");
+    strace.args(["-qq", "-e", &trace, "-e", &injection, "-o"]).arg(log.path());
+    strace.arg(command.get_program()).args(command.get_args());
+    let output = strace.output().expect("strace can be run");
+    let trace = fs::read_to_string(log.path()).expect("strace has written it");
+    (trace.contains("(INJECTED)") || trace.contains("SIGKILL")).then_some(output)
+}
+
 /// `ip` with these arguments, separated by blanks.
 pub(crate) fn ip(args: &str) -> String {
     run("ip", args.split(' '))

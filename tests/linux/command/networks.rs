@@ -1,0 +1,565 @@
+//! `vmbridge network`, as its users see it; `ip` says what is true.
+
+mod killed;
+
+use std::fs;
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+use libtest_mimic::Trial;
+use nix::mount::{MsFlags, mount};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{MAC, full, on_each, parse, vmbridge};
+use crate::support::{exists, ip, is_up, link, output, snapshot, trial};
+
+macro_rules! trials {
+    ($($case:ident),+ $(,)?) => {
+        vec![$(trial(concat!("command::networks::", stringify!($case)), $case)),+]
+    };
+}
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let mut trials = trials![
+        defines_starts_and_stops,
+        shows_text_json_and_xml,
+        lists_text_and_json,
+        tries_each_and_names_those_that_fail,
+        with_all_passes_over_what_is_as_it_is_to_be,
+        ensure_says_what_it_has_changed,
+        refuses_what_it_cannot_define,
+        says_at_once_that_the_host_uses_the_bridges_name,
+        derives_macs,
+        migrates_libvirts_networks,
+        several_at_once_start_it_once,
+        several_at_once_define_different_ones,
+        needs_privilege_to_start_but_not_to_look,
+        ensures_with_no_more_than_its_service_has,
+        says_that_it_is_defined_where_its_mac_cannot_be_printed,
+        wrong_usage,
+    ];
+    trials.extend(killed::trials());
+    trials
+}
+
+/// Directories of definitions of their own.
+struct Store(TempDir);
+
+impl Store {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a directory can be made"))
+    }
+
+    fn path(&self, file: &str) -> String {
+        self.0.path().join(file).to_str().expect("UTF-8").to_owned()
+    }
+
+    fn write(&self, file: &str, text: &str) -> String {
+        let path = self.0.path().join(file);
+        fs::create_dir_all(path.parent().expect("it is in one")).expect("it can be made");
+        fs::write(path, text).expect("it can be written");
+        self.path(file)
+    }
+
+    /// `network` with these arguments on these directories.
+    fn args(&self, args: &str) -> String {
+        format!("network {args} --config-dir {} --state-dir {}", self.path("etc"), self.path("run"))
+    }
+
+    fn command(&self, args: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vmbridge"));
+        command.args(self.args(args).split(' '));
+        command
+    }
+
+    /// Its output.
+    #[track_caller]
+    fn done(&self, args: &str) -> String {
+        super::done(&self.args(args))
+    }
+
+    /// Its errors, a line each, with nothing changed on the host.
+    #[track_caller]
+    fn refused(&self, args: &str) -> String {
+        super::refused(&self.args(args))
+    }
+
+    /// Defines a network with this in it, and gives its MAC.
+    #[track_caller]
+    fn define(&self, name: &str, body: &str) -> String {
+        let file = self.write("new.xml", &network(name, body));
+        self.done(&format!("define {file}")).trim_end().to_owned()
+    }
+
+    /// The files in a directory, but for the lock.
+    fn files(&self, directory: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.path(directory)).into_iter().flatten();
+        let names = entries.map(|entry| entry.expect("it can be read").file_name().into_string().expect("UTF-8"));
+        let mut names: Vec<_> = names.filter(|name| name != ".lock").collect();
+        names.sort();
+        names
+    }
+}
+
+fn network(name: &str, body: &str) -> String {
+    format!("<network>\n  <name>{name}</name>\n{body}</network>\n")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_owned()).expect("UTF-8")
+}
+
+fn defines_starts_and_stops() {
+    on_each(|backend| {
+        let store = Store::new();
+        let on = |args: &str| store.done(&format!("{args} --backend {backend}"));
+        let mac = store.define("lan", "  <mtu size='1400'/>\n");
+        assert!(mac.starts_with("52:54:00:"), "{mac}");
+        // Defined anew it keeps its MAC and its bridge.
+        assert_eq!(store.define("lan", "  <mtu size='1300'/>\n"), mac);
+        assert_eq!(on("start lan"), "");
+        let bridge = link("virbr0").expect("it was started");
+        assert_eq!((&bridge["address"], &bridge["mtu"]), (&json!(mac), &json!(1300)));
+        assert!(is_up(&bridge));
+        assert_eq!(store.files("run"), ["lan.xml"]);
+        let errors = store.refused(&format!("start lan --backend {backend}"));
+        assert_eq!(errors, "vmbridge: network lan: it is active: its bridge virbr0 is there\n");
+        assert_eq!(on("stop lan"), "");
+        assert!(!exists("virbr0") && store.files("run").is_empty());
+        let errors = store.refused(&format!("stop lan --backend {backend}"));
+        assert_eq!(errors, "vmbridge: network lan: it is not active: there is no bridge virbr0\n");
+
+        // Forgotten while it is active, it can still be stopped.
+        on("start lan");
+        assert_eq!(on("undefine lan"), "");
+        assert!(store.refused("undefine lan").ends_with("/etc/lan.xml: there is no such network\n"));
+        on("stop lan");
+        assert!(!exists("virbr0"));
+        assert!(store.refused("stop lan").ends_with("/etc/lan.xml: there is no such network\n"));
+    });
+}
+
+fn shows_text_json_and_xml() {
+    let store = Store::new();
+    let body = format!(
+        "  <forward mode='nat'/>\n  <bridge name='virbr0' stp='off'/> <!-- mine -->\n  <mtu size='1400'/>\n  \
+         <mac address='{MAC}'/>\n  <port isolated='yes'/>\n"
+    );
+    store.define("lan", &body);
+    store.done("start lan");
+    assert_eq!(store.done("show lan --xml"), network("lan", &body));
+    let defined = "network               lan\n\
+                   bridge                virbr0\n\
+                   mac                   52:54:00:01:02:03\n\
+                   mtu                   1400\n\
+                   forward               nat\n\
+                   ports                 isolated\n\
+                   anchor                none\n\
+                   stp                   off\n";
+    assert_eq!(store.done("show lan"), format!("{defined}state                 active\n"));
+    let mut expected = json!({
+        "name": "lan", "bridge": "virbr0", "mac": MAC, "mtu": 1400, "forward": "nat", "isolation": "isolated",
+        "anchor": "none", "mac-table-manager": null, "options": {"stp": false},
+        "defined": true, "state": "active", "drifts": [], "reason": null,
+    });
+    assert_eq!(parse(&store.done("show lan --json")), expected);
+
+    ip("link set dev virbr0 mtu 1300 address 52:54:00:00:00:09");
+    let state = "state                 drifted\n                      \
+                 mac is 52:54:00:00:00:09, defined as 52:54:00:01:02:03\n                      \
+                 mtu is 1300, defined as 1400\n";
+    assert_eq!(store.done("show lan"), format!("{defined}{state}"));
+    expected["state"] = "drifted".into();
+    expected["drifts"] = json!([
+        {"control": "mac", "defined": MAC, "actual": "52:54:00:00:00:09"},
+        {"control": "mtu", "defined": "1400", "actual": "1300"},
+    ]);
+    on_each(|backend| assert_eq!(parse(&store.done(&format!("show lan --json --backend {backend}"))), expected));
+
+    store.write("etc/hosts.xml", &network("hosts", "  <forward mode='bridge'/>\n"));
+    assert_eq!(
+        parse(&store.done("show hosts --json")),
+        json!({
+            "name": "hosts", "forward": "bridge",
+            "defined": true, "state": "foreign", "drifts": [], "reason": "forward mode bridge",
+        })
+    );
+    store.write("etc/broken.xml", "<network>");
+    assert!(store.refused("show broken").starts_with("vmbridge: network broken: "));
+    assert!(store.refused("show nosuch").ends_with("/etc/nosuch.xml: there is no such network\n"));
+}
+
+fn lists_text_and_json() {
+    let store = Store::new();
+    assert_eq!(parse(&store.done("list --json")), json!([]));
+    for (number, name) in ["active", "drifted", "former", "gone", "off", "taken"].into_iter().enumerate() {
+        let body =
+            format!("  <bridge name='br{number}' stp='off'/>\n  <mac address='52:54:00:00:00:0{number}'/>\n");
+        store.define(name, &body);
+    }
+    store.done("start active drifted former gone");
+    ip("link set dev br1 down");
+    store.define("former", "  <bridge name='br7'/>\n");
+    store.done("undefine gone");
+    ip("link add name br5 type veth peer name peer0");
+    store.write("etc/foreign.xml", &network("foreign", "  <forward mode='hostdev'/>\n"));
+    let broken = store.write("etc/broken.xml", "<network><name>other</name></network>");
+    let listed = format!(
+        "NETWORK          BRIDGE           MAC                STATE
+active           br0              52:54:00:00:00:00  active
+broken           -                -                  broken: {broken}: the network in it is called \"other\"
+drifted          br1              52:54:00:00:00:01  drifted: link is down, defined as up
+foreign          -                -                  foreign: forward mode hostdev
+former           br7              52:54:00:00:00:02  drifted: bridge is br2, defined as br7
+off              br4              52:54:00:00:00:04  absent
+taken            br5              52:54:00:00:00:05  occupied: the name br5 is in use, by an interface that is no bridge
+gone             br3              52:54:00:00:00:03  active, not defined
+"
+    );
+    on_each(|backend| assert_eq!(store.done(&format!("list --backend {backend}")), listed));
+    let json = parse(&store.done("list --json"));
+    let column = |name: &str| -> Vec<Value> {
+        json.as_array().expect("an array").iter().map(|network| network[name].clone()).collect()
+    };
+    assert_eq!(
+        column("name"),
+        ["active", "broken", "drifted", "foreign", "former", "off", "taken", "gone"].map(Value::from)
+    );
+    assert_eq!(
+        column("state"),
+        ["active", "broken", "drifted", "foreign", "drifted", "absent", "occupied", "active"].map(Value::from)
+    );
+    assert_eq!(column("defined"), [true, true, true, true, true, true, true, false].map(Value::from));
+    let mut foreign = json!({"name": "foreign", "bridge": null, "mac": null});
+    foreign["defined"] = true.into();
+    (foreign["state"], foreign["drifts"]) = ("foreign".into(), json!([]));
+    foreign["reason"] = "forward mode hostdev".into();
+    assert_eq!(json[3], foreign);
+    assert_eq!(json[2]["drifts"], json!([{"control": "link", "defined": "up", "actual": "down"}]));
+}
+
+fn tries_each_and_names_those_that_fail() {
+    let store = Store::new();
+    store.define("a", "");
+    store.define("b", "");
+    let (status, out, errors) = vmbridge(&store.args("start nosuch a nosuch2 b"));
+    assert_eq!((status, out.as_str()), (1, ""));
+    let lines: Vec<_> = errors.lines().collect();
+    assert!(lines[0].starts_with("vmbridge: network nosuch: ") && lines[1].contains("network nosuch2: "));
+    assert_eq!(lines.len(), 2, "{errors}");
+    assert!(exists("virbr0") && exists("virbr1"));
+    let (status, _, errors) = vmbridge(&store.args("stop a nosuch b"));
+    assert!(status == 1 && errors.contains("network nosuch: ") && errors.lines().count() == 1, "{errors}");
+    assert!(!exists("virbr0") && !exists("virbr1"));
+}
+
+fn with_all_passes_over_what_is_as_it_is_to_be() {
+    let store = Store::new();
+    for act in ["start", "stop", "ensure"] {
+        assert_eq!(store.done(&format!("{act} --all")), "");
+    }
+    store.define("a", "");
+    store.define("b", "");
+    store.write("etc/foreign.xml", &network("foreign", "  <forward mode='bridge'/>\n"));
+    store.done("start b");
+    for _ in 0..2 {
+        assert_eq!(store.done("start --all"), "");
+        assert!(exists("virbr0") && exists("virbr1"));
+    }
+    store.done("undefine a");
+    for _ in 0..2 {
+        assert_eq!(store.done("stop --all"), "");
+        assert!(!exists("virbr0") && !exists("virbr1"));
+    }
+    // A file that cannot be used does not keep the others from it.
+    let broken = store.write("etc/broken.xml", "<network>");
+    let (status, out, errors) = vmbridge(&store.args("ensure --all"));
+    assert_eq!((status, out.as_str()), (1, "network b: created\n"));
+    assert!(errors.starts_with(&format!("vmbridge: {broken}: ")) && errors.lines().count() == 1, "{errors}");
+}
+
+fn ensure_says_what_it_has_changed() {
+    on_each(|backend| {
+        let store = Store::new();
+        let ensure = || store.done(&format!("ensure lan --backend {backend}"));
+        store.define("lan", &format!("  <mtu size='1400'/>\n  <mac address='{MAC}'/>\n"));
+        assert_eq!(ensure(), "network lan: created\n");
+        assert_eq!(ensure(), "");
+        ip("link set dev virbr0 down mtu 1300 address 52:54:00:00:00:09");
+        assert_eq!(
+            ensure(),
+            "network lan: put right: mac is 52:54:00:00:00:09, defined as 52:54:00:01:02:03\n\
+             network lan: put right: mtu is 1300, defined as 1400\n\
+             network lan: put right: link is down, defined as up\n"
+        );
+        assert_eq!(ensure(), "");
+        assert_eq!(link("virbr0").expect("it is there")["address"], MAC);
+        // By what is defined now.
+        store.define("lan", "  <mtu size='1450'/>\n");
+        assert_eq!(ensure(), "network lan: put right: mtu is 1400, defined as 1450\n");
+        store.define("lan", "  <bridge name='virbr7'/>\n");
+        assert_eq!(
+            store.refused("ensure lan"),
+            "vmbridge: network lan: it is active with the bridge virbr0, and defined with virbr7 since: it is to be \
+             stopped first\n"
+        );
+        store.done("stop lan");
+        assert!(!exists("virbr0") && !exists("virbr7"));
+    });
+}
+
+fn refuses_what_it_cannot_define() {
+    let store = Store::new();
+    ip("link add name tap0 type veth peer name tap1");
+    let define = |text: &str| store.refused(&format!("define {}", store.write("new.xml", text)));
+    for (body, says) in [
+        ("  <forward mode='bridge'/>\n", "forward@mode \"bridge\": such a network has no bridge of its own"),
+        ("  <bridge name='tap0'/>\n", "it is no bridge"),
+        ("  <mtu size='1'/>\n", "line 3: mtu@size \"1\""),
+        ("  <mac address='01:00:5e:00:00:01'/>\n", "mac@address"),
+    ] {
+        let errors = define(&network("lan", body));
+        assert!(errors.contains(says), "{errors}");
+    }
+    assert!(define("<domain/>").contains("new.xml: line 1: <domain> is no definition of a network"));
+    assert!(define(&" ".repeat(1 << 21)).contains("a document has at most 1048576 bytes"));
+    assert!(store.refused("define /dev/zero").contains("a document has at most"));
+    assert!(store.refused("define nosuch").starts_with("vmbridge: nosuch: No such file"));
+    assert!(store.refused("define /").starts_with("vmbridge: /: "));
+    assert!(store.files("etc").is_empty());
+
+    let mut child = store.command("define -");
+    let child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = child.expect("it starts");
+    let mut stdin = child.stdin.take().expect("it is piped");
+    stdin.write_all(network("lan", &format!("  <mac address='{MAC}'/>\n")).as_bytes()).expect("it reads");
+    drop(stdin);
+    let Output { status, stdout, .. } = child.wait_with_output().expect("it ends");
+    assert!(status.success());
+    assert_eq!(text(&stdout), format!("{MAC}\n"));
+    assert_eq!(store.files("etc"), ["lan.xml"]);
+}
+
+fn says_at_once_that_the_host_uses_the_bridges_name() {
+    let store = Store::new();
+    ip("link add name br0 address 52:54:00:00:00:09 type bridge");
+    let anchored = "  <metadata><v:bridge xmlns:v='https://vmbridge.org/network/1' anchor='tap'/></metadata>\n  \
+                    <bridge name='br1'/>\n";
+    ip("link add name br1-nic type veth peer name peer0");
+    for (name, body, says) in [
+        (
+            "lan",
+            "  <bridge name='br0'/>\n",
+            "vmbridge: a bridge br0 is there already, with MAC 52:54:00:00:00:09; `network ensure lan` adopts it\n",
+        ),
+        (
+            "held",
+            anchored,
+            "vmbridge: network held: the name br1-nic is in use, by an interface that is no bridge\n",
+        ),
+    ] {
+        let file = store.write("new.xml", &network(name, body));
+        let (status, out, errors) = vmbridge(&store.args(&format!("define {file}")));
+        assert_eq!((status, errors.as_str()), (0, says));
+        assert!(out.starts_with("52:54:00:"), "{out}");
+    }
+    assert!(store.refused("start lan").contains("by a bridge with the MAC 52:54:00:00:00:09"));
+    assert!(store.done("ensure lan").contains("put right: mac is 52:54:00:00:00:09"));
+    // Its own bridge is nothing to speak of.
+    let mac = store.define("lan", "  <bridge name='br0'/>\n");
+    assert_eq!(link("br0").expect("it is there")["address"], mac);
+}
+
+fn derives_macs() {
+    // The machine-id of this mount namespace.
+    mount(Some("tmpfs"), "/etc", Some("tmpfs"), MsFlags::empty(), None::<&str>).expect("it can be mounted");
+    let define = |name: &str| {
+        let store = Store::new();
+        let file = store.write("new.xml", &network(name, ""));
+        vmbridge(&store.args(&format!("define {file} --mac derived")))
+    };
+    let (status, out, errors) = define("lan");
+    assert_eq!((status, out.as_str()), (1, ""));
+    assert!(errors.starts_with("vmbridge: /etc/machine-id does not exist") && errors.lines().count() == 1);
+    fs::write("/etc/machine-id", "6035da588d0e4d0c9c0a5b3f32112e01\n").expect("it can be written");
+    for _ in 0..2 {
+        assert_eq!(define("lan"), (0, "52:63:e8:91:b9:f4\n".to_owned(), String::new()));
+    }
+    assert_eq!(define("default").1, "52:19:0d:22:e9:20\n");
+}
+
+fn migrates_libvirts_networks() {
+    let store = Store::new();
+    let body = "  <forward mode='nat'/>\n  <bridge name='virbr0' stp='on' delay='0'/>\n  \
+                <ip address='192.168.122.1' netmask='255.255.255.0'/>\n";
+    let with =
+        |text: &str, mac: &str| text.replace("delay='0'/>\n", &format!("delay='0'/>\n  <mac address='{mac}'/>\n"));
+    let (definition, foreign) = (network("default", body), network("hosts", "  <forward mode='bridge'/>\n"));
+    let status = format!("<networkstatus>\n{definition}</networkstatus>\n");
+    let config = store.write("etc/default.xml", &definition);
+    let state = store.write("run/default.xml", &status);
+    store.write("etc/hosts.xml", &foreign);
+    let read = |path: &str| fs::read_to_string(path).expect("it is there");
+    let migrate = |more: &str| {
+        vmbridge(&format!("network migrate --dir {} --state-dir {}{more}", store.path("etc"), store.path("run")))
+    };
+
+    let (exit, patch, errors) = migrate(" --dry-run");
+    assert_eq!((exit, errors.as_str()), (0, ""));
+    let before = [read(&config), read(&state)];
+    assert_eq!(before, [definition.clone(), status.clone()]);
+    // It is a patch for patch(1), and of one line for each file.
+    assert!(patch.starts_with(&format!("--- {config}\n+++ {config}\n@@ ")), "{patch}");
+    let added: Vec<_> = patch.lines().filter(|line| line.starts_with('+') && !line.starts_with("+++")).collect();
+    assert!(added.len() == 2 && added[0] == added[1] && added[0].contains("<mac address='52:54:00:"), "{patch}");
+
+    let (exit, out, errors) = migrate("");
+    assert_eq!((exit, errors.as_str()), (0, ""));
+    let mac = out.lines().next().and_then(|line| line.strip_prefix(&format!("{config}: MAC "))).expect("one");
+    assert_eq!(out, format!("{config}: MAC {mac}\n{state}: MAC {mac}\n"));
+    assert_eq!([read(&config), read(&state)], [with(&definition, mac), with(&status, mac)]);
+    assert_eq!(read(&store.path("etc/hosts.xml")), foreign);
+    for more in ["", " --dry-run"] {
+        assert_eq!(migrate(more), (0, String::new(), String::new()));
+    }
+
+    store.write("etc/broken.xml", "<network>");
+    let other = store.write("run/broken.xml", &network("broken", "  <bridge name='virbr1'/>\n"));
+    let (exit, out, errors) = migrate("");
+    assert_eq!((exit, out.as_str(), errors.lines().count()), (1, "", 2), "{errors}");
+    assert!(errors.contains(&format!("{other}: left as it was")), "{errors}");
+}
+
+/// One starts it, the others say that it is active; and with ensure, one makes it.
+fn several_at_once_start_it_once() {
+    let store = Store::new();
+    store.define("lan", "");
+    let at_once = |args: &str| -> Vec<Output> {
+        let mut children = Vec::new();
+        for number in 0..6 {
+            let backend = vmbridge::AVAILABLE[number % vmbridge::AVAILABLE.len()].name;
+            let mut command = store.command(&format!("{args} --backend {backend}"));
+            children.push(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts"));
+        }
+        children.into_iter().map(|child| child.wait_with_output().expect("it ends")).collect()
+    };
+    for _ in 0..3 {
+        let outputs = at_once("start lan");
+        assert_eq!(outputs.iter().filter(|output| output.status.success()).count(), 1, "{outputs:?}");
+        let active = outputs.iter().filter(|output| text(&output.stderr).contains("lan: it is active"));
+        assert_eq!(active.count(), 5, "{outputs:?}");
+        let outputs = at_once("stop lan");
+        assert_eq!(outputs.iter().filter(|output| output.status.success()).count(), 1, "{outputs:?}");
+        assert!(!exists("virbr0") && store.files("run").is_empty());
+
+        let outputs = at_once("ensure --all");
+        assert!(outputs.iter().all(|output| output.status.success()), "{outputs:?}");
+        assert_eq!(outputs.iter().filter(|output| !output.stdout.is_empty()).count(), 1, "{outputs:?}");
+        store.done("stop lan");
+    }
+}
+
+fn several_at_once_define_different_ones() {
+    let store = Store::new();
+    let children: Vec<_> = (0..6)
+        .map(|number| {
+            let file = store.write(&format!("new{number}.xml"), &network(&format!("n{number}"), ""));
+            store.command(&format!("define {file}")).stdout(Stdio::null()).spawn().expect("it starts")
+        })
+        .collect();
+    for mut child in children {
+        assert!(child.wait().expect("it ends").success());
+    }
+    store.done("start --all");
+    let listed = parse(&store.done("list --json"));
+    let listed = listed.as_array().expect("an array");
+    assert!(listed.len() == 6 && listed.iter().all(|network| network["state"] == "active"), "{listed:?}");
+    assert!((0..6).all(|number| exists(&format!("virbr{number}"))));
+}
+
+fn needs_privilege_to_start_but_not_to_look() {
+    let store = Store::new();
+    store.define("lan", "");
+    let without = |args: &str| {
+        let drop = ["--bounding-set=-all", "--inh-caps=-all", env!("CARGO_BIN_EXE_vmbridge")];
+        let args = store.args(args);
+        let output = output("setpriv", drop.into_iter().chain(args.split(' ')));
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    on_each(|backend| {
+        let before = snapshot();
+        let (status, out, errors) = without(&format!("list --json --backend {backend}"));
+        assert_eq!((status, errors.as_str()), (Some(0), ""));
+        assert_eq!(parse(&out)[0]["state"], "absent");
+        for act in ["start lan", "ensure --all"] {
+            let (status, out, errors) = without(&format!("{act} --backend {backend}"));
+            assert_eq!((status, out.as_str(), errors.lines().count()), (Some(1), "", 1), "{errors}");
+            assert!(errors.starts_with("vmbridge: network lan: cannot create bridge virbr0: "), "{errors}");
+            assert!(errors.contains("permission denied") && errors.contains("CAP_NET_ADMIN"), "{errors}");
+            assert!(store.files("run").is_empty());
+        }
+        assert_eq!(snapshot(), before);
+    });
+}
+
+/// In the system's own directories, with the capabilities that the service has.
+fn ensures_with_no_more_than_its_service_has() {
+    let service = include_str!("../../../src/services/vmbridge.service");
+    assert!(service.contains("\nCapabilityBoundingSet=CAP_NET_ADMIN\nNoNewPrivileges=yes\n"));
+    let command = service.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/bin/vmbridge "));
+    for directory in ["/etc", "/run"] {
+        mount(Some("tmpfs"), directory, Some("tmpfs"), MsFlags::empty(), None::<&str>).expect("it can be mounted");
+    }
+    let store = Store::new();
+    let file = store.write("new.xml", &network("lan", killed::BODY));
+    super::done(&format!("network define {file}"));
+    on_each(|backend| {
+        let drop = ["--no-new-privs", "--bounding-set=-all,+net_admin", "--inh-caps=-all"];
+        let drop = drop.into_iter().chain([env!("CARGO_BIN_EXE_vmbridge"), "--backend", backend]);
+        let output = output("setpriv", drop.chain(command.expect("it has one").split(' ')));
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(text(&output.stdout), "network lan: created\n");
+        assert!(is_up(&link("virbr0").expect("it is there")) && exists("virbr0-nic"));
+        assert!(fs::exists("/run/vmbridge/networks/lan.xml").expect("it can be told"));
+        super::done("network stop --all");
+    });
+}
+
+fn says_that_it_is_defined_where_its_mac_cannot_be_printed() {
+    let store = Store::new();
+    let file = store.write("new.xml", &network("lan", &format!("  <mac address='{MAC}'/>\n")));
+    let output = store.command(&format!("define {file}")).stdout(full()).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(1));
+    let says =
+        format!("vmbridge: network lan is defined with MAC {MAC}, but that cannot be written to the output: ");
+    assert!(text(&output.stderr).starts_with(&says), "{output:?}");
+    assert_eq!(store.files("etc"), ["lan.xml"]);
+    // What ensure does is done, whether or not it can be said.
+    store.define("lan2", "");
+    let output = store.command("ensure --all").stdout(full()).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(exists("virbr0") && exists("virbr1"));
+}
+
+fn wrong_usage() {
+    let store = Store::new();
+    let before = snapshot();
+    for args in [
+        "start",
+        "start --all lan",
+        "ensure",
+        "stop a/b",
+        "show .hidden",
+        "show lan --xml --json",
+        "define",
+        "define x --mac 52:54:00:00:00:01",
+        "undefine",
+    ] {
+        assert_eq!(vmbridge(&store.args(args)).0, 2, "{args}");
+    }
+    // Ours and others' directories are not mixed.
+    assert_eq!(vmbridge(&format!("network migrate --dir {}", store.path("etc"))).0, 2);
+    assert_eq!(vmbridge(&format!("network list --state-dir {}", store.path("run"))).0, 2);
+    assert_eq!(snapshot(), before);
+}
