@@ -32,6 +32,8 @@ mod taps;
 #[cfg(target_os = "linux")]
 mod udev;
 #[cfg(target_os = "linux")]
+mod watch;
+#[cfg(target_os = "linux")]
 mod xml;
 
 #[cfg(target_os = "linux")]
@@ -58,6 +60,7 @@ fn main() {
     trials.extend(store::trials());
     trials.extend(networks::trials());
     trials.extend(udev::trials());
+    trials.extend(watch::trials());
     trials.extend(xml::trials());
     // Last, since the kernel takes its time to clear thousands of bridges away.
     trials.extend(namespaces::trials());

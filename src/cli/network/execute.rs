@@ -10,7 +10,7 @@ use vmbridge::network::{
 };
 use vmbridge::{BridgeBackend, HostIdentity};
 
-use super::{Args, Chosen, MacChoice, NetworkCommand, print};
+use super::{Args, Chosen, MacChoice, NetworkCommand, print, watch};
 use crate::cli::{Failure, note};
 
 pub(in crate::cli) fn execute(host: &dyn BridgeBackend, args: Args) -> Result<(), Failure> {
@@ -33,6 +33,7 @@ pub(in crate::cli) fn execute(host: &dyn BridgeBackend, args: Args) -> Result<()
             let ensure = |name: &_| Ok(print::ensured(name, &networks.ensure(name)?)?);
             each(&chosen, || networks.defined(), ensure)?;
         }
+        NetworkCommand::Watch(args) => watch::execute(host, &store, &args)?,
         NetworkCommand::Undefine { name } => store.undefine(&name)?,
         NetworkCommand::Migrate { dry_run, mac } => {
             let mode = if dry_run { MigrationMode::DryRun } else { MigrationMode::Apply };

@@ -2,6 +2,7 @@
 
 mod execute;
 mod print;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -72,6 +73,10 @@ enum NetworkCommand {
         #[command(flatten)]
         networks: Chosen,
     },
+    /// Say, in a line each, where the bridges of active networks are no longer as they were started.
+    ///
+    /// That goes on until SIGTERM or SIGINT end it, with status 0.
+    Watch(watch::Args),
     /// Forget the definition of a network; an active one stays so.
     Undefine {
         /// The network's name.

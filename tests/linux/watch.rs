@@ -1,0 +1,266 @@
+//! `network watch` on the real kernel, changed by others: what it says, what it puts right, and how
+//! it ends.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use libtest_mimic::Trial;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+use vmbridge::network::{self, DefinedNetwork, Document, Ensured, Store};
+use vmbridge::{Available, BridgeBackend};
+
+use crate::support::{Guarded, batch, exists, ip, link, snapshot, trial, wait_until};
+
+const DEFINITION: &str = "<network><name>default</name><bridge name='virbr0'/>\
+                          <mac address='52:54:00:01:02:03'/><mtu size='1400'/></network>";
+/// As long as a day: only what the kernel tells is seen.
+const WHEN_TOLD: &str = "--every 86400";
+
+type Case = fn(&Available);
+
+const CASES: [(&str, Case); 6] = [
+    ("says_what_others_change", says_what_others_change),
+    ("puts_right_what_others_change", puts_right_what_others_change),
+    ("a_network_that_is_stopped_has_not_vanished", a_network_that_is_stopped_has_not_vanished),
+    ("a_fight_is_limited", a_fight_is_limited),
+    ("signals_end_it", signals_end_it),
+    ("ends_without_a_word_when_its_reader_has", ends_without_a_word_when_its_reader_has),
+];
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for backend in vmbridge::AVAILABLE {
+        for (name, case) in CASES {
+            trials.push(trial(format!("watch::{}::{name}", backend.name), move || case(backend)));
+        }
+    }
+    trials
+}
+
+/// A network that is active on this host.
+struct Active {
+    directory: TempDir,
+    store: Store,
+    host: Box<dyn BridgeBackend>,
+    document: Document,
+    network: DefinedNetwork,
+}
+
+impl Active {
+    fn on(backend: &Available) -> Self {
+        let directory = tempfile::tempdir().expect("a directory can be made");
+        let store = Store::new(directory.path().join("etc"), directory.path().join("run"));
+        let document: Document = DEFINITION.parse().expect("a definition");
+        let network = document.network().expect("it is one").clone().resolve([]).expect("it is whole");
+        let active = Self { directory, store, host: (backend.open)().expect("it opens"), document, network };
+        active.start();
+        active
+    }
+
+    fn start(&self) {
+        let active = self.store.lock_active().expect("nobody has it for long");
+        active.insert(&self.document).expect("it can be noted");
+        network::start(&*self.host, &self.network).expect("it can be started");
+    }
+
+    fn stop(&self) {
+        let active = self.store.lock_active().expect("nobody has it for long");
+        network::stop(&*self.host, &self.network).expect("it can be stopped");
+        active.remove(self.network.name()).expect("it can be noted");
+    }
+
+    fn watch(&self, options: &str) -> Watch {
+        Watch::of(self.command(options).spawn().expect("it can be run"))
+    }
+
+    /// `vmbridge network watch` of this host.
+    fn command(&self, options: &str) -> Command {
+        let [config, state] = ["etc", "run"].map(|name| self.directory.path().join(name));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vmbridge"));
+        command.args(["--backend", self.host.name(), "network", "watch", "--config-dir"]).arg(config);
+        command.arg("--state-dir").arg(state).args(options.split(' '));
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+}
+
+/// A running watch and its lines.
+struct Watch {
+    process: Guarded,
+    lines: Receiver<String>,
+}
+
+impl Watch {
+    fn of(mut process: Child) -> Self {
+        let (sender, lines) = channel();
+        let output = BufReader::new(process.stdout.take().expect("it is a pipe"));
+        std::thread::spawn(move || {
+            for line in output.lines() {
+                let line = line.expect("UTF-8");
+                let _ = sender.send(line.strip_prefix("network default: ").expect("its name").to_owned());
+            }
+        });
+        Self { process: Guarded(process), lines }
+    }
+
+    fn line(&self) -> String {
+        self.lines.recv_timeout(Duration::from_secs(20)).expect("a line")
+    }
+
+    fn says<const N: usize>(&self, lines: [&str; N]) {
+        assert_eq!([(); N].map(|()| self.line()), lines);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let id = self.process.0.id().try_into().expect("a process's");
+        kill(Pid::from_raw(id), signal).expect("it is there");
+    }
+
+    /// How it ended, the lines that nobody has read, and the errors.
+    fn end(mut self) -> (ExitStatus, Vec<String>, String) {
+        let mut errors = String::new();
+        self.process.0.stderr.take().expect("it is a pipe").read_to_string(&mut errors).expect("UTF-8");
+        let status = self.process.0.wait().expect("it is a child");
+        (status, self.lines.iter().collect(), errors)
+    }
+
+    /// Ends it; it had no more to say.
+    fn ends_in_silence(self) {
+        self.signal(Signal::SIGTERM);
+        let (status, lines, errors) = self.end();
+        assert_eq!((status.code(), &lines[..], errors.as_str()), (Some(0), &[][..], ""));
+    }
+}
+
+fn says_what_others_change(backend: &Available) {
+    let active = Active::on(backend);
+    let watch = active.watch(WHEN_TOLD);
+    let says_of = |command: &str, line: &str| {
+        ip(command);
+        watch.says([line]);
+    };
+    says_of(
+        "link set dev virbr0 address 52:54:00:00:00:99",
+        "mac is 52:54:00:00:00:99, defined as 52:54:00:01:02:03",
+    );
+    says_of("link set dev virbr0 mtu 1300", "mtu is 1300, defined as 1400");
+    says_of("link set dev virbr0 type bridge stp_state 0", "stp is off, defined as on");
+    says_of("link set dev virbr0 type bridge forward_delay 700", "forward-delay is 7, defined as 2");
+    says_of("link set dev virbr0 down", "link is down, defined as up");
+    says_of("link set dev virbr0 mtu 1400", "mtu is 1400 again");
+    says_of("link delete dev virbr0", "there is no bridge virbr0 any longer");
+    let occupant = "an interface that is no bridge";
+    says_of(
+        "link add name virbr0 type veth peer name peer0",
+        &format!("the name virbr0 is in use, by {occupant}"),
+    );
+    ip("link delete dev virbr0");
+    watch.says([
+        &*format!("the name virbr0 is no longer in use by {occupant}"),
+        "there is no bridge virbr0 any longer",
+    ]);
+    network::ensure(&*active.host, &active.network).expect("it can be made");
+    watch.says(["bridge virbr0 is there again"]);
+    watch.ends_in_silence();
+}
+
+fn puts_right_what_others_change(backend: &Available) {
+    let active = Active::on(backend);
+    let before = snapshot();
+    // The index is the kernel's next one, and the time of the next hello is anyone's guess.
+    let properties = || {
+        let link = link("virbr0").expect("it is there");
+        let data = &link["linkinfo"]["info_data"];
+        [&link["address"], &link["mtu"], &link["flags"], &data["stp_state"], &data["forward_delay"]]
+            .map(Clone::clone)
+    };
+    let defined = properties();
+    let watch = active.watch(&format!("{WHEN_TOLD} --repair --repairs 100"));
+    for (drift, control) in [
+        ("address 52:54:00:00:00:99", "mac"),
+        ("mtu 1300", "mtu"),
+        ("down", "link"),
+        ("type bridge stp_state 0", "stp"),
+        ("type bridge forward_delay 700", "forward-delay"),
+    ] {
+        ip(&format!("link set dev virbr0 {drift}"));
+        let line = watch.line();
+        assert!(line.starts_with(&format!("{control} is ")), "{line}");
+        watch.says([&*format!("put right: {control}")]);
+        assert_eq!(snapshot(), before, "{drift}");
+        assert_eq!(properties(), defined, "{drift}");
+    }
+    ip("link delete dev virbr0");
+    watch.says(["there is no bridge virbr0 any longer", "put right: bridge virbr0 was made again"]);
+    wait_until("it is as it was", || properties() == defined);
+    watch.ends_in_silence();
+}
+
+fn a_network_that_is_stopped_has_not_vanished(backend: &Available) {
+    let active = Active::on(backend);
+    let watch = active.watch(&format!("{WHEN_TOLD} --repair"));
+    for _ in 0..20 {
+        active.stop();
+        active.start();
+    }
+    active.stop();
+    assert!(!exists("virbr0"));
+    active.start();
+    ip("link set dev virbr0 mtu 1300");
+    watch.says(["mtu is 1300, defined as 1400", "put right: mtu"]);
+    let done = network::ensure(&*active.host, &active.network).expect("it can be read");
+    assert_eq!(done, Ensured::AsDefined);
+    watch.ends_in_silence();
+}
+
+/// Another process that changes it a thousand times, again and again.
+fn a_fight_is_limited(backend: &Available) {
+    let active = Active::on(backend);
+    let watch = active.watch("--repair --repairs 3 --repair-interval 86400");
+    let changes = (0..1000).map(|number| format!("link set dev virbr0 mtu {}", 1000 + number % 2));
+    let changes = changes.collect::<Vec<_>>().join("\n");
+    let mut lines = Vec::new();
+    wait_until("it has had enough", || {
+        batch("ip", &changes);
+        lines.extend(watch.lines.try_iter());
+        lines.iter().any(|line| line.starts_with("put right too often"))
+    });
+    for _ in 0..3 {
+        batch("ip", &changes);
+    }
+    watch.signal(Signal::SIGTERM);
+    let (status, rest, errors) = watch.end();
+    assert_eq!((status.code(), errors.as_str()), (Some(0), ""));
+    lines.extend(rest);
+    assert_eq!(lines.iter().filter(|line| *line == "put right: mtu").count(), 3, "{lines:?}");
+    assert_eq!(lines.iter().filter(|line| line.starts_with("put right too often")).count(), 1, "{lines:?}");
+    assert_eq!(link("virbr0").expect("it is there")["mtu"], 1001);
+}
+
+fn signals_end_it(backend: &Available) {
+    let active = Active::on(backend);
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let watch = active.watch("--repair");
+        // So that it is known to have begun.
+        ip("link set dev virbr0 mtu 1300");
+        watch.says(["mtu is 1300, defined as 1400", "put right: mtu"]);
+        watch.signal(signal);
+        let (status, lines, errors) = watch.end();
+        assert_eq!((status.code(), &lines[..], errors.as_str()), (Some(0), &[][..], ""));
+    }
+}
+
+fn ends_without_a_word_when_its_reader_has(backend: &Available) {
+    let active = Active::on(backend);
+    let mut process = active.command(WHEN_TOLD).spawn().map(Guarded).expect("it can be run");
+    drop(process.0.stdout.take());
+    ip("link set dev virbr0 mtu 1300");
+    let mut errors = String::new();
+    process.0.stderr.take().expect("it is a pipe").read_to_string(&mut errors).expect("UTF-8");
+    let status = process.0.wait().expect("it is a child");
+    assert_eq!((status.code(), errors.as_str()), (Some(1), ""));
+}
