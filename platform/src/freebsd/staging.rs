@@ -51,7 +51,11 @@ pub(super) struct Claim {
 impl Claim {
     /// `None` where there is no such file, or another process has it for long.
     fn take() -> Option<Self> {
-        let mut file = open(Path::new(LOCK)).ok()?;
+        Self::on(Path::new(LOCK))
+    }
+
+    fn on(path: &Path) -> Option<Self> {
+        let mut file = open(path).ok()?;
         for _ in 0..LOOKS {
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(lock) => return Some(Self { _lock: lock }),
@@ -136,5 +140,22 @@ impl FreeBsdBackend {
         Ok(self.is_bridge(name)?
             && self.control.link(name)? == LinkState::Down
             && self.control.ports(name)?.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_has_it_at_a_time() {
+        let directory = std::env::temp_dir().join(format!("vmbridge-claim-{}", std::process::id()));
+        let path = directory.join("making");
+        let claim = Claim::on(&path).expect("nobody has it");
+        assert!(Claim::on(&path).is_none());
+        drop(claim);
+        assert!(Claim::on(&path).is_some());
+        assert!(Claim::on(&directory.join("making/x")).is_none(), "no such directory can be made");
+        fs::remove_dir_all(directory).expect("it is there");
     }
 }
