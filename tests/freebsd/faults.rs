@@ -16,7 +16,7 @@ use vmbridge::ErrorKind;
 
 use crate::command::{done, program, vmbridge};
 use crate::support::{
-    Beside, add_interface, bridge_of, fault_trial, ifconfig, interface, needs, output, snapshot,
+    Beside, add_interface, bridge_of, bridges, fault_trial, ifconfig, interface, needs, output, snapshot,
 };
 
 const MAC: &str = "52:54:00:01:02:03";
@@ -211,8 +211,22 @@ fn add_tap() -> String {
     names.find(|name| output("ifconfig", [name, "create"]).status.success()).expect("one is free")
 }
 
+/// Destroys all interfaces when a trial ends, however it does: a tap keeps its jail from going.
+///
+/// Bridges go first. A port that goes tells its bridge that its link is down, from a thread of the
+/// kernel's own that looks for the bridge twice (`do_link_state_change()` in `net/if.c`,
+/// `bridge_linkstate()`), and faults if that is gone in between.
+pub(crate) struct ClearedHost;
+
+impl Drop for ClearedHost {
+    fn drop(&mut self) {
+        clear_host();
+    }
+}
+
 pub(crate) fn clear_host() {
-    for name in ifconfig("-l").split(' ').filter(|&name| name != "lo0") {
+    let interfaces = ifconfig("-l");
+    for name in bridges().iter().map(String::as_str).chain(interfaces.split(' ')).filter(|&name| name != "lo0") {
         // One end of an epair goes with the other.
         output("ifconfig", [name, "destroy"]);
     }
@@ -269,6 +283,7 @@ fn run_with(operation: &Operation, call: usize, fault: &[(&str, &str)]) -> Optio
 
 /// Repeats a check for the first call, the second, and so on, each time on the same host.
 fn for_each_call(operation: &Operation, check: impl Fn(usize, &(String, Vec<String>)) -> bool) {
+    let _cleared = ClearedHost;
     let mut call = 1;
     prepare_host(operation);
     let mut before = state();
@@ -281,10 +296,6 @@ fn for_each_call(operation: &Operation, check: impl Fn(usize, &(String, Vec<Stri
         call += 1;
     }
     assert!(call > 1, "the fault never had its turn");
-    if operation.has_taps() {
-        // A tap keeps its jail from going.
-        clear_host();
-    }
 }
 
 fn fails_once(operation: &Operation, errno: Errno) {

@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use vmbridge::network::{self, Anchor, DefinedNetwork, Ensured, Network, NetworkFailure, Status};
 use vmbridge::{BridgeOptions, Capability, ErrorKind, NativeBackend};
 
-use crate::faults::{Faulty, clear_host};
+use crate::faults::{ClearedHost, Faulty, clear_host};
 use crate::support::{
     Beside, add_interface, bridge_of, fault_trial, ifconfig, interface, needs, snapshot, trial, wait_until,
 };
@@ -279,6 +279,7 @@ pub(crate) fn is_the_work_to_be_faulted() -> bool {
 /// Repeats a check for the first ioctl of the work, the second, and so on, each on a host without
 /// anything else.
 fn for_each_call(work: &Work, fault: &[(&str, &str)], check: impl Fn(usize, &Output, &[String])) {
+    let _cleared = ClearedHost;
     for call in 1.. {
         clear_host();
         if let Some(started) = work.started {
@@ -295,8 +296,6 @@ fn for_each_call(work: &Work, fault: &[(&str, &str)], check: impl Fn(usize, &Out
         }
         check(call, &output, &before);
     }
-    // A tap keeps its jail from going.
-    clear_host();
 }
 
 /// Whenever it dies, a fresh `ensure` ends in the defined state, with nothing left over.
