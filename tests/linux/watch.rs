@@ -1,6 +1,7 @@
 //! `network watch` on the real kernel, changed by others: what it says, what it puts right, and how
 //! it ends.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -10,10 +11,10 @@ use libtest_mimic::Trial;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
-use vmbridge::network::{self, DefinedNetwork, Document, Ensured, Store};
+use vmbridge::network::{self, DefinedNetwork, Document, Ensured, Status, Store};
 use vmbridge::{Available, BridgeBackend};
 
-use crate::support::{Guarded, batch, exists, ip, link, snapshot, trial, wait_until};
+use crate::support::{Guarded, batch, exists, ip, link, needs, snapshot, trial, wait_until};
 
 const DEFINITION: &str = "<network><name>default</name><bridge name='virbr0'/>\
                           <mac address='52:54:00:01:02:03'/><mtu size='1400'/></network>";
@@ -37,6 +38,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         for (name, case) in CASES {
             trials.push(trial(format!("watch::{}::{name}", backend.name), move || case(backend)));
         }
+        let whole = format!("watch::{}::a_repair_that_a_signal_meets_is_whole", backend.name);
+        trials.push(needs("strace", trial(whole, || a_repair_that_a_signal_meets_is_whole(backend))));
     }
     trials
 }
@@ -252,6 +255,29 @@ fn signals_end_it(backend: &Available) {
         let (status, lines, errors) = watch.end();
         assert_eq!((status.code(), &lines[..], errors.as_str()), (Some(0), &[][..], ""));
     }
+}
+
+/// Each call to the kernel takes so long that the signal comes in the middle.
+fn a_repair_that_a_signal_meets_is_whole(backend: &Available) {
+    let active = Active::on(backend);
+    ip("link set dev virbr0 address 52:54:00:00:00:99");
+    ip("link set dev virbr0 mtu 1300");
+    let log = active.directory.path().join("log");
+    let watch = active.command(&format!("{WHEN_TOLD} --repair"));
+    let calls = "flock,sendto,ioctl";
+    let [trace, inject] = [format!("trace={calls}"), format!("inject={calls}:delay_enter=50ms")];
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-e", &trace, "-e", &inject, "-o"]).arg(&log);
+    strace.arg(watch.get_program()).args(watch.get_args()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let watch = Watch::of(strace.spawn().expect("it can be run"));
+    let logged = || fs::read_to_string(&log).unwrap_or_default();
+    wait_until("it looks", || logged().contains("flock("));
+    let process = logged().split_whitespace().next().and_then(|id| id.parse().ok());
+    kill(Pid::from_raw(process.expect("each line begins with it")), Signal::SIGTERM).expect("it is there");
+    let (status, _, errors) = watch.end();
+    assert_eq!((status.code(), errors.as_str()), (Some(0), ""));
+    let status = network::status(&*active.host, &active.network).expect("it can be read");
+    assert_eq!(status, Status::AsDefined);
 }
 
 fn ends_without_a_word_when_its_reader_has(backend: &Available) {
