@@ -32,6 +32,11 @@ const CASES: [(&str, Case); 6] = [
     ("ends_without_a_word_when_its_reader_has", ends_without_a_word_when_its_reader_has),
 ];
 
+const ON_STRACE: [(&str, Case); 2] = [
+    ("a_repair_that_a_signal_meets_is_whole", a_repair_that_a_signal_meets_is_whole),
+    ("a_network_is_not_stopped_in_the_middle_of_a_look", a_network_is_not_stopped_in_the_middle_of_a_look),
+];
+
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     for backend in vmbridge::AVAILABLE {
@@ -40,6 +45,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         }
         let whole = format!("watch::{}::a_repair_that_a_signal_meets_is_whole", backend.name);
         trials.push(needs("strace", trial(whole, || a_repair_that_a_signal_meets_is_whole(backend))));
+        for (name, case) in ON_STRACE {
+            let trial = trial(format!("watch::{}::{name}", backend.name), move || case(backend));
+            trials.push(needs("strace", trial));
+        }
     }
     trials
 }
@@ -262,6 +271,11 @@ fn a_repair_that_a_signal_meets_is_whole(backend: &Available) {
     let active = Active::on(backend);
     ip("link set dev virbr0 address 52:54:00:00:00:99");
     ip("link set dev virbr0 mtu 1300");
+}
+
+/// A watch that repairs, each of whose calls to the kernel takes long, when it has the lock and looks;
+/// and its process.
+fn slow_look(active: &Active) -> (Watch, Pid) {
     let log = active.directory.path().join("log");
     let watch = active.command(&format!("{WHEN_TOLD} --repair"));
     let calls = "flock,sendto,ioctl";
@@ -276,8 +290,31 @@ fn a_repair_that_a_signal_meets_is_whole(backend: &Available) {
     kill(Pid::from_raw(process.expect("each line begins with it")), Signal::SIGTERM).expect("it is there");
     let (status, _, errors) = watch.end();
     assert_eq!((status.code(), errors.as_str()), (Some(0), ""));
+    wait_until("it looks", || logged().lines().any(|line| line.contains("flock(") && line.contains(" = 0")));
+    let process = logged().split_whitespace().next().and_then(|id| id.parse().ok());
+    (watch, Pid::from_raw(process.expect("each line begins with it")))
+}
+
+fn a_repair_that_a_signal_meets_is_whole(backend: &Available) {
+    let active = Active::on(backend);
+    ip("link set dev virbr0 address 52:54:00:00:00:99");
+    ip("link set dev virbr0 mtu 1300");
+    let (watch, process) = slow_look(&active);
+    kill(process, Signal::SIGTERM).expect("it is there");
+    let (status, ..) = watch.end();
+    assert_eq!(status.code(), Some(0));
     let status = network::status(&*active.host, &active.network).expect("it can be read");
     assert_eq!(status, Status::AsDefined);
+}
+
+fn a_network_is_not_stopped_in_the_middle_of_a_look(backend: &Available) {
+    let active = Active::on(backend);
+    let (watch, process) = slow_look(&active);
+    active.stop();
+    kill(process, Signal::SIGTERM).expect("it is there");
+    let (status, lines, _) = watch.end();
+    assert_eq!((status.code(), &lines[..]), (Some(0), &[][..]));
+    assert!(!exists("virbr0"));
 }
 
 fn ends_without_a_word_when_its_reader_has(backend: &Available) {
