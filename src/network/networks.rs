@@ -6,9 +6,10 @@
 
 use super::drift::{self, Bridge};
 use super::life::{self, Ensured, Outcome};
+use super::store::whole;
 use super::{
-    ActiveNetworks, BridgeName, DefinedNetwork, Definition, Document, ForeignMode, InvalidNetwork, NetworkError,
-    NetworkFailure, NetworkName, NetworkReason, Status, Store, StoreError, StoreReason, status,
+    ActiveNetworks, DefinedNetwork, Definition, Document, ForeignMode, NetworkError, NetworkFailure, NetworkName,
+    Status, Store, StoreError, StoreReason, status,
 };
 use crate::{BridgeBackend, InterfaceName};
 
@@ -249,17 +250,6 @@ fn own(
         Definition::Foreign(_) => None,
     };
     documents.filter_map(move |document| document.map(name).transpose())
-}
-
-/// The network of a definition that has been completed, as [`Store::define`] does it.
-fn whole(document: &Document) -> Outcome<DefinedNetwork> {
-    let network = document.network()?;
-    // A name that is chosen now would be another one the next time.
-    if let BridgeName::Template(template) = network.bridge() {
-        let error = InvalidNetwork::new("bridge@name", template.to_string(), NetworkReason::NoBridgeName);
-        return Err(error.into());
-    }
-    Ok(network.clone().resolve([])?)
 }
 
 /// Does something to a network that is noted as active with this definition before; if it fails, what was

@@ -26,7 +26,7 @@ pub use self::error::{StoreError, StoreReason};
 use self::lock::Lock;
 pub use self::mac::{MacSource, derived_mac};
 pub use self::migration::{MigratedFile, MigrationMode, MigrationOutcome};
-use super::{BridgeName, DefinedNetwork, Document, InvalidNetwork, Network, NetworkName, NetworkReason};
+use super::{BridgeName, DefinedNetwork, Document, InvalidNetwork, NetworkName, NetworkReason};
 use crate::{CONFIG_DIR, STATE_DIR};
 
 /// The definitions of a host's networks.
@@ -168,7 +168,7 @@ impl ActiveNetworks<'_> {
     /// The directory cannot be read.
     pub fn networks(&self) -> Result<Vec<Result<DefinedNetwork, StoreError>>, StoreError> {
         let network = |document: Document| {
-            let network = document.network().and_then(whole);
+            let network = whole(&document);
             network.map_err(StoreError::at(&self.path_of(document.definition().name())))
         };
         Ok(self.store.list_active()?.into_iter().map(|document| document.and_then(network)).collect())
@@ -201,8 +201,9 @@ impl ActiveNetworks<'_> {
     }
 }
 
-/// A network that has been completed, as [`Store::define`] does it.
-fn whole(network: &Network) -> Result<DefinedNetwork, InvalidNetwork> {
+/// The network of a definition that has been completed, as [`Store::define`] does it.
+pub(super) fn whole(document: &Document) -> Result<DefinedNetwork, InvalidNetwork> {
+    let network = document.network()?;
     // A name that is chosen now would be another one the next time.
     if let BridgeName::Template(template) = network.bridge() {
         return Err(InvalidNetwork::new("bridge@name", template.to_string(), NetworkReason::NoBridgeName));
