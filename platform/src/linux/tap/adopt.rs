@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use nix::errno::Errno;
 
 use super::queues::{self, FEATURES, identify, join, open};
-use super::{Interfaces, Known, complete, gone};
+use super::{Interfaces, Known, complete, gone, when_closed};
 use crate::change::Step;
 use crate::error::Attempt;
 use crate::linux::abi::tun::IFF_TAP;
@@ -81,10 +81,16 @@ fn restore(on: &impl Interfaces, at: Attempt, opened: Vec<OwnedFd>, spec: &TapSp
 
 /// Gives a tap that nobody has open its former flags: they are those that it was last opened with.
 pub(super) fn restore_flags(on: &impl Interfaces, at: Attempt, tap: &TapState, flags: u16) -> Result<()> {
-    let queue = open(on, at, 1)?;
-    match tun::attach(queue[0].as_fd(), Some(tap.name), flags & FEATURES | IFF_TAP) {
+    let reopened = when_closed(|| {
+        let queue = open(on, at, 1)?;
+        tun::attach(queue[0].as_fd(), Some(tap.name), flags & FEATURES | IFF_TAP).map_err(|errno| match errno {
+            Errno::EBUSY => at.means(ErrorKind::TapBusy, errno),
+            errno => at.errno(errno),
+        })
+    });
+    match reopened {
         // Someone has opened it since, and it has their flags.
-        Ok(()) | Err(Errno::EBUSY) => Ok(()),
-        Err(errno) => Err(at.errno(errno)),
+        Err(error) if error.kind() == ErrorKind::TapBusy => Ok(()),
+        outcome => outcome,
     }
 }

@@ -31,7 +31,8 @@ const TRIES: usize = 8;
 
 /// How long a tap that is open is waited for: another thread of the process may just be starting a
 /// program, and the new process has every descriptor, close-on-exec or not, until it executes that.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// On a busy host that takes its time.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// The same where this process has closed its own descriptors. Closing 256 queues takes seconds.
 const CLOSING: Duration = Duration::from_secs(10);
 const GLANCE: Duration = Duration::from_millis(1);
@@ -195,12 +196,15 @@ pub(super) fn change(on: &impl Interfaces, tap: InterfaceName, change: &TapChang
 /// Does again what failed since someone has a tap open, who may not for long.
 fn when_closed<T>(act: impl Fn() -> Result<T>) -> Result<T> {
     let deadline = Instant::now() + PATIENCE;
+    let mut pause = GLANCE;
     loop {
         match act() {
             Err(error) if error.kind() == ErrorKind::TapBusy && Instant::now() < deadline => {}
             outcome => return outcome,
         }
-        std::thread::sleep(GLANCE);
+        // Less and less often: each try opens another queue of a tap that others have open.
+        std::thread::sleep(pause);
+        pause = (2 * pause).min(PATIENCE / 10);
     }
 }
 
