@@ -41,10 +41,7 @@ fn delete_closed(on: &impl Interfaces, at: Attempt, before: &Known) -> Result<()
     drop(queue);
     is_gone(at, || on.indexed(at, before.state.index)).map_err(|error| match error.kind() {
         ErrorKind::TapBusy => error,
-        kind => {
-            let left = format_args!("tap {name}, if another process has it open,");
-            at.error(kind).undone(Err(error), left)
-        }
+        kind => at.error(kind).undone(Err(error), format_args!("tap {name}, if another process has it open,")),
     })
 }
 
