@@ -21,6 +21,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials![
         leaves_low_numbers_to_the_host,
         makes_a_numbered_bridge_by_its_number,
+        takes_away_what_was_left_and_nobody_uses,
         keeps_its_mac_where_bridges_inherit_one,
         gives_all_ports_one_mtu,
         changes_the_mtu_of_all_ports_or_of_none,
@@ -72,6 +73,22 @@ fn leaves_low_numbers_to_the_host() {
 }
 
 /// A renamed bridge keeps its number: the kernel makes no other of it.
+/// The numbers are those of `virbr0`, for who has the lock.
+fn takes_away_what_was_left_and_nobody_uses() {
+    let [up, with_port, idle, other] = [19483, 30092, 19765, 19622].map(|number| format!("bridge{number}"));
+    for bridge in [&up, &with_port, &idle] {
+        ifconfig(&format!("{bridge} create"));
+    }
+    ifconfig(&format!("{up} up"));
+    add_interface("tap0");
+    ifconfig(&format!("{with_port} addm tap0"));
+    ifconfig(&format!("{other} create"));
+    ifconfig(&format!("{other} name br0"));
+    open().create(&spec("virbr0")).expect("a number is free");
+    assert!(interface("virbr0").is_some() && interface(&idle).is_none(), "{}", snapshot());
+    assert!([&up, &with_port, &"br0".to_owned()].iter().all(|name| interface(name).is_some()), "{}", snapshot());
+}
+
 fn makes_a_numbered_bridge_by_its_number() {
     let host = open();
     host.create(&spec("bridge7")).expect("the name is free");
