@@ -164,5 +164,6 @@ fn existing(
     let BridgeName::Fixed(bridge) = document.network()?.bridge() else { return Ok(None) };
     let own = active.and_then(|document| document.network().ok()).map(Network::bridge);
     let found = host.find(*bridge)?;
-    Ok(found.filter(|_| own != Some(&BridgeName::Fixed(*bridge))))
+    // One that is only also called so cannot be adopted.
+    Ok(found.filter(|found| found.name == *bridge && own != Some(&BridgeName::Fixed(*bridge))))
 }
