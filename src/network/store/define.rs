@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::lock::Lock;
 use super::{MacSource, Store, StoreError, StoreReason, directory, file, mac};
 use crate::network::{BridgeName, Definition, Document, Network, NetworkName};
 use crate::{BridgeBackend, BridgeState, InterfaceName, UnicastMac};
@@ -49,7 +48,7 @@ impl Store {
         let path = &directory::path_of(&self.config, document.definition().name());
         let network = document.network().map_err(StoreError::at(path))?;
         file::make_directory(&self.config)?;
-        let _lock = Lock::take(&self.config, self.patience)?;
+        let _lock = self.lock(&self.config)?;
 
         let others = self.others(network.name())?;
         let active = self.active(network.name())?;

@@ -82,6 +82,10 @@ pub enum StoreReason {
     /// The new content is there, but a loss of power may bring the old one back.
     #[error("it is written, but whether it outlasts a loss of power is not known: {0}")]
     NotDurable(io::Error),
+    /// The directories for definitions and for live state are one: stopping a network would remove
+    /// its definition.
+    #[error("it is also the directory for what is active; that must be another")]
+    OneDirectory,
     /// Another process holds the lock.
     #[error("another process has it locked, and had for {} s", .0.as_secs())]
     Locked(Duration),

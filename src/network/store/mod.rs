@@ -18,6 +18,7 @@ mod migration;
 #[cfg(test)]
 mod tests;
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -97,7 +98,7 @@ impl Store {
         if path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
             return Err(self.not_defined(name));
         }
-        let _lock = Lock::take(&self.config, self.patience)?;
+        let _lock = self.lock(&self.config)?;
         file::remove(&path)
     }
 
@@ -124,7 +125,23 @@ impl Store {
     /// [`StoreReason::Locked`], [`StoreReason::NotDurable`], [`StoreReason::Io`].
     pub fn lock_active(&self) -> Result<ActiveNetworks<'_>, StoreError> {
         file::make_directory(&self.state)?;
-        Ok(ActiveNetworks { store: self, _lock: Lock::take(&self.state, self.patience)? })
+        Ok(ActiveNetworks { store: self, _lock: self.lock(&self.state)? })
+    }
+
+    /// Locks one of the two directories, which must be two.
+    fn lock(&self, directory: &Path) -> Result<Lock, StoreError> {
+        self.check_directories()?;
+        Lock::take(directory, self.patience)
+    }
+
+    /// Refuses one directory for both, whatever it is called.
+    fn check_directories(&self) -> Result<(), StoreError> {
+        let identity = |path: &Path| path.metadata().map(|metadata| (metadata.dev(), metadata.ino()));
+        let are_one = match (identity(&self.config), identity(&self.state)) {
+            (Ok(config), Ok(state)) => config == state,
+            _ => self.config == self.state,
+        };
+        if are_one { Err(StoreError::new(&self.config, StoreReason::OneDirectory)) } else { Ok(()) }
     }
 
     /// Removes the temporary files of writers that were killed. What cannot be removed is in nobody's way,

@@ -129,3 +129,27 @@ fn many_at_once_lose_nothing() {
     let bridges: std::collections::BTreeSet<_> = listed.iter().map(bridge_of).collect();
     assert_eq!((listed.len(), macs.len(), bridges.len()), (NETWORKS, NETWORKS, NETWORKS));
 }
+
+/// Else stopping a network would remove its definition, and with it its MAC.
+#[test]
+fn one_directory_for_both_is_refused() {
+    let fixture = Fixture::new();
+    let text = network("a", "  <bridge name='virbr0'/>\n");
+    let a = fixture.define(&text).expect("it can be defined").document;
+    let alias = fixture.directory.path().join("alias");
+    std::os::unix::fs::symlink(fixture.config(""), &alias).expect("it can be made");
+    for state in [fixture.config(""), alias] {
+        let store = Store::new(fixture.config(""), &state);
+        let refused = [
+            store.define(&fixture.host, &a, &MacSource::Random).map(drop),
+            store.lock_active().map(drop),
+            store.undefine(&name("a")),
+            store.migrate(&fixture.host, &MacSource::Random, MigrationMode::Apply).map(drop),
+        ];
+        for outcome in refused {
+            let error = outcome.expect_err("they are one");
+            assert!(matches!(error.reason(), StoreReason::OneDirectory), "{error}");
+        }
+    }
+    assert_eq!(fixture.files(), ["a.xml"]);
+}
