@@ -86,7 +86,7 @@ impl DefinedNetwork {
     }
 }
 
-fn anchor_name(bridge: InterfaceName) -> Result<InterfaceName, InvalidNetwork> {
+pub(super) fn anchor_name(bridge: InterfaceName) -> Result<InterfaceName, InvalidNetwork> {
     const SUFFIX: &str = "-nic";
     let name = bridge.to_string();
     let name = if name.len() + SUFFIX.len() <= InterfaceName::MAX_LEN {

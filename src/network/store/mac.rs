@@ -5,6 +5,7 @@ use sha2::Sha256;
 
 use super::StoreReason;
 use super::define::Others;
+use crate::network::defined::anchor_name;
 use crate::network::{BridgeName, Network, NetworkName};
 use crate::{BridgeBackend, HostIdentity, UnicastMac, unused_mac};
 
@@ -78,6 +79,26 @@ pub(super) fn choose(
             }
         }
     }
+}
+
+/// The MAC that a network's bridge has by now: its guests know it, so it is kept. One that it has
+/// from a port, other than its anchor, goes with that port, and is not.
+pub(super) fn of_running_bridge(
+    host: &dyn BridgeBackend,
+    network: &Network,
+    others: &Others,
+) -> Result<Option<UnicastMac>, StoreReason> {
+    let BridgeName::Fixed(name) = *network.bridge() else { return Ok(None) };
+    let interfaces = host.interfaces()?;
+    let Some(own) = interfaces.iter().find(|interface| interface.name == name).and_then(|own| own.mac) else {
+        return Ok(None);
+    };
+    let anchor = anchor_name(name)?;
+    let is_lent = interfaces.iter().any(|other| other.mac == Some(own) && ![name, anchor].contains(&other.name));
+    // An interface of that name that is no bridge has no say.
+    let is_bridge = host.list()?.iter().any(|bridge| bridge.name == name);
+    let mac = UnicastMac::new(own).ok().filter(|mac| is_bridge && !is_lent && !others.macs.contains_key(mac));
+    Ok(mac)
 }
 
 #[cfg(test)]

@@ -52,8 +52,9 @@ pub enum MigrationOutcome {
 
 impl Store {
     /// Gives each network that has a bridge of its own and no MAC one, the same in both
-    /// directories: that which is in one of them already, else one from `source` that is unlike
-    /// every MAC in both and on the host. Nothing else in a file changes, and a file that has a
+    /// directories: that which is in one of them already, else that of its bridge where that is
+    /// running (but none that it has from a port), else one from `source` that is unlike every MAC in
+    /// both and on the host. Nothing else in a file changes, and a file that has a
     /// MAC is not touched. Broken files are reported, and do not keep the others from it.
     ///
     /// Wherever it is interrupted, every file is whole, and another run ends what was begun, with
@@ -67,6 +68,7 @@ impl Store {
         source: &MacSource,
         mode: MigrationMode,
     ) -> Result<Vec<MigratedFile>, StoreError> {
+        self.check_directories()?;
         let directories = [&self.config, &self.state];
         let mut locks = Vec::new();
         if mode == MigrationMode::Apply {
@@ -157,7 +159,10 @@ impl Run<'_> {
         };
         let mac = match files.mac()? {
             Some(mac) => mac,
-            None => mac::choose(self.source, self.host, network, &self.others)?,
+            None => match mac::of_running_bridge(self.host, network, &self.others)? {
+                Some(mac) => mac,
+                None => mac::choose(self.source, self.host, network, &self.others)?,
+            },
         };
         self.others.macs.insert(mac, network.name().clone());
         Ok(files.migration(mac)?)

@@ -1,8 +1,8 @@
 //! Directories whose networks have no MAC.
 
 use super::*;
-use crate::HostIdentity;
 use crate::network::ForeignMode;
+use crate::{BridgeBackend, BridgeSpec, HostIdentity};
 
 const BRIDGE: &str = "  <bridge name='virbr0'/>\n";
 const WITH_MAC: &str = "  <bridge name='virbr0'/>\n  <mac address='02:00:00:00:00:01'/>\n";
@@ -59,6 +59,25 @@ fn both_files_of_a_network_get_one_mac() {
 
     assert_eq!(fixture.migrate(MigrationMode::Apply), changed.map(|file| file.replace("changed", "unchanged")));
     assert_eq!(text(fixture.config("a.xml")), network("a", &with_mac));
+}
+
+/// Else it would change under the guests that there are.
+#[test]
+fn a_running_bridge_keeps_its_mac() {
+    let running: UnicastMac = "52:54:00:55:55:55".parse().expect("a MAC");
+    let lent: UnicastMac = "02:00:00:00:00:07".parse().expect("a MAC");
+    let bridge = "virbr0".parse().expect("a name");
+    let migrated = |mac: UnicastMac, port: &str, port_mac: UnicastMac| {
+        let fixture = Fixture::new();
+        fixture.host.create(&BridgeSpec::new(bridge).mac(mac)).expect("it can be made");
+        fixture.host.add_interface(port.parse().expect("a name"), port_mac).expect("it can be made");
+        put(fixture.config("a.xml"), &network("a", BRIDGE));
+        fixture.migrate(MigrationMode::Apply);
+        mac_of(&fixture.store.load(&name("a")).expect("it is there"))
+    };
+    assert_eq!(migrated(running, "tap0", lent), running);
+    assert_eq!(migrated(running, "virbr0-nic", running), running, "an old libvirt's anchor has it, too");
+    assert_ne!(migrated(lent, "tap0", lent), lent, "it is its port's");
 }
 
 #[test]
