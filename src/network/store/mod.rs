@@ -58,10 +58,11 @@ impl Store {
     /// made when something is written to them.
     #[must_use]
     pub fn new(config: impl Into<PathBuf>, state: impl Into<PathBuf>) -> Self {
-        Self { config: config.into(), state: state.into(), patience: Duration::from_secs(30) }
+        Self { config: config.into(), state: state.into(), patience: Duration::from_secs(120) }
     }
 
-    /// That waits so long for others who change it, and not 30 s.
+    /// That waits so long for others who change it, and not 120 s: a start of a network with an anchor
+    /// and STP takes up to two forward delays of 30 s, and some.
     #[must_use]
     pub const fn with_patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
