@@ -44,6 +44,12 @@ def read(text):
         parser.Parse(text.encode(), True)
     except (expat.ExpatError, LookupError, ValueError):
         return None
+    # But what is reserved nobody may declare.
+    try:
+        expat.ParserCreate(namespace_separator=' ').Parse(text.encode(), True)
+    except expat.ExpatError as error:
+        if 'reserved' in str(error):
+            return None
     return [macs, ''.join(''.join(said).split())]
 
 json.dump([read(text) for text in json.load(sys.stdin)], sys.stdout)
