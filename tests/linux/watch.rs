@@ -118,7 +118,9 @@ impl Watch {
     }
 
     fn line(&self) -> String {
-        self.lines.recv_timeout(Duration::from_secs(20)).expect("a line")
+        // A look waits for the kernel's lock of all interfaces, which it holds for long while it clears
+        // away the thousands of other trials.
+        self.lines.recv_timeout(Duration::from_secs(120)).expect("a line")
     }
 
     fn says<const N: usize>(&self, lines: [&str; N]) {
