@@ -136,9 +136,10 @@ pub(crate) fn is_up(link: &Value) -> bool {
     link["flags"].as_array().is_some_and(|flags| flags.iter().any(|flag| flag == "UP"))
 }
 
-/// Waits until a condition holds, and panics when it does not within 20 s.
+/// Waits until a condition holds, and panics when it does not within two minutes: the kernel clears
+/// thousands of interfaces of other trials away at the same time, under the lock of all interfaces.
 pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(120);
     while !condition() {
         assert!(Instant::now() < deadline, "waited for nothing: {what}");
         std::thread::sleep(Duration::from_millis(2));
