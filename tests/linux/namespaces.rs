@@ -8,12 +8,10 @@ use std::time::Duration;
 use libtest_mimic::Trial;
 use vmbridge::{Available, BridgeBackend, BridgeSpec, InterfaceName, UnicastMac, Wake};
 
-use crate::support::{batch, enter_namespace, exists, ip, link, run, sysfs, trial};
+use crate::support::{Case, batch, enter_namespace, exists, ip, link, on_each_backend, run, sysfs, trial};
 
 /// Longer than any kernel needs.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-type Case = fn(&Available);
 
 const CASES: [(&str, Case); 6] = [
     ("a_handle_stays_in_its_namespace", a_handle_stays_in_its_namespace),
@@ -25,12 +23,7 @@ const CASES: [(&str, Case); 6] = [
 ];
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = Vec::new();
-    for backend in vmbridge::AVAILABLE {
-        for (name, case) in CASES {
-            trials.push(trial(format!("namespaces::{}::{name}", backend.name), move || case(backend)));
-        }
-    }
+    let mut trials = on_each_backend("namespaces", &CASES);
     trials.push(trial(
         "namespaces::ioctl::lists_more_bridges_than_one_call_tells",
         lists_more_bridges_than_one_call_tells,

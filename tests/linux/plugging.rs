@@ -14,9 +14,7 @@ use vmbridge::{
 };
 use vmbridge::{plug, unplug};
 
-use crate::support::{exists, ip, link, snapshot, sysfs, trial};
-
-type Case = fn(&Available);
+use crate::support::{Case, exists, ip, link, on_each_backend, snapshot, sysfs};
 
 const CASES: [(&str, Case); 4] = [
     ("a_thousand_guests_leave_nothing", a_thousand_guests_leave_nothing),
@@ -26,10 +24,7 @@ const CASES: [(&str, Case); 4] = [
 ];
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let of = |backend: &'static Available| {
-        CASES.map(|(name, case)| trial(format!("plugging::{}::{name}", backend.name), move || case(backend)))
-    };
-    vmbridge::AVAILABLE.iter().flat_map(of).collect()
+    on_each_backend("plugging", &CASES)
 }
 
 fn bridge() -> InterfaceName {

@@ -11,10 +11,9 @@ use vmbridge::{
 };
 
 use crate::support::{
-    enter_namespace, exists, has_users, ip, link, needs, run, snapshot, sysfs, trial, wait_until,
+    Case, enter_namespace, exists, has_users, ip, link, needs, on_each_backend, run, snapshot, sysfs, trial,
+    wait_until,
 };
-
-type Case = fn(&Available);
 
 const CASES: [(&str, Case); 6] = [
     ("are_of_the_namespace_of_the_handle", are_of_the_namespace_of_the_handle),
@@ -26,11 +25,8 @@ const CASES: [(&str, Case); 6] = [
 ];
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = Vec::new();
+    let mut trials = on_each_backend("taps", &CASES);
     for backend in vmbridge::AVAILABLE {
-        for (name, case) in CASES {
-            trials.push(trial(format!("taps::{}::{name}", backend.name), move || case(backend)));
-        }
         let owned = trial(format!("taps::{}::belong_to_their_owner", backend.name), || {
             belong_to_their_owner(backend);
         });

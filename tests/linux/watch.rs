@@ -14,14 +14,12 @@ use tempfile::TempDir;
 use vmbridge::network::{self, DefinedNetwork, Document, Ensured, Status, Store};
 use vmbridge::{Available, BridgeBackend};
 
-use crate::support::{Guarded, batch, exists, ip, link, needs, snapshot, trial, wait_until};
+use crate::support::{Case, Guarded, batch, exists, ip, link, needs, on_each_backend, snapshot, wait_until};
 
 const DEFINITION: &str = "<network><name>default</name><bridge name='virbr0'/>\
                           <mac address='52:54:00:01:02:03'/><mtu size='1400'/></network>";
 /// As long as a day: only what the kernel tells is seen.
 const WHEN_TOLD: &str = "--every 86400";
-
-type Case = fn(&Available);
 
 const CASES: [(&str, Case); 6] = [
     ("says_what_others_change", says_what_others_change),
@@ -38,16 +36,8 @@ const ON_STRACE: [(&str, Case); 2] = [
 ];
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = Vec::new();
-    for backend in vmbridge::AVAILABLE {
-        for (name, case) in CASES {
-            trials.push(trial(format!("watch::{}::{name}", backend.name), move || case(backend)));
-        }
-        for (name, case) in ON_STRACE {
-            let trial = trial(format!("watch::{}::{name}", backend.name), move || case(backend));
-            trials.push(needs("strace", trial));
-        }
-    }
+    let mut trials = on_each_backend("watch", &CASES);
+    trials.extend(on_each_backend("watch", &ON_STRACE).into_iter().map(|trial| needs("strace", trial)));
     trials
 }
 

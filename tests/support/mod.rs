@@ -13,6 +13,7 @@ use libtest_mimic::Trial;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use serde_json::Value;
+use vmbridge::Available;
 
 /// Gives a test program that was not started by root the capabilities of a user namespace. To be
 /// called before there is a second thread: the kernel moves no others.
@@ -35,6 +36,19 @@ pub(crate) fn has_users() -> bool {
     nix::unistd::geteuid().is_root()
         && fs::read_to_string("/proc/self/uid_map")
             .is_ok_and(|map| map.split_ascii_whitespace().nth(2) == Some("4294967295"))
+}
+
+/// What is tried on each backend that is compiled in.
+pub(crate) type Case = fn(&Available);
+
+/// A trial of each case on each backend, called `group::backend::case`.
+pub(crate) fn on_each_backend(group: &str, cases: &[(&str, Case)]) -> Vec<Trial> {
+    let of = |backend: &'static Available| {
+        cases
+            .iter()
+            .map(move |&(name, case)| trial(format!("{group}::{}::{name}", backend.name), move || case(backend)))
+    };
+    vmbridge::AVAILABLE.iter().flat_map(of).collect()
 }
 
 /// A trial that needs what not every machine has; it runs only when it is asked for.
