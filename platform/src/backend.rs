@@ -2,10 +2,11 @@
 
 use std::fmt;
 
+use crate::bulk;
 use crate::{
-    Attempt, BridgeChange, BridgeSpec, BridgeState, Capabilities, Capability, Error, ErrorKind, Events, FdbEntry,
-    InterfaceName, InterfaceState, Operation, PortOptions, PortState, PortVlans, Result, StaticEntry, Tap,
-    TapChange, TapSpec, TapState, UnicastMac, VlanId, VlanRange,
+    Attempt, BridgeChange, BridgeSpec, BridgeState, Bulk, BulkResult, Capabilities, Capability, Error, ErrorKind,
+    Events, FdbEntry, InterfaceName, InterfaceState, Operation, PortOptions, PortState, PortVlans, Result,
+    StaticEntry, Tap, TapChange, TapSpec, TapState, UnicastMac, VlanId, VlanRange,
 };
 
 /// A kernel's interface for bridges.
@@ -249,6 +250,65 @@ pub trait BridgeBackend: fmt::Debug + Send + Sync {
     /// `Unsupported`; `ListChanged` as with [`list`](Self::list).
     fn taps(&self) -> Result<Vec<TapState>> {
         Err(no_taps(self.name(), Operation::Taps, None))
+    }
+
+    /// Creates many bridges, each complete.
+    ///
+    /// # Errors
+    /// Of each bridge, those of [`create`](Self::create).
+    fn create_many(&self, specs: &[BridgeSpec], bulk: Bulk) -> BulkResult {
+        bulk::create(self, specs, bulk)
+    }
+
+    /// Deletes many bridges, up or down; their ports stay, without them.
+    ///
+    /// No kernel gives a deleted bridge back. With [`Bulk::AllOrNothing`] each is therefore looked at
+    /// before the first is deleted, and nothing is deleted if one is not there or is no bridge. From
+    /// there on, netlink deletes all of them in one call, which holds the kernel's network
+    /// configuration up until the last is gone; the other backends delete one by one, and if that
+    /// fails midway, [`BulkError::done`](crate::BulkError::done) tells which are gone.
+    ///
+    /// # Errors
+    /// Of each bridge, those of [`delete`](Self::delete).
+    fn delete_many(&self, bridges: &[InterfaceName], bulk: Bulk) -> BulkResult {
+        bulk::delete(self, bridges, bulk)
+    }
+
+    /// Changes many bridges, each wholly or not at all.
+    ///
+    /// # Errors
+    /// Of each bridge, those of [`change`](Self::change).
+    fn change_many(&self, changes: &[(InterfaceName, BridgeChange)], bulk: Bulk) -> BulkResult {
+        bulk::change(self, changes, bulk)
+    }
+
+    /// Makes many interfaces ports of a bridge.
+    ///
+    /// # Errors
+    /// Of each port, those of [`add_port`](Self::add_port).
+    fn add_ports(&self, bridge: InterfaceName, ports: &[InterfaceName], bulk: Bulk) -> BulkResult {
+        bulk::add_ports(self, bridge, ports, bulk)
+    }
+
+    /// Adds many static entries to the forwarding database of a bridge.
+    ///
+    /// # Errors
+    /// Of each entry, those of [`add_fdb_entry`](Self::add_fdb_entry).
+    fn add_fdb_entries(&self, bridge: InterfaceName, entries: &[StaticEntry], bulk: Bulk) -> BulkResult {
+        bulk::add_fdb_entries(self, bridge, entries, bulk)
+    }
+
+    /// Lets VLANs through many ports of a bridge, each an item with its VLANs.
+    ///
+    /// # Errors
+    /// Of each item, those of [`add_vlans`](Self::add_vlans) and of [`vlans`](Self::vlans).
+    fn add_port_vlans(
+        &self,
+        bridge: InterfaceName,
+        vlans: &[(InterfaceName, PortVlans)],
+        bulk: Bulk,
+    ) -> BulkResult {
+        bulk::add_vlans(self, bridge, vlans, bulk)
     }
 
     /// Follows, from now on, what changes on the host.

@@ -24,6 +24,7 @@
 //! ```
 
 mod backend;
+mod bulk;
 mod capability;
 mod change;
 mod error;
@@ -44,6 +45,7 @@ mod value;
 mod vlan;
 
 pub use backend::{Available, BridgeBackend};
+pub use bulk::{Bulk, BulkError, BulkResult};
 pub use capability::{Capabilities, Capability};
 pub use error::{Attempt, Error, ErrorKind, Operation, Result, Undo};
 pub use events::{Events, Wake};
