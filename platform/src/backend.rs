@@ -71,7 +71,7 @@ pub trait BridgeBackend: fmt::Debug + Send + Sync {
 
     /// Whether a bridge is up and has a carrier, and the kernel has told its protocols so: on Linux
     /// from a moment after one of its ports forwards on (`br_port_state_selection()`,
-    /// `net/core/link_watch.c`).
+    /// `net/core/link_watch.c`). Where that moment has not passed yet, it is waited for, up to two seconds.
     ///
     /// # Errors
     /// `Unsupported`, `NotFound`, `NotABridge`.

@@ -137,6 +137,10 @@ pub(super) fn raise(
     if before.is_none() {
         spec.mtu = spec.mtu.or(Some(bridge.mtu));
     }
+    if backend.capabilities().contains(Capability::Carrier) {
+        // It may still be told of a carrier that the bridge had before, which is not the anchor's.
+        backend.has_carrier(bridge.name)?;
+    }
     let tap = backend.create_tap(&spec)?;
     let is_port = before.is_some_and(|before| before.bridge.is_some());
     let raised = || {

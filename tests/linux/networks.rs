@@ -17,13 +17,14 @@ const MAC: &str = "52:54:00:01:02:03";
 
 type Case = fn(&dyn BridgeBackend);
 
-const CASES: [(&str, Case); 8] = [
+const CASES: [(&str, Case); 9] = [
     ("starts_as_defined", starts_as_defined),
     ("puts_right_what_has_drifted", puts_right_what_has_drifted),
     ("a_rounded_time_has_not_drifted", a_rounded_time_has_not_drifted),
     ("adopts_no_other_interface", adopts_no_other_interface),
     ("an_adopted_bridge_keeps_its_mac", an_adopted_bridge_keeps_its_mac),
     ("an_anchor_ends_duplicate_address_detection", an_anchor_ends_duplicate_address_detection),
+    ("an_anchor_waits_for_a_carrier_of_its_own", an_anchor_waits_for_a_carrier_of_its_own),
     ("an_anchor_holds_the_mtu", an_anchor_holds_the_mtu),
     ("stops_what_an_old_libvirt_left", stops_what_an_old_libvirt_left),
 ];
@@ -212,6 +213,15 @@ fn an_anchor_ends_duplicate_address_detection(backend: &dyn BridgeBackend) {
     let done = network::ensure(backend, &resolved(base().with_anchor(Anchor::Tap))).expect("it can be put right");
     assert!(matches!(done, Ensured::Repaired(_)), "{done:?}");
     wait_until("the link-local address is checked again", || has_settled("virbr0", "fe80::5054:ff:fe01:203"));
+}
+
+/// When the bridge has just lost its carrier, the kernel still says that it has one.
+fn an_anchor_waits_for_a_carrier_of_its_own(backend: &dyn BridgeBackend) {
+    let network = resolved(base().with_anchor(Anchor::Tap));
+    network::start(backend, &network).expect("it can be started");
+    ip("link set dev virbr0 down");
+    network::ensure(backend, &network).expect("it can be put right");
+    wait_until("the link-local address is checked", || has_settled("virbr0", "fe80::5054:ff:fe01:203"));
 }
 
 fn an_anchor_holds_the_mtu(backend: &dyn BridgeBackend) {

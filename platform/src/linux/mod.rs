@@ -4,6 +4,7 @@
 //! and `net/core/rtnetlink.c`.
 
 mod abi;
+mod carrier;
 mod events;
 mod identity;
 mod ioctl;

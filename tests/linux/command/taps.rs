@@ -110,6 +110,7 @@ fn adopts_a_tap_with_its_owner() {
             assert_eq!(seen["linkinfo"]["info_slave_data"]["isolated"], true);
             assert!(is_up(&seen));
         }
+        wait_until("it has no carrier", || sysfs("vnet0", "operstate") == "down");
         let errors = refused(&format!("{adopt} --owner 8"));
         assert!(errors.starts_with("vmbridge: cannot create tap vnet0, tap-owner: "), "{errors}");
         assert_eq!(sysfs("vnet0", "owner"), "7");

@@ -22,6 +22,7 @@ use self::sys::Control;
 use self::sysfs::Sysfs;
 use crate::change::{self, Step};
 use crate::error::Attempt;
+use crate::linux::carrier;
 use crate::linux::events;
 use crate::linux::namespace::Namespace;
 use crate::linux::proc;
@@ -359,7 +360,7 @@ impl BridgeBackend for IoctlBackend {
     fn has_carrier(&self, bridge: InterfaceName) -> Result<bool> {
         let at = Self::at(Operation::Find).on(bridge);
         let (index, bridge) = self.check_bridge(at, bridge)?;
-        self.is_operational(at, bridge, index)
+        carrier::settled(|| self.carrier(at, bridge, index))
     }
 
     fn list(&self) -> Result<Vec<BridgeState>> {

@@ -10,6 +10,7 @@ use super::staging::Claim;
 use super::sys::Setting;
 use super::sysfs::Interface;
 use crate::error::Attempt;
+use crate::linux::carrier::Carrier;
 use crate::{
     BridgeOption, BridgeOptions, Capability, ErrorKind, InterfaceIndex, InterfaceName, PortOption, PortOptions,
     PortStpState, Result, VlanId,
@@ -293,17 +294,21 @@ impl IoctlBackend {
         flush.map_err(|errno| refused(at, errno))
     }
 
-    /// Whether the bridge is up and its protocols know that it has a carrier. `IFF_RUNNING` would not
-    /// do: it is also there as long as the kernel has not looked yet (`netif_oper_up()`).
-    pub(super) fn is_operational(
-        &self,
-        at: Attempt,
-        bridge: InterfaceName,
-        index: InterfaceIndex,
-    ) -> Result<bool> {
+    /// What sysfs says of a bridge's carrier. `IFF_RUNNING` would not do: it is also there as long as
+    /// the kernel has not looked yet (`netif_oper_up()`).
+    pub(super) fn carrier(&self, at: Attempt, bridge: InterfaceName, index: InterfaceIndex) -> Result<Carrier> {
         self.check_sysfs(at.with(Capability::Carrier))?;
-        let state = self.sysfs.interface(bridge, index).and_then(|bridge| bridge.text(c"operstate"));
-        Ok(state.map_err(|errno| at.errno(errno))? == "up")
+        let read = || {
+            let bridge = self.sysfs.interface(bridge, index)?;
+            let is_on = match bridge.text(c"carrier") {
+                Ok(text) => text == "1",
+                // It is down (`carrier_show()`), or gone, as the next reading says.
+                Err(Errno::ENODEV) => false,
+                Err(errno) => return Err(errno),
+            };
+            Ok(Carrier { is_on, is_operational: bridge.text(c"operstate")? == "up" })
+        };
+        read().map_err(|errno| at.errno(errno))
     }
 
     /// Refuses what only sysfs can do where there is none of this namespace.

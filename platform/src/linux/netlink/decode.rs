@@ -12,6 +12,7 @@ use crate::linux::abi::netlink::{
     NLA_F_NESTED, NLA_F_NET_BYTEORDER, NLM_F_ACK_TLVS, NLM_F_CAPPED, NLM_F_DUMP_INTR, NLM_F_MULTI, NLMSG_DONE,
     NLMSG_ERROR, NLMSGERR_ATTR_MSG,
 };
+use crate::linux::carrier::Carrier;
 use crate::{BridgeOptions, InterfaceIndex, InterfaceName, LinkState, MacAddr, PortOptions, PortStpState};
 
 /// Bytes that are no netlink message, or no message of the kind that they should be.
@@ -141,8 +142,7 @@ pub(super) struct Link {
     pub(super) index: InterfaceIndex,
     pub(super) name: InterfaceName,
     pub(super) state: LinkState,
-    /// Up, and its protocols know that it has a carrier (RFC 2863).
-    pub(super) is_operational: bool,
+    pub(super) carrier: Carrier,
     /// `None` without an address of six bytes.
     pub(super) mac: Option<MacAddr>,
     pub(super) mtu: u32,
@@ -163,13 +163,14 @@ pub(super) fn link(payload: &[u8]) -> Result<Link, Malformed> {
     let index = u32_at(payload, 4).and_then(InterfaceIndex::new).ok_or(Malformed)?;
     let flags = u32_at(payload, 8).ok_or(Malformed)?;
     let (mut name, mut mac, mut mtu, mut master) = (None, None, None, None);
-    let (mut operational_state, mut info) = (None, LinkInfo::default());
+    let (mut operational_state, mut has_carrier, mut info) = (None, false, LinkInfo::default());
     for attribute in attributes(payload.get(LINK_HEADER..).ok_or(Malformed)?) {
         let (kind, payload) = attribute?;
         match kind {
             libc::IFLA_IFNAME => name = InterfaceName::from_kernel(payload),
             libc::IFLA_ADDRESS => mac = payload.try_into().ok().map(MacAddr::new),
             libc::IFLA_OPERSTATE => operational_state = payload.first().copied().map(Into::into),
+            libc::IFLA_CARRIER => has_carrier = payload.first() == Some(&1),
             libc::IFLA_MTU => mtu = u32_at(payload, 0),
             libc::IFLA_MASTER => master = u32_at(payload, 0).and_then(InterfaceIndex::new),
             libc::IFLA_LINKINFO => info = link_info(payload)?,
@@ -182,7 +183,7 @@ pub(super) fn link(payload: &[u8]) -> Result<Link, Malformed> {
         index,
         name: name.ok_or(Malformed)?,
         state: LinkState::of_flags(flags),
-        is_operational: operational_state == Some(libc::IF_OPER_UP),
+        carrier: Carrier { is_on: has_carrier, is_operational: operational_state == Some(libc::IF_OPER_UP) },
         mac,
         mtu: mtu.ok_or(Malformed)?,
         is_bridge: info.kind == Some(KIND.as_bytes()),

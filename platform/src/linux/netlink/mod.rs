@@ -21,6 +21,7 @@ use self::encode::{Filter, Request};
 use self::socket::{Failure, Socket};
 use crate::error::Attempt;
 use crate::linux::CAPABILITIES;
+use crate::linux::carrier;
 use crate::linux::events;
 use crate::linux::namespace::Namespace;
 use crate::linux::tap as taps;
@@ -194,7 +195,7 @@ impl BridgeBackend for NetlinkBackend {
     }
 
     fn has_carrier(&self, bridge: InterfaceName) -> Result<bool> {
-        Ok(self.bridge(Self::at(Operation::Find).on(bridge), bridge)?.is_operational)
+        carrier::settled(|| Ok(self.bridge(Self::at(Operation::Find).on(bridge), bridge)?.carrier))
     }
 
     fn list(&self) -> Result<Vec<BridgeState>> {

@@ -1,0 +1,36 @@
+//! Whether an interface has a carrier that its protocols know of.
+//!
+//! A driver turns its carrier on and off at once; the operational state (RFC 2863), by which IPv6 and
+//! others go, follows when `linkwatch_event()` has its turn (`net/core/link_watch.c`), up to a second
+//! later. Until then it tells of the carrier before: of a bridge whose only port has just gone, or that was
+//! set down and up again, it says "up".
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::Result;
+
+/// How long `linkwatch_event()` may keep one waiting, and as much again for a busy machine.
+const PATIENCE: Duration = Duration::from_secs(2);
+const GLANCE: Duration = Duration::from_millis(10);
+
+/// What a kernel says of an interface's carrier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Carrier {
+    /// The driver's word.
+    pub(super) is_on: bool,
+    /// What the protocols were told.
+    pub(super) is_operational: bool,
+}
+
+/// Whether both say that it is there, once they agree.
+pub(super) fn settled(read: impl Fn() -> Result<Carrier>) -> Result<bool> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let Carrier { is_on, is_operational } = read()?;
+        if is_on == is_operational || Instant::now() > deadline {
+            return Ok(is_on && is_operational);
+        }
+        thread::sleep(GLANCE);
+    }
+}
