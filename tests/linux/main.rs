@@ -3,6 +3,8 @@
 #[cfg(target_os = "linux")]
 mod altnames;
 #[cfg(target_os = "linux")]
+mod bulk;
+#[cfg(target_os = "linux")]
 mod command;
 #[cfg(target_os = "linux")]
 mod faults;
@@ -38,7 +40,8 @@ mod xml;
 
 #[cfg(target_os = "linux")]
 fn main() {
-    let is_work = udev::is_the_work_to_be_delayed()
+    let is_work = bulk::is_the_work_to_be_stopped()
+        || udev::is_the_work_to_be_delayed()
         || taps::is_the_work_to_leave_nothing()
         || store::is_the_work_of_a_writer()
         || networks::is_the_work_to_be_traced();
@@ -49,6 +52,7 @@ fn main() {
     support::prepare();
     let mut trials = command::trials();
     trials.extend(altnames::trials());
+    trials.extend(bulk::trials());
     trials.extend(faults::trials());
     trials.extend(guests::trials());
     trials.extend(helper::trials());

@@ -196,6 +196,9 @@ pub(super) mod netlink {
     pub(in crate::linux) const NLM_F_EXCL: u16 = 0x200;
     pub(in crate::linux) const NLM_F_CREATE: u16 = 0x400;
 
+    // linux/if_link.h: an interface
+    pub(in crate::linux) const IFLA_GROUP: u16 = 27;
+
     // linux/if_link.h: a bridge
     pub(in crate::linux) const IFLA_BR_FORWARD_DELAY: u16 = 1;
     pub(in crate::linux) const IFLA_BR_HELLO_TIME: u16 = 2;
@@ -285,6 +288,7 @@ pub(super) mod netlink {
         assert!(NLM_F_REQUEST == 1 && NLM_F_ACK == 4 && NLM_F_DUMP == 0x300);
         assert!(NLM_F_REPLACE == 0x100 && NLM_F_EXCL == 0x200 && NLM_F_CREATE == 0x400);
 
+        assert!(IFLA_GROUP == 27);
         assert!(IFLA_BR_FORWARD_DELAY == 1 && IFLA_BR_HELLO_TIME == 2 && IFLA_BR_MAX_AGE == 3);
         assert!(IFLA_BR_AGEING_TIME == 4 && IFLA_BR_STP_STATE == 5 && IFLA_BR_PRIORITY == 6);
         assert!(IFLA_BR_VLAN_FILTERING == 7 && IFLA_BR_GROUP_FWD_MASK == 9 && IFLA_BR_FDB_FLUSH == 21);

@@ -9,8 +9,8 @@ use nix::errno::Errno;
 use super::tap::{self, TunData};
 use super::{KIND, options};
 use crate::linux::abi::netlink::{
-    NLA_F_NESTED, NLA_F_NET_BYTEORDER, NLM_F_ACK_TLVS, NLM_F_CAPPED, NLM_F_DUMP_INTR, NLM_F_MULTI, NLMSG_DONE,
-    NLMSG_ERROR, NLMSGERR_ATTR_MSG,
+    IFLA_GROUP, NLA_F_NESTED, NLA_F_NET_BYTEORDER, NLM_F_ACK_TLVS, NLM_F_CAPPED, NLM_F_DUMP_INTR, NLM_F_MULTI,
+    NLMSG_DONE, NLMSG_ERROR, NLMSGERR_ATTR_MSG,
 };
 use crate::linux::carrier::Carrier;
 use crate::{BridgeOptions, InterfaceIndex, InterfaceName, LinkState, MacAddr, PortOptions, PortStpState};
@@ -156,6 +156,8 @@ pub(super) struct Link {
     /// Those of a port of a bridge.
     pub(super) port_options: PortOptions,
     pub(super) stp_state: Option<PortStpState>,
+    /// A number that anyone may give to interfaces (`ip link set … group`); 0 from the start.
+    pub(super) group: u32,
 }
 
 /// Reads the payload of an `RTM_NEWLINK`.
@@ -163,7 +165,8 @@ pub(super) fn link(payload: &[u8]) -> Result<Link, Malformed> {
     let index = u32_at(payload, 4).and_then(InterfaceIndex::new).ok_or(Malformed)?;
     let flags = u32_at(payload, 8).ok_or(Malformed)?;
     let (mut name, mut mac, mut mtu, mut master) = (None, None, None, None);
-    let (mut operational_state, mut has_carrier, mut info) = (None, false, LinkInfo::default());
+    let (mut operational_state, mut has_carrier, mut group) = (None, false, None);
+    let mut info = LinkInfo::default();
     for attribute in attributes(payload.get(LINK_HEADER..).ok_or(Malformed)?) {
         let (kind, payload) = attribute?;
         match kind {
@@ -174,6 +177,7 @@ pub(super) fn link(payload: &[u8]) -> Result<Link, Malformed> {
             libc::IFLA_MTU => mtu = u32_at(payload, 0),
             libc::IFLA_MASTER => master = u32_at(payload, 0).and_then(InterfaceIndex::new),
             libc::IFLA_LINKINFO => info = link_info(payload)?,
+            IFLA_GROUP => group = u32_at(payload, 0),
             _ => {}
         }
     }
@@ -192,6 +196,7 @@ pub(super) fn link(payload: &[u8]) -> Result<Link, Malformed> {
         master,
         port_options,
         stp_state,
+        group: group.unwrap_or(0),
     })
 }
 

@@ -11,7 +11,7 @@ use std::ffi::c_int;
 use super::{KIND, options, tap};
 use crate::change::Step;
 use crate::linux::abi::netlink::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, RTEXT_FILTER_SKIP_STATS,
+    IFLA_GROUP, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, RTEXT_FILTER_SKIP_STATS,
 };
 use crate::linux::{abi, c_index};
 use crate::{BridgeSpec, InterfaceIndex, InterfaceName, LinkState, UnicastMac};
@@ -50,6 +50,16 @@ pub(super) fn create_veth(name: InterfaceName, mac: UnicastMac) -> Request {
 /// The deletion of an interface, of whatever kind.
 pub(super) fn delete(index: InterfaceIndex) -> Request {
     link(libc::RTM_DELLINK, NLM_F_ACK, Some(index), None)
+}
+
+/// The deletion of all interfaces of a group, of whatever kinds.
+pub(super) fn delete_group(group: u32) -> Request {
+    link(libc::RTM_DELLINK, NLM_F_ACK, None, None).attribute(IFLA_GROUP, &group.to_ne_bytes())
+}
+
+/// The group that an interface is to be in.
+pub(super) fn set_group(index: InterfaceIndex, group: u32) -> Request {
+    link(libc::RTM_SETLINK, NLM_F_ACK, Some(index), None).attribute(IFLA_GROUP, &group.to_ne_bytes())
 }
 
 /// One change of an interface.

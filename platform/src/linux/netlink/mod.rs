@@ -2,8 +2,11 @@
 //!
 //! The kernel's side is `net/core/rtnetlink.c` and `net/bridge/br_netlink.c`.
 
-mod bridge;
+mod batch;
+mod change;
+mod create;
 mod decode;
+mod delete;
 mod encode;
 mod fdb;
 mod options;
@@ -27,9 +30,9 @@ use crate::linux::namespace::Namespace;
 use crate::linux::tap as taps;
 use crate::linux::udev::Udev;
 use crate::{
-    BridgeBackend, BridgeChange, BridgeSpec, BridgeState, Capabilities, Capability, Error, ErrorKind, Events,
-    FdbEntry, InterfaceIndex, InterfaceName, InterfaceState, MacAddr, Operation, PortOptions, PortState,
-    PortVlans, Result, StaticEntry, Tap, TapChange, TapSpec, TapState, UnicastMac, VlanId, VlanRange,
+    BridgeBackend, BridgeChange, BridgeSpec, BridgeState, Bulk, BulkResult, Capabilities, Capability, Error,
+    ErrorKind, Events, FdbEntry, InterfaceIndex, InterfaceName, InterfaceState, MacAddr, Operation, PortOptions,
+    PortState, PortVlans, Result, StaticEntry, Tap, TapChange, TapSpec, TapState, UnicastMac, VlanId, VlanRange,
 };
 
 /// A bridge's `IFLA_INFO_KIND`.
@@ -87,22 +90,19 @@ impl NetlinkBackend {
         })
     }
 
+    /// What has this name.
+    fn look(&self, name: InterfaceName) -> Found {
+        found(self.socket.get_link(|| encode::get_by_name(name)))
+    }
+
     /// The interface of this name, of whatever kind.
     fn interface(&self, at: Attempt, name: InterfaceName) -> Result<Option<Link>> {
-        match self.socket.get_link(|| encode::get_by_name(name)) {
-            Ok(link) => Ok(Some(link)),
-            Err(Failure::Refused(Errno::ENODEV, _)) => Ok(None),
-            Err(failure) => Err(error(at, failure)),
-        }
+        self.look(name).map_err(|failure| error(at, failure))
     }
 
     /// The bridge of this name.
     fn bridge(&self, at: Attempt, name: InterfaceName) -> Result<Link> {
-        match self.interface(at, name)? {
-            Some(link) if link.is_bridge => Ok(link),
-            Some(_) => Err(at.error(ErrorKind::NotABridge)),
-            None => Err(at.means(ErrorKind::NotFound, Errno::ENODEV)),
-        }
+        as_bridge(at, self.look(name))
     }
 
     /// The bridge and the interface that is to be, or no longer to be, its port.
@@ -120,7 +120,17 @@ impl NetlinkBackend {
         is_done: impl FnOnce() -> std::result::Result<bool, Failure>,
         refusal: impl FnOnce(Errno, Option<&str>) -> C,
     ) -> Result<()> {
-        let failure = match self.socket.execute(request) {
+        Self::conclude(at, self.socket.execute(request), is_done, refusal)
+    }
+
+    /// What came of something that the kernel was asked to do.
+    fn conclude<C: Into<Cause>>(
+        at: Attempt,
+        outcome: std::result::Result<(), Failure>,
+        is_done: impl FnOnce() -> std::result::Result<bool, Failure>,
+        refusal: impl FnOnce(Errno, Option<&str>) -> C,
+    ) -> Result<()> {
+        let failure = match outcome {
             Ok(()) => return Ok(()),
             Err(Failure::Refused(errno, text)) => {
                 let cause = refusal(errno, text.as_deref()).into();
@@ -174,15 +184,16 @@ impl BridgeBackend for NetlinkBackend {
         self.create_bridge(spec)
     }
 
+    fn create_many(&self, specs: &[BridgeSpec], bulk: Bulk) -> BulkResult {
+        self.create_bridges(specs, bulk)
+    }
+
     fn delete(&self, bridge: InterfaceName) -> Result<()> {
-        let at = Self::at(Operation::Delete).on(bridge);
-        let index = self.bridge(at, bridge)?.index;
-        let is_done = || match self.indexed(index) {
-            Ok(_) => Ok(false),
-            Err(Failure::Refused(Errno::ENODEV, _)) => Ok(true),
-            Err(failure) => Err(failure),
-        };
-        self.execute(at, encode::delete(index), is_done, |errno, _| ErrorKind::of(errno))
+        self.delete_bridge(bridge)
+    }
+
+    fn delete_many(&self, bridges: &[InterfaceName], bulk: Bulk) -> BulkResult {
+        self.delete_bridges(bridges, bulk)
     }
 
     fn find(&self, bridge: InterfaceName) -> Result<Option<BridgeState>> {
@@ -323,6 +334,26 @@ impl BridgeBackend for NetlinkBackend {
             .dump_roughly(|| encode::dump(Filter::All))
             .map_err(|failure| error(Self::at(Operation::Interfaces), failure))?;
         Ok(links.iter().map(|link| InterfaceState { name: link.name, index: link.index, mac: link.mac }).collect())
+    }
+}
+
+/// An interface that was looked for.
+type Found = std::result::Result<Option<Link>, Failure>;
+
+fn found(answer: std::result::Result<Link, Failure>) -> Found {
+    match answer {
+        Ok(link) => Ok(Some(link)),
+        Err(Failure::Refused(Errno::ENODEV, _)) => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// What was found by the name of a bridge.
+fn as_bridge(at: Attempt, found: Found) -> Result<Link> {
+    match found.map_err(|failure| error(at, failure))? {
+        Some(link) if link.is_bridge => Ok(link),
+        Some(_) => Err(at.error(ErrorKind::NotABridge)),
+        None => Err(at.means(ErrorKind::NotFound, Errno::ENODEV)),
     }
 }
 

@@ -1,6 +1,8 @@
 //! One rtnetlink socket, and the exchange of a request and its answer on it.
 #![allow(unsafe_code)]
 
+mod pipeline;
+
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::{Mutex, PoisonError};
 use std::{fmt, io};
@@ -40,6 +42,29 @@ pub(super) enum Failure {
     ListChanged,
 }
 
+impl Failure {
+    /// The request could not be sent: nothing was done.
+    fn unsent(error: io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(errno) => Self::Refused(Errno::from_raw(errno), None),
+            None => Self::Io(error),
+        }
+    }
+
+    /// The same, of another request that failed with it.
+    pub(super) fn again(&self) -> Self {
+        match self {
+            Self::Refused(errno, text) => Self::Refused(*errno, text.clone()),
+            Self::Io(error) => {
+                Self::Io(error.raw_os_error().map_or(error.kind().into(), io::Error::from_raw_os_error))
+            }
+            Self::Malformed => Self::Malformed,
+            Self::Cut => Self::Cut,
+            Self::ListChanged => Self::ListChanged,
+        }
+    }
+}
+
 impl From<Malformed> for Failure {
     fn from(Malformed: Malformed) -> Self {
         Self::Malformed
@@ -52,7 +77,12 @@ pub(super) struct Socket(Mutex<Channel>);
 struct Channel {
     socket: NlSocket,
     sequence: u32,
+    /// For what is received.
     buffer: Box<[u8]>,
+    /// Several that are sent in one go.
+    requests: Vec<u8>,
+    /// How many that may be, once it is known.
+    room: Option<usize>,
 }
 
 impl fmt::Debug for Socket {
@@ -68,11 +98,9 @@ impl Socket {
         // them will do: what it does not filter is looked at again when answers are read.
         optional(socket.enable_ext_ack(true))?;
         optional(socket.enable_strict_checking(true))?;
-        // SAFETY: the descriptor is open, since `socket` owns it, and `socket` outlives the loan.
-        let fd = unsafe { BorrowedFd::borrow_raw(socket.as_raw_fd()) };
-        setsockopt(&fd, sockopt::ReceiveTimeout, &TIMEOUT)?;
+        setsockopt(&borrow(&socket), sockopt::ReceiveTimeout, &TIMEOUT)?;
         let buffer = vec![0; DATAGRAM].into_boxed_slice();
-        Ok(Self(Mutex::new(Channel { socket, sequence: 0, buffer })))
+        Ok(Self(Mutex::new(Channel { socket, sequence: 0, buffer, requests: Vec::new(), room: None })))
     }
 
     /// Has the kernel do something.
@@ -177,10 +205,7 @@ impl Channel {
         let (wants_ack, is_dump) = (request.wants_ack(), request.is_dump());
         let bytes = request.into_bytes(self.sequence);
         // Nothing was done if the request could not be sent.
-        retry(|| self.socket.send(&bytes, Msg::empty())).map_err(|error| match error.raw_os_error() {
-            Some(errno) => Failure::Refused(Errno::from_raw(errno), None),
-            None => Failure::Io(error),
-        })?;
+        retry(|| self.socket.send(&bytes, Msg::empty())).map_err(Failure::unsent)?;
         let mut changed = false;
         let mut outcome = Ok(());
         loop {
@@ -228,6 +253,11 @@ impl Channel {
         let Self { socket, buffer, .. } = self;
         retry(|| socket.recv(&mut buffer[..], Msg::TRUNC)).map(|(len, _)| len)
     }
+}
+
+fn borrow(socket: &NlSocket) -> BorrowedFd<'_> {
+    // SAFETY: the descriptor is open, since `socket` owns it, and `socket` outlives the loan.
+    unsafe { BorrowedFd::borrow_raw(socket.as_raw_fd()) }
 }
 
 /// What a kernel may not have (`ENOPROTOOPT`).
