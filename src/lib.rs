@@ -30,6 +30,7 @@
 #[cfg(test)]
 extern crate self as vmbridge;
 
+mod bulk;
 #[cfg(all(test, feature = "serde"))]
 mod fake;
 mod guest;

@@ -59,18 +59,16 @@ pub(super) fn find(backend: &dyn BridgeBackend, network: &DefinedNetwork) -> Res
     Ok(Some(Found { state, bridge }))
 }
 
-/// What is there of a network's anchor. Refuses, before anything is done, what the backend cannot
-/// do, and a name that is taken.
+/// Refuses, before anything is done, what the backend cannot do, and a name that is taken.
 pub(super) fn check(
     backend: &dyn BridgeBackend,
     network: &DefinedNetwork,
-) -> std::result::Result<Option<Found>, NetworkFailure> {
+) -> std::result::Result<(), NetworkFailure> {
     if network.has_anchor() && !backend.capabilities().contains(Capability::Tap) {
         let at = Attempt::new(backend.name(), Operation::CreateTap).on(network.anchor());
         return Err(at.with(Capability::Tap).error(ErrorKind::Unsupported).into());
     }
-    check_name(backend, network)?;
-    Ok(find(backend, network)?)
+    check_name(backend, network)
 }
 
 /// Refuses the name of the anchor, if the network has one, where it is that of what is no tap or
@@ -97,17 +95,14 @@ pub(super) fn left_over(backend: &dyn BridgeBackend, network: &DefinedNetwork) -
     Ok(find(backend, network)?.filter(|found| found.is_detached() || found.is_port_of(network.bridge())))
 }
 
-/// Where an anchor is not what is defined.
-pub(super) fn drift(
-    backend: &dyn BridgeBackend,
-    network: &DefinedNetwork,
-) -> std::result::Result<Option<Drift>, NetworkFailure> {
-    let (actual, mtu) = match check(backend, network)? {
+/// Where an anchor, as it was [found](find), is not what is defined.
+pub(super) fn drift(network: &DefinedNetwork, found: Option<&Found>) -> Option<Drift> {
+    let (actual, mtu) = match found {
         None => (AnchorState::Absent, None),
         // Whoever has it, it is not the network's.
-        Some(found) if !network.has_anchor() && !found.is_port_of(network.bridge()) => return Ok(None),
+        Some(found) if !network.has_anchor() && !found.is_port_of(network.bridge()) => return None,
         Some(Found { bridge: None, .. }) => (AnchorState::Detached, None),
-        Some(Found { state: TapState { mac, mtu, link, .. }, .. }) => {
+        Some(&Found { state: TapState { mac, mtu, link, .. }, .. }) => {
             (AnchorState::Port { mac, mtu, link }, Some(mtu))
         }
     };
@@ -118,59 +113,77 @@ pub(super) fn drift(
     } else {
         AnchorState::Absent
     };
-    Ok((actual != defined).then_some(Drift::Anchor { defined, actual }))
+    (actual != defined).then_some(Drift::Anchor { defined, actual })
 }
 
 /// Of a tap that is given none.
 const DEFAULT_MTU: u32 = 1500;
 
-/// Makes the anchor of a network whose bridge is there, or what is there of it right: all or
-/// nothing. It is persisted last, so that nothing is left if the process dies before.
-pub(super) fn raise(
-    backend: &dyn BridgeBackend,
-    network: &DefinedNetwork,
-    before: Option<&Found>,
-    bridge: &BridgeState,
-) -> Result<()> {
-    let mut spec = TapSpec::new().name(network.anchor()).mac(network.mac()).adopt_existing();
-    spec.mtu = network.network().mtu();
-    if before.is_none() {
-        spec.mtu = spec.mtu.or(Some(bridge.mtu));
-    }
-    if backend.capabilities().contains(Capability::Carrier) {
-        // It may still be told of a carrier that the bridge had before, which is not the anchor's.
-        backend.has_carrier(bridge.name)?;
-    }
-    let tap = backend.create_tap(&spec)?;
-    let is_port = before.is_some_and(|before| before.bridge.is_some());
-    let raised = || {
-        if !is_port {
-            backend.add_port(bridge.name, tap.name())?;
-        }
-        backend.change_tap(tap.name(), &TapChange::default().link(LinkState::Up))?;
-        await_carrier(backend, bridge)?;
-        backend.persist_tap(&tap)
-    };
-    raised().map_err(|error| lower(backend, tap, before, bridge.name, error))
+/// The anchor of a network whose bridge is there, while it is made or what is there of it is made right.
+///
+/// It begins and ends in two steps, so that the bridges of many networks get their carriers at the
+/// same time. It is persisted last: nothing is left if the process dies before.
+#[derive(Debug)]
+pub(super) struct Raising<'a> {
+    tap: Tap,
+    before: Option<&'a Found>,
+    bridge: BridgeState,
 }
 
-/// Undoes what [`raise`] has done.
-fn lower(
-    backend: &dyn BridgeBackend,
-    tap: Tap,
-    before: Option<&Found>,
-    bridge: InterfaceName,
-    error: Error,
-) -> Error {
-    let name = tap.name();
-    let Some(before) = before else {
-        return error.undone(unplug(backend, tap), format_args!("tap {name}"));
-    };
-    let left = if before.bridge.is_some() { Ok(()) } else { unless_gone(backend.remove_port(bridge, name)) };
-    let TapState { mac, mtu, link, .. } = before.state;
-    let former = TapChange::default().mac(mac).mtu(mtu).link(link);
-    let outcome = left.and(unless_gone(backend.change_tap(name, &former)));
-    error.undone(outcome, format_args!("a changed tap {name}"))
+impl<'a> Raising<'a> {
+    /// Makes it a port of the bridge, and up; whatever fails, it is as it was before.
+    pub(super) fn begin(
+        backend: &dyn BridgeBackend,
+        network: &DefinedNetwork,
+        before: Option<&'a Found>,
+        bridge: BridgeState,
+    ) -> Result<Self> {
+        let mut spec = TapSpec::new().name(network.anchor()).mac(network.mac()).adopt_existing();
+        spec.mtu = network.network().mtu();
+        if before.is_none() {
+            spec.mtu = spec.mtu.or(Some(bridge.mtu));
+        }
+        if backend.capabilities().contains(Capability::Carrier) {
+            // It may still be told of a carrier that the bridge had before, which is not the anchor's.
+            backend.has_carrier(bridge.name)?;
+        }
+        let raising = Self { tap: backend.create_tap(&spec)?, before, bridge };
+        match raising.join(backend) {
+            Ok(()) => Ok(raising),
+            Err(error) => Err(raising.lower(backend, error)),
+        }
+    }
+
+    fn join(&self, backend: &dyn BridgeBackend) -> Result<()> {
+        let is_port = self.before.is_some_and(|before| before.bridge.is_some());
+        if !is_port {
+            backend.add_port(self.bridge.name, self.tap.name())?;
+        }
+        backend.change_tap(self.tap.name(), &TapChange::default().link(LinkState::Up))
+    }
+
+    /// Waits until the bridge has its carrier, and lets the anchor stay; whatever fails, it is as it was
+    /// before it began.
+    pub(super) fn end(self, backend: &dyn BridgeBackend) -> Result<()> {
+        let ended = await_carrier(backend, &self.bridge).and_then(|()| backend.persist_tap(&self.tap));
+        ended.map_err(|error| self.lower(backend, error))
+    }
+
+    /// Undoes what has been done.
+    fn lower(self, backend: &dyn BridgeBackend, error: Error) -> Error {
+        let name = self.tap.name();
+        let Some(before) = self.before else {
+            return error.undone(unplug(backend, self.tap), format_args!("tap {name}"));
+        };
+        let left = match before.bridge {
+            Some(_) => Ok(()),
+            None => unless_gone(backend.remove_port(self.bridge.name, name)),
+        };
+        let TapState { mac, mtu, link, .. } = before.state;
+        let former = TapChange::default().mac(mac).mtu(mtu).link(link);
+        let outcome = left.and(unless_gone(backend.change_tap(name, &former)));
+        error.undone(outcome, format_args!("a changed tap {name}"))
+    }
 }
 
 /// Waits until the bridge has a carrier, where the backend can tell.

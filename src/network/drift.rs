@@ -155,7 +155,9 @@ pub fn status(backend: &dyn BridgeBackend, network: &DefinedNetwork) -> std::res
             Bridge::Occupied(occupied) => return Ok(Status::Occupied(occupied)),
             Bridge::There(bridge) => bridge,
         };
-        let drifts = drifts(backend, network, &bridge)?;
+        anchor::check(backend, network)?;
+        let anchor = anchor::find(backend, network)?;
+        let drifts = drifts(backend, network, &bridge, anchor.as_ref());
         Ok(if drifts.is_empty() { Status::AsDefined } else { Status::Drifted(drifts) })
     };
     match status() {
@@ -194,10 +196,11 @@ pub(super) fn drifts(
     backend: &dyn BridgeBackend,
     network: &DefinedNetwork,
     bridge: &BridgeState,
-) -> std::result::Result<Vec<Drift>, NetworkFailure> {
+    anchor: Option<&anchor::Found>,
+) -> Vec<Drift> {
     let mut drifts = drifts_of_bridge(&network.spec(backend.capabilities()), bridge);
-    drifts.extend(anchor::drift(backend, network)?);
-    Ok(drifts)
+    drifts.extend(anchor::drift(network, anchor));
+    drifts
 }
 
 fn drifts_of_bridge(spec: &BridgeSpec, bridge: &BridgeState) -> Vec<Drift> {

@@ -1,9 +1,21 @@
-//! Starting and stopping a network, and keeping it as it is defined.
+//! Starting and stopping networks, and keeping them as they are defined.
+//!
+//! One is many of one: first each is looked at and refused or planned, then what is planned is done
+//! with the bridges of all together, and with the anchors.
 
+use super::anchor::{self, Found, Raising};
 use super::drift::{self, Bridge};
-use super::{DefinedNetwork, Drift, NetworkError, NetworkFailure, Occupant, Occupied, anchor};
+use super::{DefinedNetwork, Drift, NetworkError, NetworkFailure, Occupant, Occupied};
+use crate::bulk::{and_all, outcomes};
 use crate::port::unless_gone;
-use crate::{Attempt, BridgeBackend, BridgeSpec, BridgeState, Error, ErrorKind, Operation, Result};
+use crate::{
+    Attempt, BridgeBackend, BridgeChange, BridgeSpec, BridgeState, Bulk, Error, ErrorKind, InterfaceName,
+    Operation, Result,
+};
+
+/// How many anchors are raised at the same time: each is an open descriptor until its bridge has a
+/// carrier.
+const ANCHORS_AT_ONCE: usize = 64;
 
 /// What [`ensure`] has done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,8 +56,8 @@ pub fn check_host(backend: &dyn BridgeBackend, network: &DefinedNetwork) -> std:
 /// taps. Whatever fails, nothing is left.
 pub fn start(backend: &dyn BridgeBackend, network: &DefinedNetwork) -> std::result::Result<(), NetworkError> {
     let start = || {
-        let spec = check_start(backend, network)?;
-        create(backend, network, &spec)
+        let plan = check_start(backend, network)?;
+        only(carry_out(backend, &[(network, &plan)])).map(drop)
     };
     named(network, start())
 }
@@ -59,20 +71,7 @@ pub fn start(backend: &dyn BridgeBackend, network: &DefinedNetwork) -> std::resu
 /// process has the anchor open. [`NetworkFailure::NotActive`] where there is no bridge; what else was
 /// left over is removed.
 pub fn stop(backend: &dyn BridgeBackend, network: &DefinedNetwork) -> std::result::Result<(), NetworkError> {
-    let stop = || {
-        let bridge = own_bridge(backend, network)?;
-        let anchor = anchor::left_over(backend, network)?;
-        anchor.iter().try_for_each(|anchor| anchor::remove(backend, anchor))?;
-        let Some(bridge) = bridge else { return Err(NetworkFailure::NotActive(network.bridge())) };
-        unless_gone(backend.delete(bridge.name)).map_err(|error| match anchor {
-            None => error.into(),
-            Some(anchor) => {
-                let outcome = anchor.put_back(backend);
-                error.undone(outcome, format_args!("bridge {} without its anchor", bridge.name)).into()
-            }
-        })
-    };
-    named(network, stop())
+    named(network, stop_one(backend, network))
 }
 
 /// Makes a network active and as it is defined, whatever is there of it: a bridge of its name is
@@ -92,35 +91,72 @@ pub fn ensure(
     network: &DefinedNetwork,
 ) -> std::result::Result<Ensured, NetworkError> {
     let ensure = || {
-        let (spec, bridge) = check_ensure(backend, network)?;
-        match bridge {
-            None => create(backend, network, &spec).map(|()| Ensured::Created),
-            Some(bridge) => repair(backend, network, &spec, &bridge),
-        }
+        let plan = check_ensure(backend, network)?;
+        only(carry_out(backend, &[(network, &plan)]))
     };
     named(network, ensure())
 }
 
-/// What [`start`] refuses before anything is made.
-pub(super) fn check_start(backend: &dyn BridgeBackend, network: &DefinedNetwork) -> Outcome<BridgeSpec> {
+/// What came of one.
+fn only<T>(mut outcomes: Vec<Outcome<T>>) -> Outcome<T> {
+    outcomes.pop().expect("there is one for each network")
+}
+
+/// What is to be done for a network to be active and as it is defined.
+#[derive(Debug)]
+pub(super) struct Plan {
+    spec: BridgeSpec,
+    /// Its bridge, where it is there.
+    adopted: Option<Adopted>,
+    /// What is there of its anchor.
+    anchor: Option<Found>,
+}
+
+/// A bridge that is there, and what is to be put right.
+#[derive(Debug)]
+struct Adopted {
+    bridge: BridgeState,
+    drifts: Vec<Drift>,
+    change: BridgeChange,
+}
+
+/// Refuses what [`start`] does before anything is made.
+pub(super) fn check_start(backend: &dyn BridgeBackend, network: &DefinedNetwork) -> Outcome<Plan> {
     let spec = supported(backend, network)?;
     match own_bridge(backend, network)? {
-        None => Ok(spec),
+        None => to_create(backend, network, spec),
         Some(bridge) => Err(NetworkFailure::Active(bridge.name)),
     }
 }
 
-/// What [`ensure`] refuses before anything is done; else the bridge as it is to be, and as it is.
-pub(super) fn check_ensure(
-    backend: &dyn BridgeBackend,
-    network: &DefinedNetwork,
-) -> Outcome<(BridgeSpec, Option<BridgeState>)> {
+/// Refuses what [`ensure`] does before anything is done.
+pub(super) fn check_ensure(backend: &dyn BridgeBackend, network: &DefinedNetwork) -> Outcome<Plan> {
     let spec = supported(backend, network)?;
     match drift::bridge(backend, network)? {
-        Bridge::Absent => Ok((spec, None)),
-        Bridge::There(bridge) => Ok((spec, Some(bridge))),
+        Bridge::Absent => to_create(backend, network, spec),
+        Bridge::There(bridge) => to_repair(backend, network, spec, bridge),
         Bridge::Occupied(occupied) => Err(NetworkFailure::Occupied(occupied)),
     }
+}
+
+fn to_create(backend: &dyn BridgeBackend, network: &DefinedNetwork, spec: BridgeSpec) -> Outcome<Plan> {
+    let anchor = if network.has_anchor() { anchor::find(backend, network)? } else { None };
+    Ok(Plan { spec, adopted: None, anchor })
+}
+
+fn to_repair(
+    backend: &dyn BridgeBackend,
+    network: &DefinedNetwork,
+    spec: BridgeSpec,
+    bridge: BridgeState,
+) -> Outcome<Plan> {
+    let anchor = anchor::find(backend, network)?;
+    let drifts = drift::drifts(backend, network, &bridge, anchor.as_ref());
+    let mut change = drift::repair(&spec, &bridge, &drifts);
+    if change.mac.is_none() && drift::may_follow_a_port(backend, &bridge)? {
+        change.mac = Some(network.mac());
+    }
+    Ok(Plan { spec, adopted: Some(Adopted { bridge, drifts, change }), anchor })
 }
 
 /// The network's bridge as it is to be; refuses what the backend cannot do.
@@ -146,17 +182,86 @@ pub(super) fn own_bridge(backend: &dyn BridgeBackend, network: &DefinedNetwork) 
     }
 }
 
-fn create(backend: &dyn BridgeBackend, network: &DefinedNetwork, spec: &BridgeSpec) -> Outcome<()> {
-    let before = anchor::check(backend, network)?;
-    backend.create(spec)?;
-    if !network.has_anchor() {
-        return Ok(());
+/// Does what is planned for networks, with their bridges all together, and gives what came of each.
+/// Whatever fails of one, it is as it was before.
+pub(super) fn carry_out(
+    backend: &dyn BridgeBackend,
+    planned: &[(&DefinedNetwork, &Plan)],
+) -> Vec<Outcome<Ensured>> {
+    let mut bridges = planned.iter().copied().zip(make_bridges(backend, planned));
+    let mut outcomes = Vec::with_capacity(planned.len());
+    while bridges.len() > 0 {
+        let raise = |((network, plan), made): (_, Result<()>)| {
+            let raising =
+                made.and_then(|()| begin_anchor(backend, network, plan).map_err(undone(backend, plan)))?;
+            Ok((plan, raising))
+        };
+        let raising: Vec<Outcome<_>> = bridges.by_ref().take(ANCHORS_AT_ONCE).map(raise).collect();
+        let end = |(plan, raising): (&Plan, Option<Raising<'_>>)| {
+            raising.map_or(Ok(()), |raising| raising.end(backend)).map_err(undone(backend, plan))?;
+            Ok(plan.outcome())
+        };
+        outcomes.extend(raising.into_iter().map(|raising| raising.and_then(end)));
     }
-    let raised = made(backend, spec).and_then(|bridge| anchor::raise(backend, network, before.as_ref(), &bridge));
-    Ok(raised.map_err(|error| {
-        let outcome = unless_gone(backend.delete(spec.name));
-        undone_too(error, outcome, format_args!("bridge {}", spec.name))
-    })?)
+    outcomes
+}
+
+/// Creates the bridges that are not there, and changes those that are.
+fn make_bridges(backend: &dyn BridgeBackend, planned: &[(&DefinedNetwork, &Plan)]) -> Vec<Result<()>> {
+    let (mut specs, mut repairs) = (Vec::new(), Vec::new());
+    for (_, plan) in planned {
+        match &plan.adopted {
+            None => specs.push(plan.spec.clone()),
+            Some(adopted) => repairs.push((adopted.bridge.name, adopted.change.clone())),
+        }
+    }
+    let created = outcomes(backend.create_many(&specs, Bulk::AsMuchAsPossible), specs.len());
+    let repaired = outcomes(backend.change_many(&repairs, Bulk::AsMuchAsPossible), repairs.len());
+    let (mut created, mut repaired) = (created.into_iter(), repaired.into_iter());
+    let outcome = |(_, plan): &(_, &Plan)| {
+        let outcome = if plan.adopted.is_none() { created.next() } else { repaired.next() };
+        outcome.expect("each plan is in one of the two")
+    };
+    planned.iter().map(outcome).collect()
+}
+
+/// Begins to raise the anchor of a network whose bridge is as it is to be, or removes one that it is
+/// not to have. One that is right is raised again where the bridge was down, which makes the kernel forget
+/// that it had a carrier.
+fn begin_anchor<'p>(
+    backend: &dyn BridgeBackend,
+    network: &DefinedNetwork,
+    plan: &'p Plan,
+) -> Result<Option<Raising<'p>>> {
+    let concerns_anchor = |drift: &Drift| matches!(drift, Drift::Anchor { .. } | Drift::Link { .. });
+    if plan.adopted.as_ref().is_some_and(|adopted| !adopted.drifts.iter().any(concerns_anchor)) {
+        return Ok(None);
+    }
+    if network.has_anchor() {
+        return Raising::begin(backend, network, plan.anchor.as_ref(), made(backend, &plan.spec)?).map(Some);
+    }
+    let left_over = plan.anchor.as_ref().filter(|found| found.is_port_of(plan.spec.name));
+    left_over.map_or(Ok(()), |found| anchor::remove(backend, found)).map(|()| None)
+}
+
+impl Plan {
+    /// What has been done when all is.
+    fn outcome(&self) -> Ensured {
+        match &self.adopted {
+            None => Ensured::Created,
+            Some(Adopted { drifts, .. }) if drifts.is_empty() => Ensured::AsDefined,
+            Some(Adopted { drifts, .. }) => Ensured::Repaired(drifts.clone()),
+        }
+    }
+}
+
+/// The error of an anchor, after which what was done to its bridge is undone.
+fn undone<'p>(backend: &'p dyn BridgeBackend, plan: &'p Plan) -> impl FnOnce(Error) -> Error + 'p {
+    let bridge = plan.spec.name;
+    move |error| match &plan.adopted {
+        None => undone_too(error, unless_gone(backend.delete(bridge)), format_args!("bridge {bridge}")),
+        Some(adopted) => undone_too(error, take_back(backend, adopted), format_args!("a changed bridge {bridge}")),
+    }
 }
 
 fn made(backend: &dyn BridgeBackend, spec: &BridgeSpec) -> Result<BridgeState> {
@@ -164,27 +269,8 @@ fn made(backend: &dyn BridgeBackend, spec: &BridgeSpec) -> Result<BridgeState> {
     backend.find(spec.name)?.ok_or_else(|| at.error(ErrorKind::NotFound))
 }
 
-fn repair(
-    backend: &dyn BridgeBackend,
-    network: &DefinedNetwork,
-    spec: &BridgeSpec,
-    bridge: &BridgeState,
-) -> Outcome<Ensured> {
-    let drifts = drift::drifts(backend, network, bridge)?;
-    let mut change = drift::repair(spec, bridge, &drifts);
-    if change.mac.is_none() && drift::may_follow_a_port(backend, bridge)? {
-        change.mac = Some(network.mac());
-    }
-    backend.change(bridge.name, &change)?;
-    repair_anchor(backend, network, spec, &drifts).map_err(|error| {
-        let outcome = take_back(backend, bridge, &drifts);
-        undone_too(error, outcome, format_args!("a changed bridge {}", bridge.name))
-    })?;
-    Ok(if drifts.is_empty() { Ensured::AsDefined } else { Ensured::Repaired(drifts) })
-}
-
-/// Undoes what [`repair`] has done to a bridge.
-fn take_back(backend: &dyn BridgeBackend, bridge: &BridgeState, drifts: &[Drift]) -> Result<()> {
+/// Undoes what was put right of a bridge.
+fn take_back(backend: &dyn BridgeBackend, Adopted { bridge, drifts, .. }: &Adopted) -> Result<()> {
     let mut change = drift::undo(drifts);
     // When its only port leaves, Linux gives a bridge 1500 (`br_mtu_auto_adjust()`).
     let Some(now) = backend.find(bridge.name)? else { return Ok(()) };
@@ -192,32 +278,46 @@ fn take_back(backend: &dyn BridgeBackend, bridge: &BridgeState, drifts: &[Drift]
     unless_gone(backend.change(bridge.name, &change))
 }
 
-/// The anchor is raised again where the bridge was down, which makes the kernel forget that it had
-/// a carrier.
-fn repair_anchor(
-    backend: &dyn BridgeBackend,
-    network: &DefinedNetwork,
-    spec: &BridgeSpec,
-    drifts: &[Drift],
-) -> Result<()> {
-    let concerns_anchor = |drift: &Drift| matches!(drift, Drift::Anchor { .. } | Drift::Link { .. });
-    if !drifts.iter().any(concerns_anchor) {
-        return Ok(());
-    }
-    let before = anchor::find(backend, network)?;
-    if network.has_anchor() {
-        return anchor::raise(backend, network, before.as_ref(), &made(backend, spec)?);
-    }
-    match before.filter(|found| found.is_port_of(spec.name)) {
-        Some(found) => anchor::remove(backend, &found),
-        None => Ok(()),
-    }
-}
-
 /// With the outcome of undoing the step before the one that failed, if that left nothing itself.
 fn undone_too(error: Error, outcome: Result<()>, left: std::fmt::Arguments<'_>) -> Error {
     match (error.undo(), &outcome) {
         (crate::Undo::Failed { .. }, _) => error,
         _ => error.undone(outcome, left),
+    }
+}
+
+pub(super) fn stop_one(backend: &dyn BridgeBackend, network: &DefinedNetwork) -> Outcome<()> {
+    only(stop_all(backend, &[network]))
+}
+
+/// Stops networks, their bridges all together, and gives what came of each.
+pub(super) fn stop_all(backend: &dyn BridgeBackend, networks: &[&DefinedNetwork]) -> Vec<Outcome<()>> {
+    let cleared = networks.iter().map(|network| without_anchor(backend, network)).collect();
+    and_all(cleared, |cleared: Vec<(_, Option<Found>)>| {
+        let bridges: Vec<_> = cleared.iter().map(|&(bridge, _)| bridge).collect();
+        let deleted = outcomes(backend.delete_many(&bridges, Bulk::AsMuchAsPossible), bridges.len());
+        let outcome = |((bridge, anchor), deleted): ((_, Option<Found>), _)| {
+            unless_gone(deleted).map_err(|error| match anchor {
+                None => error.into(),
+                Some(anchor) => error
+                    .undone(anchor.put_back(backend), format_args!("bridge {bridge} without its anchor"))
+                    .into(),
+            })
+        };
+        cleared.into_iter().zip(deleted).map(outcome).collect()
+    })
+}
+
+/// Removes the anchor of a network, and gives the bridge that is to be deleted and the anchor that it had.
+fn without_anchor(
+    backend: &dyn BridgeBackend,
+    network: &DefinedNetwork,
+) -> Outcome<(InterfaceName, Option<Found>)> {
+    let bridge = own_bridge(backend, network)?;
+    let anchor = anchor::left_over(backend, network)?;
+    anchor.iter().try_for_each(|anchor| anchor::remove(backend, anchor))?;
+    match bridge {
+        Some(bridge) => Ok((bridge.name, anchor)),
+        None => Err(NetworkFailure::NotActive(network.bridge())),
     }
 }

@@ -4,12 +4,13 @@
 //! bridge is deleted: wherever a process dies, no bridge is left of which nobody knows, and a note
 //! without a bridge is only what the next start replaces.
 
+mod many;
+
 use super::drift::{self, Bridge};
-use super::life::{self, Ensured, Outcome};
+use super::life::Outcome;
 use super::store::whole;
 use super::{
-    ActiveNetworks, DefinedNetwork, Definition, Document, ForeignMode, NetworkError, NetworkFailure, NetworkName,
-    Status, Store, StoreError, StoreReason, status,
+    Definition, Document, ForeignMode, NetworkError, NetworkName, Status, Store, StoreError, StoreReason, status,
 };
 use crate::{BridgeBackend, InterfaceName};
 
@@ -114,89 +115,6 @@ impl<'h> Networks<'h> {
         Ok(own(self.documents()?.into_iter().map(|(document, _)| document)).collect())
     }
 
-    /// Starts a network as it is defined ([`start`](super::start)).
-    ///
-    /// # Errors
-    /// Those of [`start`](super::start); [`NetworkFailure::ActiveAs`], [`NetworkFailure::Invalid`],
-    /// [`NetworkFailure::Store`]. Whatever fails, nothing is left, or the error says what
-    /// ([`NetworkFailure::Noted`]).
-    pub fn start(&self, name: &NetworkName) -> Result<(), NetworkError> {
-        named(name, || {
-            let active = self.store.lock_active()?;
-            let document = self.store.load(name)?;
-            let network = whole(&document)?;
-            let noted = self.store.active(name)?;
-            if let Some(former) = noted.as_ref().map(whole).transpose()? {
-                self.settle(&former, &network)?;
-                // By the MAC that it was started with: that may be defined anew.
-                if let Ok(Some(bridge)) = life::own_bridge(self.host, &former) {
-                    return Err(NetworkFailure::Active(bridge.name));
-                }
-            }
-            life::check_start(self.host, &network)?;
-            note(&active, noted.as_ref(), &document, || unnamed(life::start(self.host, &network)))
-        })
-    }
-
-    /// Stops a network as it was started ([`stop`](super::stop)), or, where that is not known, as it is
-    /// defined.
-    ///
-    /// # Errors
-    /// Those of [`stop`](super::stop); [`NetworkFailure::Invalid`], [`NetworkFailure::Store`]. Only
-    /// after the latter can it be stopped nevertheless, and is to be stopped again to be forgotten.
-    pub fn stop(&self, name: &NetworkName) -> Result<(), NetworkError> {
-        named(name, || {
-            let active = self.store.lock_active()?;
-            let document = match self.store.active(name)? {
-                Some(document) => document,
-                None => self.store.load(name)?,
-            };
-            let stopped = unnamed(life::stop(self.host, &whole(&document)?));
-            if let Ok(()) | Err(NetworkFailure::NotActive(_)) = &stopped {
-                active.remove(name)?;
-            }
-            stopped
-        })
-    }
-
-    /// Makes a network active and as it is defined ([`ensure`](super::ensure)), whether or not it was started.
-    /// Temporary files of the store that a killed process has left are removed, too.
-    ///
-    /// # Errors
-    /// Those of [`ensure`](super::ensure), and as [`start`](Self::start). Whatever fails, all is as it
-    /// was before.
-    pub fn ensure(&self, name: &NetworkName) -> Result<Ensured, NetworkError> {
-        named(name, || {
-            self.store.tidy();
-            let active = self.store.lock_active()?;
-            let document = self.store.load(name)?;
-            let network = whole(&document)?;
-            let noted = self.store.active(name)?;
-            if let Some(former) = noted.as_ref().map(whole).transpose()? {
-                self.settle(&former, &network)?;
-            }
-            life::check_ensure(self.host, &network)?;
-            note(&active, noted.as_ref(), &document, || unnamed(life::ensure(self.host, &network)))
-        })
-    }
-
-    /// Before a network is started that was started with another bridge: refuses it while that is there,
-    /// and removes what else is left of it, which nobody would know of then.
-    fn settle(&self, former: &DefinedNetwork, network: &DefinedNetwork) -> Outcome<()> {
-        let (active, defined) = (former.bridge(), network.bridge());
-        if active == defined {
-            return Ok(());
-        }
-        match drift::bridge(self.host, former)? {
-            Bridge::There(_) => Err(NetworkFailure::ActiveAs { active, defined }),
-            Bridge::Occupied(_) => Ok(()),
-            Bridge::Absent => match unnamed(life::stop(self.host, former)) {
-                Err(NetworkFailure::NotActive(_)) => Ok(()),
-                outcome => outcome,
-            },
-        }
-    }
-
     fn documents(&self) -> Result<Vec<Found>, StoreError> {
         let defined = self.store.list()?;
         let mut active = self.store.list_active()?;
@@ -250,34 +168,6 @@ fn own(
         Definition::Foreign(_) => None,
     };
     documents.filter_map(move |document| document.map(name).transpose())
-}
-
-/// Does something to a network that is noted as active with this definition before; if it fails, what was
-/// noted before is noted again.
-fn note<T>(
-    active: &ActiveNetworks<'_>,
-    before: Option<&Document>,
-    document: &Document,
-    act: impl FnOnce() -> Outcome<T>,
-) -> Outcome<T> {
-    if before.is_some_and(|before| before.text() == document.text()) {
-        return act();
-    }
-    let done = match active.insert(document) {
-        // Nothing is noted.
-        Err(error) if !matches!(error.reason(), StoreReason::NotDurable(_)) => return Err(error.into()),
-        inserted => inserted.map_err(NetworkFailure::from).and_then(|()| act()),
-    };
-    done.map_err(|failure| {
-        let undone = match before {
-            Some(before) => active.insert(before),
-            None => active.remove(document.definition().name()),
-        };
-        match undone {
-            Ok(()) => failure,
-            Err(undo) => NetworkFailure::Noted { failure: Box::new(failure), undo: Box::new(undo) },
-        }
-    })
 }
 
 fn named<T>(name: &NetworkName, outcome: impl FnOnce() -> Outcome<T>) -> Result<T, NetworkError> {

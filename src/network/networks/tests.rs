@@ -1,11 +1,13 @@
 //! Networks of a store on the model, with each call to the host made to fail in turn.
 
+mod many;
+
 use tempfile::TempDir;
 
 use super::*;
 use crate::fake::{Fake, name};
 use crate::model::Model;
-use crate::network::{Drift, MacSource};
+use crate::network::{Drift, Ensured, MacSource, NetworkFailure};
 use crate::{BridgeChange, TapSpec, bridges_of_ports};
 
 const LAN: &str = "<network><name>lan</name><bridge name='virbr0'/>\
@@ -38,14 +40,22 @@ impl Fixture {
         Networks::new(&self.host, &self.store)
     }
 
-    /// What is noted of the network, and all that is on the host but indices.
     fn snapshot(&self) -> String {
-        let noted = self.store.active(&lan()).expect("it can be read").map(|document| document.to_string());
+        self.snapshot_of(&[lan()])
+    }
+
+    /// What is noted of these networks, and all that is on the host but indices.
+    fn snapshot_of(&self, names: &[NetworkName]) -> String {
+        let noted = |name| self.store.active(name).expect("it can be read").map(|document| document.to_string());
+        let noted: Vec<_> = names.iter().map(noted).collect();
         let bridges = self.host.list().expect("a list");
-        let bridges: Vec<_> =
+        let mut bridges: Vec<_> =
             bridges.iter().map(|state| (state.name, state.mac, state.mtu, state.link, state.options)).collect();
+        bridges.sort_by_key(|&(name, ..)| name);
         let taps = self.host.taps().expect("a list");
-        let taps: Vec<_> = taps.iter().map(|tap| (tap.name, tap.mac, tap.mtu, tap.link, tap.persistent)).collect();
+        let mut taps: Vec<_> =
+            taps.iter().map(|tap| (tap.name, tap.mac, tap.mtu, tap.link, tap.persistent)).collect();
+        taps.sort_by_key(|&(name, ..)| name);
         format!("{noted:?} {bridges:?} {taps:?} {:?}", bridges_of_ports(&self.host).expect("a list"))
     }
 

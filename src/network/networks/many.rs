@@ -1,0 +1,238 @@
+//! Starting and stopping the networks of a store; one is many of one.
+
+use std::collections::BTreeSet;
+
+use super::{Networks, named};
+use crate::bulk::and_all;
+use crate::network::drift::{self, Bridge};
+use crate::network::life::{self, Ensured, Outcome, Plan};
+use crate::network::store::whole;
+use crate::network::{
+    ActiveNetworks, DefinedNetwork, Document, NetworkError, NetworkFailure, NetworkName, StoreError, StoreReason,
+};
+
+/// What came of each of many networks, in the order in which they were named.
+type Outcomes<T> = Vec<Result<T, NetworkError>>;
+
+impl Networks<'_> {
+    /// Starts a network as it is defined ([`start`](crate::network::start)).
+    ///
+    /// # Errors
+    /// Those of [`start`](crate::network::start); [`NetworkFailure::ActiveAs`],
+    /// [`NetworkFailure::Invalid`], [`NetworkFailure::Store`]. Whatever fails, nothing is left, or the
+    /// error says what ([`NetworkFailure::Noted`]).
+    pub fn start(&self, name: &NetworkName) -> Result<(), NetworkError> {
+        only(name, self.start_many(std::slice::from_ref(name)))
+    }
+
+    /// Starts many networks, each as [`start`](Self::start) does and whatever becomes of the others, and gives
+    /// what came of each in their order.
+    ///
+    /// Their bridges are made together ([`create_many`](crate::BridgeBackend::create_many)), and get their
+    /// carriers at the same time. Nobody else can start or stop a network until all are done.
+    ///
+    /// # Errors
+    /// The state directory cannot be locked; nothing is done then.
+    pub fn start_many(&self, names: &[NetworkName]) -> Result<Outcomes<()>, StoreError> {
+        let check = |network: &DefinedNetwork, former: Option<&DefinedNetwork>| {
+            // By the MAC that it was started with: that may be defined anew.
+            match former.map(|former| life::own_bridge(self.host, former)) {
+                Some(Ok(Some(bridge))) => Err(NetworkFailure::Active(bridge.name)),
+                _ => life::check_start(self.host, network),
+            }
+        };
+        let outcomes = self.make_active(names, check)?;
+        Ok(outcomes.into_iter().map(|outcome| outcome.map(drop)).collect())
+    }
+
+    /// Makes a network active and as it is defined ([`ensure`](crate::network::ensure)), whether or not it was
+    /// started. Temporary files of the store that a killed process has left are removed, too.
+    ///
+    /// # Errors
+    /// Those of [`ensure`](crate::network::ensure), and as [`start`](Self::start). Whatever fails, all
+    /// is as it was before.
+    pub fn ensure(&self, name: &NetworkName) -> Result<Ensured, NetworkError> {
+        only(name, self.ensure_many(std::slice::from_ref(name)))
+    }
+
+    /// Makes many networks active and as they are defined, each as [`ensure`](Self::ensure) does and
+    /// whatever becomes of the others, and gives what came of each in their order.
+    ///
+    /// Bridges are made and changed together, as with [`start_many`](Self::start_many).
+    ///
+    /// # Errors
+    /// As [`start_many`](Self::start_many).
+    pub fn ensure_many(&self, names: &[NetworkName]) -> Result<Outcomes<Ensured>, StoreError> {
+        self.store.tidy();
+        self.make_active(names, |network, _| life::check_ensure(self.host, network))
+    }
+
+    /// Stops a network as it was started ([`stop`](crate::network::stop)), or, where that is not known, as it
+    /// is defined.
+    ///
+    /// # Errors
+    /// Those of [`stop`](crate::network::stop); [`NetworkFailure::Invalid`],
+    /// [`NetworkFailure::Store`]. Only after the latter can it be stopped nevertheless, and is to be
+    /// stopped again to be forgotten.
+    pub fn stop(&self, name: &NetworkName) -> Result<(), NetworkError> {
+        only(name, self.stop_many(std::slice::from_ref(name)))
+    }
+
+    /// Stops many networks, each as [`stop`](Self::stop) does and whatever becomes of the others, and gives
+    /// what came of each in their order.
+    ///
+    /// Their bridges are deleted together ([`delete_many`](crate::BridgeBackend::delete_many)). Nobody else
+    /// can start or stop a network until all are done.
+    ///
+    /// # Errors
+    /// As [`start_many`](Self::start_many).
+    pub fn stop_many(&self, names: &[NetworkName]) -> Result<Outcomes<()>, StoreError> {
+        let active = self.store.lock_active()?;
+        Ok(in_rounds(names, |names| {
+            let networks = names.iter().map(|name| self.as_started(name)).collect();
+            let stopped = and_all(networks, |networks: Vec<DefinedNetwork>| {
+                life::stop_all(self.host, &networks.iter().collect::<Vec<_>>())
+            });
+            let noted = |(name, stopped): (&NetworkName, Outcome<()>)| {
+                if let Ok(()) | Err(NetworkFailure::NotActive(_)) = &stopped {
+                    active.remove(name)?;
+                }
+                stopped
+            };
+            names.iter().zip(stopped).map(noted).collect()
+        }))
+    }
+
+    /// The network as it was started, or, where that is not known, as it is defined.
+    fn as_started(&self, name: &NetworkName) -> Outcome<DefinedNetwork> {
+        let document = match self.store.active(name)? {
+            Some(document) => document,
+            None => self.store.load(name)?,
+        };
+        Ok(whole(&document)?)
+    }
+
+    /// Makes those networks active, or as they are defined, that `check` does not refuse; it sees what each
+    /// was started with, too.
+    fn make_active(
+        &self,
+        names: &[NetworkName],
+        check: impl Fn(&DefinedNetwork, Option<&DefinedNetwork>) -> Outcome<Plan>,
+    ) -> Result<Outcomes<Ensured>, StoreError> {
+        let active = self.store.lock_active()?;
+        Ok(in_rounds(names, |names| {
+            let ready = names.iter().map(|name| self.prepare(name, &check)).collect();
+            let noted = and_all(ready, |ready: Vec<Prepared>| {
+                ready.into_iter().map(|prepared| prepared.note(&active)).collect()
+            });
+            and_all(noted, |noted| {
+                let planned: Vec<_> = noted.iter().map(|prepared| (&prepared.network, &prepared.plan)).collect();
+                let made = life::carry_out(self.host, &planned);
+                let outcome = |(prepared, made): (&Prepared, Outcome<_>)| {
+                    made.map_err(|failure| prepared.take_back(&active, failure))
+                };
+                noted.iter().zip(made).map(outcome).collect()
+            })
+        }))
+    }
+
+    fn prepare(
+        &self,
+        name: &NetworkName,
+        check: impl Fn(&DefinedNetwork, Option<&DefinedNetwork>) -> Outcome<Plan>,
+    ) -> Outcome<Prepared> {
+        let document = self.store.load(name)?;
+        let network = whole(&document)?;
+        let before = self.store.active(name)?;
+        let former = before.as_ref().map(whole).transpose()?;
+        if let Some(former) = &former {
+            self.settle(former, &network)?;
+        }
+        let plan = check(&network, former.as_ref())?;
+        Ok(Prepared { document, network, plan, before })
+    }
+
+    /// Before a network is started that was started with another bridge: refuses it while that is there,
+    /// and removes what else is left of it, which nobody would know of then.
+    fn settle(&self, former: &DefinedNetwork, network: &DefinedNetwork) -> Outcome<()> {
+        let (active, defined) = (former.bridge(), network.bridge());
+        if active == defined {
+            return Ok(());
+        }
+        match drift::bridge(self.host, former)? {
+            Bridge::There(_) => Err(NetworkFailure::ActiveAs { active, defined }),
+            Bridge::Occupied(_) => Ok(()),
+            Bridge::Absent => match life::stop_one(self.host, former) {
+                Err(NetworkFailure::NotActive(_)) => Ok(()),
+                outcome => outcome,
+            },
+        }
+    }
+}
+
+/// A network that can be made active.
+struct Prepared {
+    document: Document,
+    network: DefinedNetwork,
+    plan: Plan,
+    /// What is noted of it.
+    before: Option<Document>,
+}
+
+impl Prepared {
+    /// Notes that it is active with this definition.
+    fn note(self, active: &ActiveNetworks<'_>) -> Outcome<Self> {
+        if self.is_noted() {
+            return Ok(self);
+        }
+        match active.insert(&self.document) {
+            Ok(()) => Ok(self),
+            Err(error) if matches!(error.reason(), StoreReason::NotDurable(_)) => {
+                Err(self.take_back(active, error.into()))
+            }
+            // Nothing is noted.
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// When it has failed, what was noted before is noted again.
+    fn take_back(&self, active: &ActiveNetworks<'_>, failure: NetworkFailure) -> NetworkFailure {
+        if self.is_noted() {
+            return failure;
+        }
+        let undone = match &self.before {
+            Some(before) => active.insert(before),
+            None => active.remove(self.network.name()),
+        };
+        match undone {
+            Ok(()) => failure,
+            Err(undo) => NetworkFailure::Noted { failure: Box::new(failure), undo: Box::new(undo) },
+        }
+    }
+
+    /// Whether it was noted before, so that there is nothing to write.
+    fn is_noted(&self) -> bool {
+        self.before.as_ref().is_some_and(|before| before.text() == self.document.text())
+    }
+}
+
+/// Does something to many networks in rounds, in none of which one is twice: it is done with before it
+/// comes again.
+fn in_rounds<T>(mut names: &[NetworkName], act: impl Fn(&[NetworkName]) -> Vec<Outcome<T>>) -> Outcomes<T> {
+    let mut outcomes = Vec::with_capacity(names.len());
+    while !names.is_empty() {
+        let mut seen = BTreeSet::new();
+        let end = names.iter().position(|name| !seen.insert(name)).unwrap_or(names.len());
+        let (round, rest) = names.split_at(end);
+        let done = round.iter().zip(act(round));
+        outcomes.extend(done.map(|(name, outcome)| named(name, || outcome)));
+        names = rest;
+    }
+    outcomes
+}
+
+/// What came of one.
+fn only<T>(name: &NetworkName, outcomes: Result<Outcomes<T>, StoreError>) -> Result<T, NetworkError> {
+    let mut outcomes = outcomes.map_err(|error| NetworkError::new(name.clone(), error.into()))?;
+    outcomes.pop().expect("there is one for each network")
+}
