@@ -263,7 +263,8 @@ pub trait BridgeBackend: fmt::Debug + Send + Sync {
     /// Deletes many bridges, up or down; their ports stay, without them.
     ///
     /// No kernel gives a deleted bridge back. With [`Bulk::AllOrNothing`] each is therefore looked at
-    /// before the first is deleted, and nothing is deleted if one is not there or is no bridge. From
+    /// before the first is deleted, and nothing is deleted if one is not there, is no bridge or is named
+    /// twice (the second time it is `NotFound`, with [`Bulk::AsMuchAsPossible`], too). From
     /// there on, netlink deletes all of them in one call, which holds the kernel's network
     /// configuration up until the last is gone; the other backends delete one by one, and if that
     /// fails midway, [`BulkError::done`](crate::BulkError::done) tells which are gone.

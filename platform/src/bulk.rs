@@ -1,6 +1,7 @@
 //! Many operations of one kind in one call: what the caller chooses, what came of each, and how a
 //! backend that has nothing better does them one by one.
 
+use std::collections::BTreeSet;
 use std::{error, fmt};
 
 use crate::{
@@ -145,7 +146,16 @@ pub(crate) fn create<B: BridgeBackend + ?Sized>(backend: &B, specs: &[BridgeSpec
 
 pub(crate) fn delete<B: BridgeBackend + ?Sized>(backend: &B, bridges: &[InterfaceName], bulk: Bulk) -> BulkResult {
     if bulk == Bulk::AllOrNothing {
-        let missing = |(item, &bridge)| Some((item, bridge_of(backend, Operation::Delete, bridge).err()?));
+        let mut there = BTreeSet::new();
+        let missing = |(item, &bridge)| match bridge_of(backend, Operation::Delete, bridge) {
+            // The second time it will not be there, by whatever name.
+            Ok(state) if !there.insert(state.index) => {
+                let at = Attempt::new(backend.name(), Operation::Delete).on(bridge);
+                Some((item, at.error(ErrorKind::NotFound)))
+            }
+            Ok(_) => None,
+            Err(error) => Some((item, error)),
+        };
         refuse(bridges.iter().enumerate().filter_map(missing))?;
     }
     let outcomes = try_each(bulk, bridges, |&bridge| backend.delete(bridge));
