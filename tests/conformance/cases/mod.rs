@@ -1,5 +1,6 @@
 //! The cases, by what they are about.
 
+mod bulk;
 mod change;
 mod create;
 mod delete;
@@ -130,6 +131,23 @@ pub(crate) const ALL: &[&[(&str, Case, Option<Capability>)]] = cases! {
         has_headers;
     tap where TapOwner:
         has_an_owner;
+    bulk:
+        of_nothing_is_done,
+        creates_changes_and_deletes,
+        creates_none_or_the_others,
+        deletes_none_or_the_others,
+        changes_none_or_the_others,
+        changes_one_twice,
+        adds_ports,
+        adds_no_port_or_the_others,
+        fails_for_each_where_there_is_no_bridge,
+        has_entries_or_says_by_name_that_it_has_none,
+        needs_privilege;
+    bulk where FdbStatic:
+        adds_entries,
+        adds_no_entry_or_the_others;
+    bulk where PortVlans:
+        adds_vlans_to_no_port_or_to_the_others;
     together:
         one_of_many_creates_of_a_name_wins,
         many_bridges_at_once,

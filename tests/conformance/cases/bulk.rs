@@ -1,0 +1,393 @@
+//! Many at once: all or nothing, or as much as possible.
+
+use std::time::Duration;
+
+use vmbridge::{
+    BridgeChange, BridgeOptions, BridgeSpec, Bulk, BulkError, BulkResult, Capability, ErrorKind, InterfaceName,
+    LinkState, MacAddr, PortVlans, StaticEntry, UnicastMac, VlanTagging,
+};
+
+use super::{BRIDGE_MAC, HIGH, LOW, create};
+use crate::host::{Host, mac, name};
+
+const BULKS: [Bulk; 2] = [Bulk::AllOrNothing, Bulk::AsMuchAsPossible];
+
+/// Something that is done to many items.
+type Act<'a> = &'a dyn Fn(Bulk) -> BulkResult;
+
+fn failures(error: &BulkError) -> Vec<(usize, ErrorKind)> {
+    error.failures().iter().map(|(item, error)| (*item, error.kind())).collect()
+}
+
+/// Checks what comes of so many items of which one is bad: the host is as it was, by this state of
+/// its, or all the others are done.
+fn fails_for_one(count: usize, bad: (usize, ErrorKind), state: &dyn Fn() -> String, act: Act<'_>) {
+    let before = state();
+    let error = act(Bulk::AllOrNothing).expect_err("one is bad");
+    assert_eq!((failures(&error), error.done()), (vec![bad], &[][..]), "{error}");
+    assert_eq!(state(), before, "after: {error}");
+    let error = act(Bulk::AsMuchAsPossible).expect_err("one is bad");
+    let others: Vec<_> = (0..count).filter(|&item| item != bad.0).collect();
+    assert_eq!((failures(&error), error.done()), (vec![bad], &*others), "{error}");
+}
+
+/// Checks that each of so many items fails with this kind, and that nothing is done.
+fn fails_for_each(count: usize, kind: ErrorKind, state: &dyn Fn() -> String, act: Act<'_>) {
+    let before = state();
+    let error = act(Bulk::AllOrNothing).expect_err("it is refused");
+    assert!(failures(&error).iter().all(|&(_, other)| other == kind), "{error}");
+    assert!(error.done().is_empty(), "{error}");
+    assert_eq!(state(), before, "after: {error}");
+    let error = act(Bulk::AsMuchAsPossible).expect_err("it is refused");
+    assert_eq!(failures(&error), (0..count).map(|item| (item, kind)).collect::<Vec<_>>(), "{error}");
+    assert!(error.done().is_empty(), "{error}");
+    assert_eq!(state(), before, "after: {error}");
+}
+
+fn spec(bridge: &str) -> BridgeSpec {
+    BridgeSpec::new(name(bridge)).mac(mac(BRIDGE_MAC)).mtu(1400).link(LinkState::Up)
+}
+
+fn is_there(host: &dyn Host, bridge: &str) -> bool {
+    host.look(name(bridge)).is_some_and(|seen| seen.is_bridge)
+}
+
+fn numbered(prefix: &str, numbers: std::ops::Range<u16>) -> Vec<InterfaceName> {
+    numbers.map(|number| name(&format!("{prefix}{number}"))).collect()
+}
+
+fn guest(number: u16) -> UnicastMac {
+    let [high, low] = number.to_be_bytes();
+    UnicastMac::new(MacAddr::new([0x52, 0x54, 0, 2, high, low])).expect("of one station")
+}
+
+pub(crate) fn of_nothing_is_done(host: &dyn Host) {
+    create(host, "virbr0");
+    let before = host.snapshot();
+    let bridges = host.bridges();
+    host.without_privilege(&|| {
+        for bulk in BULKS {
+            bridges.create_many(&[], bulk).expect("nothing is always possible");
+            bridges.delete_many(&[], bulk).expect("nothing is always possible");
+            bridges.change_many(&[], bulk).expect("nothing is always possible");
+            bridges.add_ports(name("virbr0"), &[], bulk).expect("nothing is always possible");
+            bridges.add_fdb_entries(name("virbr0"), &[], bulk).expect("nothing is always possible");
+            bridges.add_port_vlans(name("virbr0"), &[], bulk).expect("nothing is always possible");
+        }
+    });
+    assert_eq!(host.snapshot(), before);
+}
+
+pub(crate) fn creates_changes_and_deletes(host: &dyn Host) {
+    let before = host.snapshot();
+    for bulk in BULKS {
+        // More than the answers to which fit into one buffer.
+        let bridges = numbered("virbr", 0..100);
+        let macs: Vec<_> = (0..100).map(guest).collect();
+        let specs: Vec<_> =
+            bridges.iter().zip(&macs).map(|(&bridge, &mac)| BridgeSpec::new(bridge).mac(mac).mtu(1400)).collect();
+        host.bridges().create_many(&specs, bulk).expect("the names are free");
+        let seen = |bridge: &InterfaceName| {
+            let seen = host.look(*bridge).expect("it is there");
+            assert!(seen.is_bridge);
+            (seen.mac, seen.mtu, seen.up)
+        };
+        assert!(bridges.iter().map(seen).eq(macs.iter().map(|&mac| (mac.into(), 1400, false))));
+
+        // To each its own.
+        let mtu = |number: usize| 1300 + u32::try_from(number).expect("few");
+        let change = |number| BridgeChange::default().mtu(mtu(number)).link(LinkState::Up);
+        let changes: Vec<_> =
+            bridges.iter().enumerate().map(|(number, &bridge)| (bridge, change(number))).collect();
+        host.bridges().change_many(&changes, bulk).expect("they can be changed");
+        let expected = macs.iter().enumerate().map(|(number, &mac)| (mac.into(), mtu(number), true));
+        assert!(bridges.iter().map(seen).eq(expected));
+
+        host.bridges().delete_many(&bridges, bulk).expect("they are bridges");
+        assert_eq!(host.snapshot(), before);
+    }
+}
+
+pub(crate) fn creates_none_or_the_others(host: &dyn Host) {
+    create(host, "virbr7");
+    host.add_interface(name("tap0"), mac(LOW));
+    for (bad, kind) in [
+        (spec("virbr7"), ErrorKind::BridgeExists),
+        (spec("tap0"), ErrorKind::NameInUse),
+        (spec("virbr1").mtu(70_000), ErrorKind::InvalidMtu),
+        (spec("virbr0"), ErrorKind::BridgeExists),
+    ] {
+        let specs = [spec("virbr0"), bad, spec("virbr2"), spec("virbr3")];
+        fails_for_one(4, (1, kind), &|| host.snapshot(), &|bulk| host.bridges().create_many(&specs, bulk));
+        assert!(["virbr0", "virbr2", "virbr3", "virbr7"].iter().all(|bridge| is_there(host, bridge)));
+        assert!(!is_there(host, "virbr1"));
+        for bridge in ["virbr0", "virbr2", "virbr3"] {
+            let seen = host.look(name(bridge)).expect("it is there");
+            assert_eq!((seen.mac.to_string(), seen.mtu, seen.up), (BRIDGE_MAC.to_owned(), 1400, true));
+            host.bridges().delete(name(bridge)).expect("it is a bridge");
+        }
+    }
+}
+
+pub(crate) fn deletes_none_or_the_others(host: &dyn Host) {
+    host.add_interface(name("tap0"), mac(LOW));
+    host.add_interface(name("tap1"), mac(HIGH));
+    for (bad, kind) in [
+        (name("virbr9"), ErrorKind::NotFound),
+        (name("tap0"), ErrorKind::NotABridge),
+        (host.loopback(), ErrorKind::NotABridge),
+        (name("virbr0"), ErrorKind::NotFound),
+    ] {
+        create(host, "virbr8");
+        let before = host.snapshot();
+        host.bridges().create_many(&["virbr0", "virbr2", "virbr3"].map(spec), Bulk::AllOrNothing).expect("free");
+        host.bridges().add_port(name("virbr2"), name("tap1")).expect("it can be a port");
+        let bridges = [name("virbr0"), bad, name("virbr2"), name("virbr3")];
+        fails_for_one(4, (1, kind), &|| host.snapshot(), &|bulk| host.bridges().delete_many(&bridges, bulk));
+        assert_eq!(host.snapshot(), before);
+        host.bridges().delete(name("virbr8")).expect("it was left alone");
+    }
+}
+
+pub(crate) fn changes_none_or_the_others(host: &dyn Host) {
+    host.add_interface(name("tap0"), mac(LOW));
+    host.bridges().create_many(&["virbr0", "virbr1", "virbr2"].map(spec), Bulk::AllOrNothing).expect("free");
+    let minute = BridgeOptions::default().ageing_time(Duration::from_secs(60));
+    let change = BridgeChange::default().mac(mac("52:54:00:00:00:99")).mtu(1300).link(LinkState::Down);
+    let change = change.options(minute);
+    let ageing = |bridge| host.bridge_option(name(bridge), minute.iter().next().expect("it has one"));
+    let before = ageing("virbr1").expect("every kernel has it");
+    let state = || format!("{:?}{}", ["virbr0", "virbr1", "virbr2"].map(ageing), host.snapshot());
+    for (bridge, bad, kind) in [
+        (name("virbr9"), change.clone(), ErrorKind::NotFound),
+        (name("tap0"), change.clone(), ErrorKind::NotABridge),
+        (name("virbr1"), change.clone().mtu(70_000), ErrorKind::InvalidMtu),
+    ] {
+        let changes = [(name("virbr0"), change.clone()), (bridge, bad), (name("virbr2"), change.clone())];
+        fails_for_one(3, (1, kind), &state, &|bulk| host.bridges().change_many(&changes, bulk));
+        for (bridge, is_changed) in [("virbr0", true), ("virbr1", false), ("virbr2", true)] {
+            let seen = host.look(name(bridge)).expect("it is there");
+            assert_eq!((seen.mtu, seen.up), if is_changed { (1300, false) } else { (1400, true) }, "{bridge}");
+            assert_eq!(ageing(bridge).as_deref(), Some(if is_changed { "6000" } else { before.as_str() }));
+        }
+        let back = BridgeChange::default().mac(mac(BRIDGE_MAC)).mtu(1400).link(LinkState::Up);
+        let centiseconds: u64 = before.parse().expect("a number");
+        let back = back.options(BridgeOptions::default().ageing_time(Duration::from_millis(10 * centiseconds)));
+        let changes = ["virbr0", "virbr2"].map(|bridge| (name(bridge), back.clone()));
+        host.bridges().change_many(&changes, Bulk::AllOrNothing).expect("they can be changed");
+    }
+}
+
+/// In the order in which they are given, and back to what was before the first.
+pub(crate) fn changes_one_twice(host: &dyn Host) {
+    create(host, "virbr0");
+    let to = |bridge: &str, mtu| (name(bridge), BridgeChange::default().mtu(mtu));
+    let changes = [to("virbr0", 1400), to("virbr0", 1300), to("virbr9", 1300)];
+    let change = |bulk| host.bridges().change_many(&changes, bulk);
+    fails_for_one(3, (2, ErrorKind::NotFound), &|| host.snapshot(), &change);
+    assert_eq!(host.look(name("virbr0")).expect("it is there").mtu, 1300);
+    let changes = [to("virbr0", 1450), to("virbr0", 1350)];
+    host.bridges().change_many(&changes, Bulk::AllOrNothing).expect("it can be changed twice");
+    assert_eq!(host.look(name("virbr0")).expect("it is there").mtu, 1350);
+}
+
+fn add_interfaces(host: &dyn Host, numbers: std::ops::Range<u16>) -> Vec<InterfaceName> {
+    let ports = numbered("tap", numbers.clone());
+    numbers.zip(&ports).for_each(|(number, &port)| host.add_interface(port, guest(20_000 + number)));
+    ports
+}
+
+pub(crate) fn adds_ports(host: &dyn Host) {
+    create(host, "virbr0");
+    let ports = add_interfaces(host, 0..40);
+    let before = host.snapshot();
+    for bulk in BULKS {
+        host.bridges().add_ports(name("virbr0"), &ports, bulk).expect("they can be ports");
+        assert!(ports.iter().all(|&port| bridge_of(host, port).as_deref() == Some("virbr0")));
+        for &port in &ports {
+            host.bridges().remove_port(name("virbr0"), port).expect("it is a port");
+        }
+        assert_eq!(host.snapshot(), before);
+    }
+}
+
+fn bridge_of(host: &dyn Host, port: InterfaceName) -> Option<String> {
+    host.look(port).expect("it is there").bridge
+}
+
+pub(crate) fn adds_no_port_or_the_others(host: &dyn Host) {
+    create(host, "virbr0");
+    create(host, "virbr1");
+    add_interfaces(host, 0..5);
+    host.bridges().add_port(name("virbr0"), name("tap3")).expect("it can be a port");
+    host.bridges().add_port(name("virbr1"), name("tap4")).expect("it can be a port");
+    for (bad, kind) in [
+        (name("tap9"), ErrorKind::PortNotFound),
+        (name("tap3"), ErrorKind::AlreadyPort),
+        (name("tap4"), ErrorKind::PortBusy),
+        (name("virbr1"), ErrorKind::PortIsBridge),
+        (host.loopback(), ErrorKind::PortUnsuitable),
+        (name("tap0"), ErrorKind::AlreadyPort),
+    ] {
+        let ports = [name("tap0"), bad, name("tap1"), name("tap2")];
+        let add = |bulk| host.bridges().add_ports(name("virbr0"), &ports, bulk);
+        fails_for_one(4, (1, kind), &|| host.snapshot(), &add);
+        let of = |port: &str| bridge_of(host, name(port));
+        for port in ["tap0", "tap1", "tap2"] {
+            assert_eq!(of(port).as_deref(), Some("virbr0"));
+            host.bridges().remove_port(name("virbr0"), name(port)).expect("it is a port");
+        }
+        assert_eq!((of("tap3").as_deref(), of("tap4").as_deref()), (Some("virbr0"), Some("virbr1")));
+    }
+}
+
+pub(crate) fn fails_for_each_where_there_is_no_bridge(host: &dyn Host) {
+    add_interfaces(host, 0..3);
+    let ports = [name("tap0"), name("tap1")];
+    for (bridge, kind) in [("virbr0", ErrorKind::NotFound), ("tap2", ErrorKind::NotABridge)] {
+        let state = || host.snapshot();
+        fails_for_each(2, kind, &state, &|bulk| host.bridges().add_ports(name(bridge), &ports, bulk));
+        if host.bridges().capabilities().contains(Capability::FdbStatic) {
+            let entries = ports.map(|port| StaticEntry::new(guest(7), port));
+            fails_for_each(2, kind, &state, &|bulk| host.bridges().add_fdb_entries(name(bridge), &entries, bulk));
+        }
+    }
+}
+
+pub(crate) fn needs_privilege(host: &dyn Host) {
+    host.bridges().create_many(&["virbr0", "virbr1"].map(spec), Bulk::AllOrNothing).expect("the names are free");
+    add_interfaces(host, 0..3);
+    host.bridges().add_port(name("virbr0"), name("tap2")).expect("it can be a port");
+    let denied = |act: Act<'_>| fails_for_each(2, ErrorKind::PermissionDenied, &|| host.snapshot(), act);
+    host.without_privilege(&|| {
+        denied(&|bulk| host.bridges().create_many(&["virbr2", "virbr3"].map(spec), bulk));
+        denied(&|bulk| host.bridges().delete_many(&["virbr0", "virbr1"].map(name), bulk));
+        let change = |bridge: &str| (name(bridge), BridgeChange::default().mtu(1300));
+        denied(&|bulk| host.bridges().change_many(&["virbr0", "virbr1"].map(change), bulk));
+        denied(&|bulk| host.bridges().add_ports(name("virbr0"), &["tap0", "tap1"].map(name), bulk));
+        if host.bridges().capabilities().contains(Capability::FdbStatic) {
+            let entries = [1, 2].map(|number| StaticEntry::new(guest(number), name("tap2")));
+            denied(&|bulk| host.bridges().add_fdb_entries(name("virbr0"), &entries, bulk));
+        }
+    });
+}
+
+/// A bridge with the ports `tap0`, `tap1` and `tap2`, and `tap3`, which is none of its.
+fn with_ports(host: &dyn Host) {
+    create(host, "virbr0");
+    let ports = add_interfaces(host, 0..4);
+    host.bridges().add_ports(name("virbr0"), &ports[..3], Bulk::AllOrNothing).expect("they can be ports");
+}
+
+pub(crate) fn adds_entries(host: &dyn Host) {
+    with_ports(host);
+    for bulk in BULKS {
+        let port = |number| name(&format!("tap{}", number % 3));
+        let entries: Vec<_> = (0..1000).map(|number| StaticEntry::new(guest(number), port(number))).collect();
+        host.bridges().add_fdb_entries(name("virbr0"), &entries, bulk).expect("they are new");
+        let expected: Vec<_> = (0..1000).map(|number| (guest(number).into(), port(number))).collect();
+        assert!(host.static_entries(name("virbr0")) == expected, "they are not what was added");
+        for number in 0..1000 {
+            host.bridges().remove_fdb_entry(name("virbr0"), guest(number), None).expect("it is there");
+        }
+    }
+}
+
+pub(crate) fn adds_no_entry_or_the_others(host: &dyn Host) {
+    with_ports(host);
+    let entry = |number, port| StaticEntry::new(guest(number), name(port));
+    let add = |entries: &[StaticEntry]| {
+        host.bridges().add_fdb_entries(name("virbr0"), entries, Bulk::AllOrNothing).expect("they are new");
+    };
+    add(&[entry(9, "tap0")]);
+    for (bad, kind) in [
+        (entry(9, "tap0"), ErrorKind::EntryExists),
+        (entry(9, "tap1"), ErrorKind::EntryExists),
+        (entry(1, "tap2"), ErrorKind::EntryExists),
+        (entry(8, "tap3"), ErrorKind::NotAPort),
+        (entry(8, "tap9"), ErrorKind::PortNotFound),
+    ] {
+        let entries = [entry(1, "tap0"), bad, entry(2, "tap1"), entry(3, "tap2")];
+        let state = || format!("{:?}{}", host.static_entries(name("virbr0")), host.snapshot());
+        let act = |bulk| host.bridges().add_fdb_entries(name("virbr0"), &entries, bulk);
+        fails_for_one(4, (1, kind), &state, &act);
+        let at = |number, port| (guest(number).into(), name(port));
+        let expected = [at(1, "tap0"), at(2, "tap1"), at(3, "tap2"), at(9, "tap0")];
+        assert_eq!(host.static_entries(name("virbr0")), expected);
+        for number in 1..=3 {
+            host.bridges().remove_fdb_entry(name("virbr0"), guest(number), None).expect("it is there");
+        }
+    }
+}
+
+pub(crate) fn has_entries_or_says_by_name_that_it_has_none(host: &dyn Host) {
+    with_ports(host);
+    let capability = Capability::FdbStatic;
+    let entries = [1, 2].map(|number| StaticEntry::new(guest(number), name("tap0")));
+    let act = |bulk| host.bridges().add_fdb_entries(name("virbr0"), &entries, bulk);
+    if host.bridges().capabilities().contains(capability) {
+        act(Bulk::AllOrNothing).expect("they are new");
+        assert_eq!(host.static_entries(name("virbr0")).len(), 2);
+        return;
+    }
+    fails_for_each(2, ErrorKind::Unsupported, &|| host.snapshot(), &act);
+    let error = act(Bulk::AllOrNothing).expect_err("it is not supported");
+    assert_eq!(error.failures()[0].1.capability(), Some(capability));
+}
+
+fn vlans(port: &str, vlans: &str, tagging: VlanTagging) -> (InterfaceName, PortVlans) {
+    (name(port), PortVlans::new(vlans.parse().expect("a range"), tagging))
+}
+
+/// The VLANs that the oracle sees on each port.
+fn seen_vlans(host: &dyn Host) -> String {
+    let seen = ["tap0", "tap1", "tap2"].map(|port| host.vlans(name("virbr0"), name(port)));
+    format!("{seen:?}")
+}
+
+pub(crate) fn adds_vlans_to_no_port_or_to_the_others(host: &dyn Host) {
+    with_ports(host);
+    let add = |vlans: &[_], bulk| host.bridges().add_port_vlans(name("virbr0"), vlans, bulk);
+    if !host.has_vlans() {
+        let some = [vlans("tap0", "7", VlanTagging::Tagged), vlans("tap1", "7", VlanTagging::Tagged)];
+        fails_for_each(2, ErrorKind::Unsupported, &|| host.snapshot(), &|bulk| add(&some, bulk));
+        return;
+    }
+    // What the bridge gives its ports by default, and what they have beyond that.
+    let own = [vlans("tap0", "5", VlanTagging::Pvid), vlans("tap2", "30-40", VlanTagging::Tagged)];
+    add(&own, Bulk::AsMuchAsPossible).expect("they take them");
+    let before = seen_vlans(host);
+    for (bad, kind) in [
+        (vlans("tap3", "7", VlanTagging::Tagged), ErrorKind::NotAPort),
+        (vlans("tap9", "7", VlanTagging::Tagged), ErrorKind::PortNotFound),
+        (vlans("tap1", "7-8", VlanTagging::Pvid), ErrorKind::InvalidOption),
+    ] {
+        let many = [
+            vlans("tap0", "10-20", VlanTagging::Tagged),
+            vlans("tap1", "6", VlanTagging::Pvid),
+            // The second time, and over what it has.
+            vlans("tap0", "15", VlanTagging::Pvid),
+            bad,
+            vlans("tap2", "35-50", VlanTagging::Tagged),
+        ];
+        fails_for_one(5, (3, kind), &|| seen_vlans(host), &|bulk| add(&many, bulk));
+        let has = |port, vlan: u16, tagging| {
+            let seen = host.vlans(name("virbr0"), name(port));
+            seen.iter().any(|&(id, other)| id.get() == vlan && other == tagging)
+        };
+        assert!(has("tap0", 14, VlanTagging::Tagged) && has("tap0", 15, VlanTagging::Pvid));
+        assert!(has("tap1", 6, VlanTagging::Pvid) && has("tap2", 50, VlanTagging::Tagged));
+        for (port, range) in [("tap0", "10-20"), ("tap1", "6"), ("tap2", "41-50")] {
+            let range = range.parse().expect("a range");
+            host.bridges().remove_vlans(name("virbr0"), name(port), range).expect("they are there");
+        }
+        let default = host
+            .vlans(name("virbr0"), name("tap2"))
+            .into_iter()
+            .find(|(_, tagging)| *tagging == VlanTagging::Pvid);
+        let default = default.map(|(id, tagging)| (name("tap1"), PortVlans::new(id.into(), tagging)));
+        let again: Vec<_> = own.iter().copied().chain(default).collect();
+        add(&again, Bulk::AllOrNothing).expect("they take them");
+        assert_eq!(seen_vlans(host), before);
+    }
+}
