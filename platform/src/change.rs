@@ -63,11 +63,31 @@ pub(crate) fn apply(
     set: impl Fn(Step) -> Result<()>,
     read: impl Fn() -> Result<BridgeState>,
 ) -> Result<()> {
+    let back = |tried: &[Step], now: &BridgeState| back(before, tried, now);
+    take(&steps(before, change), set, read, back, left(before))
+}
+
+/// What takes a bridge from the state `before` through `change`, step by step.
+pub(crate) fn steps(before: &BridgeState, change: &BridgeChange) -> Vec<Step> {
     let [mtu, mac, link] = Basics::of_bridge(before).steps(change.mtu, change.mac.map(Into::into), change.link);
     let options = change.options.changes(&before.options).into_iter().map(Step::Option);
-    let steps: Vec<_> = mtu.into_iter().chain(options).chain(mac).chain(link).collect();
-    let back = |tried: &[Step], now: &BridgeState| back(before, tried, now);
-    take(&steps, set, read, back, format_args!("a changed bridge {}", before.name))
+    mtu.into_iter().chain(options).chain(mac).chain(link).collect()
+}
+
+/// Undoes those steps that were tried, of those that [`steps`] gave, as [`apply`] does after a failure.
+#[cfg(all(target_os = "linux", feature = "netlink"))]
+pub(crate) fn take_back(
+    before: &BridgeState,
+    tried: &[Step],
+    set: impl Fn(Step) -> Result<()>,
+    read: impl Fn() -> Result<BridgeState>,
+) -> Result<()> {
+    undo(tried, set, read, |tried, now| back(before, tried, now))
+}
+
+/// What is left of a bridge that could not be taken back.
+pub(crate) fn left(before: &BridgeState) -> impl fmt::Display {
+    format!("a changed bridge {}", before.name)
 }
 
 /// The same of a tap.
@@ -94,18 +114,24 @@ fn take<S>(
     left: impl fmt::Display,
 ) -> Result<()> {
     for (number, &step) in steps.iter().enumerate() {
-        set(step).map_err(|error| {
-            let outcome = match read() {
-                // Nothing is left of an interface that has vanished.
-                Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-                // One that fails does not keep the others from being tried.
-                now => now
-                    .and_then(|now| back(&steps[..=number], &now).into_iter().map(&set).fold(Ok(()), Result::and)),
-            };
-            error.undone(outcome, &left)
-        })?;
+        set(step).map_err(|error| error.undone(undo(&steps[..=number], &set, &read, &back), &left))?;
     }
     Ok(())
+}
+
+/// Takes the steps of `back`.
+fn undo<S>(
+    tried: &[Step],
+    set: impl Fn(Step) -> Result<()>,
+    read: impl Fn() -> Result<S>,
+    back: impl Fn(&[Step], &S) -> Vec<Step>,
+) -> Result<()> {
+    match read() {
+        // Nothing is left of an interface that has vanished.
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        // One that fails does not keep the others from being tried.
+        now => now.and_then(|now| back(tried, &now).into_iter().map(&set).fold(Ok(()), Result::and)),
+    }
 }
 
 /// What takes a bridge back, the last step first.

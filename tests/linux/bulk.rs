@@ -3,31 +3,46 @@
 use std::collections::HashSet;
 use std::fs;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use libtest_mimic::Trial;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use vmbridge::{
-    BridgeBackend, BridgeOptions, BridgeSpec, Bulk, BulkError, BulkResult, ErrorKind, InterfaceName, LinkState,
-    UnicastMac,
+    BridgeBackend, BridgeChange, BridgeOptions, BridgeSpec, Bulk, BulkError, BulkResult, ErrorKind, InterfaceName,
+    LinkState, PortVlans, StaticEntry, UnicastMac, VlanId, VlanTagging,
 };
 
-use crate::support::{Guarded, batch, exists, ip, link, links, needs, snapshot, trial, wait_until};
+use crate::support::{
+    Guarded, batch, exists, has_vlans, in_namespace, ip, link, links, needs, run, snapshot, trial, wait_until,
+};
 
 pub(crate) fn trials() -> Vec<Trial> {
     if !vmbridge::AVAILABLE.iter().any(|backend| backend.name == "netlink") {
         return Vec::new();
     }
-    let trials: [(&str, fn()); 4] = [
+    let trials: [(&str, fn()); 10] = [
         ("creates_a_thousand_bridges", creates_a_thousand_bridges),
         ("creates_all_or_none_or_those_it_can", creates_all_or_none_or_those_it_can),
         ("deletes_all_or_none_or_those_it_can", deletes_all_or_none_or_those_it_can),
         ("deletes_more_than_in_one_go", deletes_more_than_in_one_go),
+        ("attaches_as_many_ports_as_the_kernel_has_numbers_for", attaches_as_many_as_there_can_be),
+        ("attaches_all_or_none_or_those_it_can", attaches_all_or_none_or_those_it_can),
+        ("adds_ten_thousand_entries", adds_ten_thousand_entries),
+        ("adds_all_entries_or_none_or_those_it_can", adds_all_entries_or_none_or_those_it_can),
+        ("changes_all_or_none_or_those_it_can", changes_all_or_none_or_those_it_can),
+        ("a_bridge_that_is_changed_twice_is_as_the_second_says", changes_one_twice),
     ];
     let trials = trials.map(|(name, test)| trial(format!("bulk::{name}"), test));
     let stranger = trial("bulk::deletes_nothing_that_has_joined_the_group", deletes_nothing_that_has_joined);
-    trials.into_iter().chain([needs("strace", stranger)]).collect()
+    let with_vlans: &[(&str, fn())] = &[
+        ("lets_all_vlans_through_or_none_or_those_it_can", lets_all_through_or_none_or_those_it_can),
+        ("adds_entries_in_each_vlan_of_a_port", adds_entries_in_each_vlan_of_a_port),
+    ];
+    let with_vlans = if in_namespace(has_vlans) { with_vlans } else { &[] };
+    let with_vlans = with_vlans.iter().map(|&(name, test)| trial(format!("bulk::{name}"), test));
+    trials.into_iter().chain(with_vlans).chain([needs("strace", stranger)]).collect()
 }
 
 fn open() -> Box<dyn BridgeBackend> {
@@ -81,7 +96,7 @@ fn creates_a_thousand_bridges() {
 fn creates_all_or_none_or_those_it_can() {
     let bridges = open();
     ip("link add name tap0 type veth peer name peer0");
-    let unsayable = BridgeOptions::default().max_age(std::time::Duration::from_secs(1));
+    let unsayable = BridgeOptions::default().max_age(Duration::from_secs(1));
     let with_options = BridgeOptions::default().priority(4096);
     // Far enough behind the others to be sent after them.
     let mut specs: Vec<_> = (0..100).map(|number| spec(&format!("virbr{number}"), number)).collect();
@@ -148,6 +163,225 @@ fn deletes_more_than_in_one_go() {
     assert_eq!(links().len(), 2);
     bridges.delete_many(&all[..1], Bulk::AsMuchAsPossible).expect("it is a bridge");
     assert_eq!(links().len(), 1);
+}
+
+/// With the bridge `virbr0`, whose MAC does not follow its ports, and this many interfaces, called `tap0` and so on, that can be its ports.
+fn with_interfaces(count: usize) -> Vec<InterfaceName> {
+    let bridge = format!("link add name virbr0 address {} type bridge", mac(0));
+    let add = (0..count).map(|number| format!("link add name tap{number} type veth peer name peer{number}"));
+    batch("ip", &add.chain([bridge]).collect::<Vec<_>>().join("\n"));
+    (0..count).map(|number| name(&format!("tap{number}"))).collect()
+}
+
+fn ports_of(bridge: &str) -> HashSet<String> {
+    let links = links();
+    let ports = links.iter().filter(|link| link["master"] == bridge);
+    ports.map(|link| link["ifname"].as_str().expect("a name").to_owned()).collect()
+}
+
+fn attaches_as_many_as_there_can_be() {
+    const MOST: usize = 1023;
+    let all = with_interfaces(MOST + 2);
+    let bridges = open();
+    let (failures, done) = outcome(bridges.add_ports(name("virbr0"), &all, Bulk::AllOrNothing));
+    assert_eq!(failures[0], (MOST, ErrorKind::TooManyPorts));
+    assert_eq!((done, ports_of("virbr0").len()), (Vec::new(), 0));
+    let (failures, done) = outcome(bridges.add_ports(name("virbr0"), &all, Bulk::AsMuchAsPossible));
+    assert_eq!(failures, [(MOST, ErrorKind::TooManyPorts), (MOST + 1, ErrorKind::TooManyPorts)]);
+    assert_eq!((done.len(), ports_of("virbr0").len()), (MOST, MOST));
+}
+
+fn attaches_all_or_none_or_those_it_can() {
+    with_interfaces(3);
+    ip("link add name virbr1 type bridge");
+    ip("link set dev tap2 master virbr1");
+    let bridges = open();
+    let attach = |texts: &[&str], bulk| bridges.add_ports(name("virbr0"), &names(texts), bulk);
+    let refused = |texts: &[&str]| all_or_nothing(|bulk| attach(texts, bulk));
+    assert_eq!(refused(&["tap0", "lo", "tap1"]), [(1, ErrorKind::PortUnsuitable)]);
+    assert_eq!(refused(&["tap0", "none", "tap2"]), [(1, ErrorKind::PortNotFound), (2, ErrorKind::PortBusy)]);
+    assert_eq!(refused(&["tap0", "tap0"]), [(1, ErrorKind::AlreadyPort)]);
+    let missing = all_or_nothing(|bulk| bridges.add_ports(name("none"), &names(&["tap0"]), bulk));
+    assert_eq!(missing, [(0, ErrorKind::NotFound)]);
+
+    let (failures, done) = outcome(attach(&["lo", "tap1", "virbr1", "tap0", "tap1"], Bulk::AsMuchAsPossible));
+    let kinds = [(0, ErrorKind::PortUnsuitable), (2, ErrorKind::PortIsBridge), (4, ErrorKind::AlreadyPort)];
+    assert_eq!((failures, done), (kinds.to_vec(), vec![1, 3]));
+    assert_eq!(ports_of("virbr0"), HashSet::from(["tap0", "tap1"].map(str::to_owned)));
+}
+
+/// The static entries that `bridge` sees: MAC, port and VLAN.
+fn static_entries() -> HashSet<String> {
+    let all: Vec<Value> = serde_json::from_str(&run("bridge", ["-j", "fdb"])).expect("JSON");
+    let of_bridges = all.iter().filter(|entry| entry["state"] == "static" && entry["master"] != Value::Null);
+    let text =
+        |entry: &Value| [&entry["mac"], &entry["ifname"]].map(|value| value.as_str().expect("text")).join(" ");
+    of_bridges.map(|entry| format!("{} {}", text(entry), entry["vlan"])).collect()
+}
+
+fn entry(number: usize, port: &str) -> StaticEntry {
+    StaticEntry::new(mac(number), name(port))
+}
+
+fn seen(number: usize, port: &str, vlan: Option<u16>) -> String {
+    format!("{} {port} {}", mac(number), Value::from(vlan))
+}
+
+fn adds_ten_thousand_entries() {
+    with_interfaces(2);
+    ip("link set dev tap0 master virbr0");
+    ip("link set dev tap1 master virbr0");
+    let port = |number| if number % 2 == 0 { "tap0" } else { "tap1" };
+    let mut entries: Vec<_> = (0..10_000).map(|number| entry(number, port(number))).collect();
+    let bridges = open();
+    // The last one is there already.
+    entries.push(entry(5000, "tap1"));
+    let (failures, done) = outcome(bridges.add_fdb_entries(name("virbr0"), &entries, Bulk::AllOrNothing));
+    assert_eq!((failures, done), (vec![(10_000, ErrorKind::EntryExists)], Vec::new()));
+    assert_eq!(static_entries(), HashSet::new());
+    entries.pop();
+    bridges.add_fdb_entries(name("virbr0"), &entries, Bulk::AllOrNothing).expect("there are none yet");
+    let found: HashSet<String> = static_entries().iter().map(|text| text[..22].to_owned()).collect();
+    let expected: HashSet<String> =
+        (0..10_000).map(|number| seen(number, port(number), None)[..22].to_owned()).collect();
+    assert!(found == expected, "it is not what was added");
+}
+
+fn adds_all_entries_or_none_or_those_it_can() {
+    with_interfaces(2);
+    ip("link set dev tap0 master virbr0");
+    let bridges = open();
+    let add = |entries: &[StaticEntry], bulk| bridges.add_fdb_entries(name("virbr0"), entries, bulk);
+    add(&[entry(7, "tap0")], Bulk::AllOrNothing).expect("there is none yet");
+    let before = static_entries();
+    let not_port = [entry(1, "tap0"), entry(2, "tap1"), entry(3, "none")];
+    let kinds = [(1, ErrorKind::NotAPort), (2, ErrorKind::PortNotFound)];
+    assert_eq!(all_or_nothing(|bulk| add(&not_port, bulk)), kinds);
+    let there = [entry(1, "tap0"), entry(7, "tap0"), entry(2, "tap0")];
+    assert_eq!(all_or_nothing(|bulk| add(&there, bulk)), [(1, ErrorKind::EntryExists)]);
+    assert_eq!(static_entries(), before);
+    let (failures, done) =
+        outcome(add(&[&there[..], &not_port[..], &[entry(4, "tap0")]].concat(), Bulk::AsMuchAsPossible));
+    let kinds = [
+        (1, ErrorKind::EntryExists),
+        (3, ErrorKind::EntryExists),
+        (4, ErrorKind::NotAPort),
+        (5, ErrorKind::PortNotFound),
+    ];
+    assert_eq!((failures, done), (kinds.to_vec(), vec![0, 2, 6]));
+    let macs: HashSet<String> = static_entries().iter().map(|text| text[..17].to_owned()).collect();
+    assert_eq!(macs, [1, 2, 4, 7].map(|number| mac(number).to_string()).into());
+}
+
+/// Without a VLAN it is added in those of the port, and not in part.
+fn adds_entries_in_each_vlan_of_a_port() {
+    with_interfaces(2);
+    for port in ["tap0", "tap1"] {
+        ip(&format!("link set dev {port} master virbr0"));
+        run("bridge", format!("vlan add dev {port} vid 7").split(' '));
+    }
+    let bridges = open();
+    let add = |entries: &[StaticEntry], bulk| bridges.add_fdb_entries(name("virbr0"), entries, bulk);
+    let seven = VlanId::new(7).expect("a VLAN");
+    add(&[entry(1, "tap0"), entry(2, "tap1").vlan(seven)], Bulk::AllOrNothing).expect("there are none yet");
+    let before =
+        [seen(1, "tap0", None), seen(1, "tap0", Some(1)), seen(1, "tap0", Some(7)), seen(2, "tap1", Some(7))];
+    assert_eq!(static_entries(), before.clone().into());
+    // One of another VLAN, one that is there in one of the port's, and one that an earlier one has.
+    let new = [entry(3, "tap0").vlan(seven), entry(4, "tap0"), entry(2, "tap0"), entry(3, "tap1")];
+    let kinds = [(2, ErrorKind::EntryExists), (3, ErrorKind::EntryExists)];
+    assert_eq!(all_or_nothing(|bulk| add(&new, bulk)), kinds);
+    let unknown = entry(5, "tap0").vlan(VlanId::new(99).expect("a VLAN"));
+    assert_eq!(all_or_nothing(|bulk| add(&[new[1], new[0], unknown], bulk)), [(2, ErrorKind::InvalidOption)]);
+    assert_eq!(static_entries(), before.into());
+    let (failures, done) = outcome(add(&new, Bulk::AsMuchAsPossible));
+    assert_eq!((failures, done), (kinds.to_vec(), vec![0, 1]));
+    assert_eq!(static_entries().len(), 4 + 1 + 3);
+}
+
+fn lets_all_through_or_none_or_those_it_can() {
+    use VlanTagging::{Pvid, Tagged, Untagged};
+    with_interfaces(3);
+    ip("link set dev tap0 master virbr0");
+    ip("link set dev tap1 master virbr0");
+    let bridges = open();
+    let vlans =
+        |port: &str, range: &str, tagging| (name(port), PortVlans::new(range.parse().expect("VLANs"), tagging));
+    let state = || run("bridge", ["-j", "vlan"]);
+    let before = state();
+    let add = |items: &[(InterfaceName, PortVlans)], bulk| bridges.add_port_vlans(name("virbr0"), items, bulk);
+    let good = [vlans("tap0", "10-20", Tagged), vlans("tap1", "7", Pvid), vlans("tap0", "15-17", Untagged)];
+    let range = vlans("tap1", "30-40", Pvid);
+    let no_port = vlans("tap2", "7", Tagged);
+    let refused = |items: &[(InterfaceName, PortVlans)]| {
+        let failures = all_or_nothing(|bulk| add(items, bulk));
+        assert_eq!(state(), before);
+        failures
+    };
+    assert_eq!(refused(&[good[0], range, no_port]), [(1, ErrorKind::InvalidOption), (2, ErrorKind::NotAPort)]);
+    let (failures, done) = outcome(add(&[&good[..], &[no_port]].concat(), Bulk::AsMuchAsPossible));
+    assert_eq!((failures, done), (vec![(3, ErrorKind::NotAPort)], vec![0, 1, 2]));
+    let of = |port| bridges.vlans(name("virbr0"), name(port)).expect("it is a port");
+    let expected = |items: &[(&str, VlanTagging)]| -> Vec<PortVlans> {
+        items.iter().map(|&(range, tagging)| vlans("tap0", range, tagging).1).collect()
+    };
+    assert_eq!(of("tap0"), expected(&[("1", Pvid), ("10-14", Tagged), ("15-17", Untagged), ("18-20", Tagged)]));
+    assert_eq!(of("tap1"), expected(&[("1", Untagged), ("7", Pvid)]));
+}
+
+fn changes_all_or_none_or_those_it_can() {
+    with_bridges(60);
+    ip("link add name tap0 type veth peer name peer0");
+    let bridges = open();
+    let good = |number: usize| {
+        let options =
+            BridgeOptions::default().priority(4096).max_age(Duration::from_secs(10 + number as u64 % 10));
+        BridgeChange::default().mac(mac(number)).mtu(1400).options(options)
+    };
+    let mut changes: Vec<_> = (0..60).map(|number| (name(&format!("virbr{number}")), good(number))).collect();
+    let change = |changes: &[(InterfaceName, BridgeChange)], bulk| bridges.change_many(changes, bulk);
+    let state = || (snapshot(), link("virbr0").expect("it is there")["linkinfo"]["info_data"]["priority"].clone());
+    let before = state();
+    // Its first step succeeds, and its second does not.
+    let bad = BridgeOptions::default().max_age(Duration::from_secs(1));
+    changes[55].1 = BridgeChange::default().mtu(1300).options(bad);
+    assert_eq!(all_or_nothing(|bulk| change(&changes, bulk)), [(55, ErrorKind::InvalidOption)]);
+    changes[56].0 = name("tap0");
+    changes[57].0 = name("none");
+    let kinds = [(56, ErrorKind::NotABridge), (57, ErrorKind::NotFound)];
+    assert_eq!(all_or_nothing(|bulk| change(&changes, bulk)), kinds);
+    assert_eq!(state(), before);
+
+    let (failures, done) = outcome(change(&changes, Bulk::AsMuchAsPossible));
+    assert_eq!(failures, [&[(55, ErrorKind::InvalidOption)], &kinds[..]].concat());
+    assert_eq!(done.len(), 57);
+    for number in 0..60 {
+        let link = link(&format!("virbr{number}")).expect("it is there");
+        let data = &link["linkinfo"]["info_data"];
+        let is_changed =
+            link["address"] == mac(number).to_string() && link["mtu"] == 1400 && data["priority"] == 4096;
+        let is_as_before = link["mtu"] == 1500 && data["priority"] == 0x8000 && data["max_age"] == 2000;
+        assert!(if done.contains(&number) { is_changed } else { is_as_before }, "{number}: {link}");
+    }
+}
+
+fn changes_one_twice() {
+    with_bridges(2);
+    let bridges = open();
+    let change = |mtu, number| BridgeChange::default().mtu(mtu).mac(mac(number));
+    let (one, other) = (name("virbr0"), name("virbr1"));
+    let changes = [(one, change(1400, 1)), (other, change(1400, 2)), (one, change(1300, 3))];
+    bridges.change_many(&changes, Bulk::AllOrNothing).expect("they are bridges");
+    let is = |bridge, mtu, number| {
+        let link = link(bridge).expect("it is there");
+        assert_eq!((&link["mtu"], &link["address"]), (&Value::from(mtu), &Value::from(mac(number).to_string())));
+    };
+    is("virbr0", 1300, 3);
+    is("virbr1", 1400, 2);
+    let changes = [(one, change(1400, 4)), (one, change(1200, 5)), (one, change(9, 6))];
+    let (failures, _) = outcome(bridges.change_many(&changes, Bulk::AllOrNothing));
+    assert_eq!(failures, [(2, ErrorKind::InvalidMtu)]);
+    is("virbr0", 1300, 3);
 }
 
 /// Deletes `virbr0` and `virbr1` if that is what this process was started for.

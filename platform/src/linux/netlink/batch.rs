@@ -59,6 +59,14 @@ impl<T> Batch<T> {
         Self::numbered(self.bulk, std::mem::replace(&mut self.fine, rest))
     }
 
+    /// Takes those out of which `wants` holds.
+    pub(super) fn take(&mut self, mut wants: impl FnMut(&T) -> bool) -> Self {
+        let (wanted, rest): (Vec<_>, _) =
+            std::mem::take(&mut self.fine).into_iter().partition(|(_, item)| wants(item));
+        self.fine = rest;
+        Self::numbered(self.bulk, wanted)
+    }
+
     /// With those of another one.
     pub(super) fn join(mut self, other: Self) -> Self {
         self.fine.extend(other.fine);

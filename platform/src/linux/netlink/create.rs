@@ -35,7 +35,7 @@ impl NetlinkBackend {
             let looked_at = if has_options(spec) { found.next() } else { None };
             looked_at.map_or(Ok(()), |found| self.check_created(spec, found)).map(|()| spec)
         };
-        created.each(check).finish(|made| self.take_back(made))
+        created.each(check).finish(|made| self.take_bridges_back(made))
     }
 
     fn check_spec(&self, spec: &BridgeSpec) -> Result<()> {
@@ -94,7 +94,7 @@ impl NetlinkBackend {
     }
 
     /// Deletes bridges that were just created, and gives those that could not be.
-    fn take_back(&self, made: Vec<(usize, &BridgeSpec)>) -> Vec<(usize, Error)> {
+    fn take_bridges_back(&self, made: Vec<(usize, &BridgeSpec)>) -> Vec<(usize, Error)> {
         let found = self.look_for(made.iter().map(|(_, spec)| spec.name), |&name| encode::get_by_name(name));
         let (mut failed, mut doomed) = (Vec::new(), Vec::new());
         for ((number, spec), found) in made.into_iter().zip(found) {

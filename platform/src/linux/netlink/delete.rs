@@ -119,7 +119,7 @@ impl NetlinkBackend {
                 Err(failure) => return doomed.each(|one| Err(error(one.at, failure.again()))),
             };
             let join = |one: &Doomed| encode::set_group(one.index, group);
-            let conclude = |one: Doomed, outcome| self.conclude_joining(&one, group, outcome).map(|()| one);
+            let conclude = |one: Doomed, outcome| self.conclude_grouping(&one, group, outcome).map(|()| one);
             let (joined, _) = self.act(doomed, join, conclude);
             if joined.is_over() {
                 return self.leave(joined).without_items();
@@ -185,10 +185,15 @@ impl NetlinkBackend {
 
     fn give_group_back(&self, one: &Doomed) -> Result<()> {
         let outcome = self.socket.execute(encode::set_group(one.index, one.group));
-        self.conclude_joining(one, one.group, outcome)
+        self.conclude_grouping(one, one.group, outcome)
     }
 
-    fn conclude_joining(&self, one: &Doomed, group: u32, outcome: std::result::Result<(), Failure>) -> Result<()> {
+    fn conclude_grouping(
+        &self,
+        one: &Doomed,
+        group: u32,
+        outcome: std::result::Result<(), Failure>,
+    ) -> Result<()> {
         let is_done = || Ok(self.indexed(one.index)?.group == group);
         Self::conclude(one.at, outcome, is_done, |errno, _| ErrorKind::of(errno))
     }

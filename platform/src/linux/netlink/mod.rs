@@ -2,6 +2,7 @@
 //!
 //! The kernel's side is `net/core/rtnetlink.c` and `net/bridge/br_netlink.c`.
 
+mod attach;
 mod batch;
 mod change;
 mod create;
@@ -22,6 +23,7 @@ use nix::errno::Errno;
 use self::decode::Link;
 use self::encode::{Filter, Request};
 use self::socket::{Failure, Socket};
+use crate::bulk;
 use crate::error::Attempt;
 use crate::linux::CAPABILITIES;
 use crate::linux::carrier;
@@ -30,9 +32,10 @@ use crate::linux::namespace::Namespace;
 use crate::linux::tap as taps;
 use crate::linux::udev::Udev;
 use crate::{
-    BridgeBackend, BridgeChange, BridgeSpec, BridgeState, Bulk, BulkResult, Capabilities, Capability, Error,
-    ErrorKind, Events, FdbEntry, InterfaceIndex, InterfaceName, InterfaceState, MacAddr, Operation, PortOptions,
-    PortState, PortVlans, Result, StaticEntry, Tap, TapChange, TapSpec, TapState, UnicastMac, VlanId, VlanRange,
+    BridgeBackend, BridgeChange, BridgeSpec, BridgeState, Bulk, BulkError, BulkResult, Capabilities, Capability,
+    Error, ErrorKind, Events, FdbEntry, InterfaceIndex, InterfaceName, InterfaceState, MacAddr, Operation,
+    PortOptions, PortState, PortVlans, Result, StaticEntry, Tap, TapChange, TapSpec, TapState, UnicastMac, VlanId,
+    VlanRange,
 };
 
 /// A bridge's `IFLA_INFO_KIND`.
@@ -105,11 +108,17 @@ impl NetlinkBackend {
         as_bridge(at, self.look(name))
     }
 
-    /// The bridge and the interface that is to be, or no longer to be, its port.
-    fn bridge_and_port(&self, at: Attempt, bridge: InterfaceName, port: InterfaceName) -> Result<(Link, Link)> {
-        let bridge = self.bridge(at, bridge)?;
-        let port = self.interface(at, port)?.ok_or_else(|| at.means(ErrorKind::PortNotFound, Errno::ENODEV))?;
-        Ok((bridge, port))
+    /// The bridge that many items are about: without it each of them fails, and without items none.
+    fn bridge_of_each<T>(
+        &self,
+        bridge: InterfaceName,
+        items: &[T],
+        at: impl Fn(&T) -> Attempt,
+    ) -> std::result::Result<Option<Link>, BulkError> {
+        let found = self.look(bridge);
+        let checked = items.iter().enumerate().map(|(number, item)| (number, as_bridge(at(item), again(&found))));
+        bulk::refuse(checked.filter_map(|(number, bridge)| Some((number, bridge.err()?))))?;
+        Ok(found.ok().flatten().filter(|_| !items.is_empty()))
     }
 
     /// Has the kernel do something. Where its answer is lost, `is_done` finds out what it did.
@@ -156,18 +165,6 @@ impl NetlinkBackend {
 
     fn is_gone(&self, index: InterfaceIndex) -> bool {
         matches!(self.indexed(index), Err(Failure::Refused(Errno::ENODEV, _)))
-    }
-
-    /// Makes an interface the port of a bridge, or of none.
-    fn set_master(
-        &self,
-        at: Attempt,
-        port: InterfaceIndex,
-        bridge: Option<InterfaceIndex>,
-        refusal: impl FnOnce(Errno) -> ErrorKind,
-    ) -> Result<()> {
-        let is_done = || Ok(self.indexed(port)?.master == bridge);
-        self.execute(at, encode::set_master(port, bridge), is_done, |errno, _| refusal(errno))
     }
 }
 
@@ -221,40 +218,20 @@ impl BridgeBackend for NetlinkBackend {
         self.change_bridge(bridge, change)
     }
 
+    fn change_many(&self, changes: &[(InterfaceName, BridgeChange)], bulk: Bulk) -> BulkResult {
+        self.change_bridges(changes, bulk)
+    }
+
     fn add_port(&self, bridge: InterfaceName, port: InterfaceName) -> Result<()> {
-        let at = Self::at(Operation::AddPort).on(bridge).port(port);
-        let (bridge, port) = self.bridge_and_port(at, bridge, port)?;
-        // The kernel would move a port of another bridge here without a word.
-        match port.master {
-            Some(master) if master == bridge.index => return Err(at.error(ErrorKind::AlreadyPort)),
-            // One in a VRF, say.
-            Some(_) if port.is_bridge => return Err(at.error(ErrorKind::PortIsBridge)),
-            Some(_) => return Err(at.error(ErrorKind::PortBusy)),
-            None => {}
-        }
-        self.set_master(at, port.index, Some(bridge.index), |errno| match errno {
-            Errno::ELOOP => ErrorKind::PortIsBridge,
-            Errno::EBUSY => ErrorKind::PortBusy,
-            Errno::EXFULL => ErrorKind::TooManyPorts,
-            // Also what the kernel says of a bridge that is no longer there.
-            Errno::EINVAL if self.is_gone(bridge.index) => ErrorKind::NotFound,
-            Errno::EINVAL | Errno::EOPNOTSUPP => ErrorKind::PortUnsuitable,
-            Errno::ENODEV => ErrorKind::PortNotFound,
-            errno => ErrorKind::of(errno),
-        })
+        self.attach(bridge, port)
+    }
+
+    fn add_ports(&self, bridge: InterfaceName, ports: &[InterfaceName], bulk: Bulk) -> BulkResult {
+        self.attach_many(bridge, ports, bulk)
     }
 
     fn remove_port(&self, bridge: InterfaceName, port: InterfaceName) -> Result<()> {
-        let at = Self::at(Operation::RemovePort).on(bridge).port(port);
-        let (bridge, port) = self.bridge_and_port(at, bridge, port)?;
-        if port.master != Some(bridge.index) {
-            return Err(at.error(ErrorKind::NotAPort));
-        }
-        // The kernel releases a port from whichever bridge it is with by now.
-        self.set_master(at, port.index, None, |errno| match errno {
-            Errno::ENODEV => ErrorKind::PortNotFound,
-            errno => ErrorKind::of(errno),
-        })
+        self.detach(bridge, port)
     }
 
     fn ports(&self, bridge: InterfaceName) -> Result<Vec<PortState>> {
@@ -279,6 +256,10 @@ impl BridgeBackend for NetlinkBackend {
         self.add_neighbour(bridge, entry)
     }
 
+    fn add_fdb_entries(&self, bridge: InterfaceName, entries: &[StaticEntry], bulk: Bulk) -> BulkResult {
+        self.add_neighbours(bridge, entries, bulk)
+    }
+
     fn replace_fdb_entry(&self, bridge: InterfaceName, entry: &StaticEntry) -> Result<()> {
         self.replace_neighbour(bridge, entry)
     }
@@ -297,6 +278,15 @@ impl BridgeBackend for NetlinkBackend {
 
     fn add_vlans(&self, bridge: InterfaceName, port: InterfaceName, vlans: PortVlans) -> Result<()> {
         self.let_through(bridge, port, vlans)
+    }
+
+    fn add_port_vlans(
+        &self,
+        bridge: InterfaceName,
+        vlans: &[(InterfaceName, PortVlans)],
+        bulk: Bulk,
+    ) -> BulkResult {
+        self.let_many_through(bridge, vlans, bulk)
     }
 
     fn remove_vlans(&self, bridge: InterfaceName, port: InterfaceName, vlans: VlanRange) -> Result<()> {
@@ -345,6 +335,14 @@ fn found(answer: std::result::Result<Link, Failure>) -> Found {
         Ok(link) => Ok(Some(link)),
         Err(Failure::Refused(Errno::ENODEV, _)) => Ok(None),
         Err(failure) => Err(failure),
+    }
+}
+
+/// The same, for another who asks.
+fn again(found: &Found) -> Found {
+    match found {
+        Ok(link) => Ok(link.clone()),
+        Err(failure) => Err(failure.again()),
     }
 }
 

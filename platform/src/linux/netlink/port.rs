@@ -5,10 +5,8 @@
 
 use nix::errno::Errno;
 
-use super::decode::Link;
 use super::encode::{self, Request};
 use super::{Cause, Failure, NetlinkBackend, error, options};
-use crate::error::Attempt;
 use crate::linux::abi::netlink::{NLA_F_NESTED, NLM_F_ACK};
 use crate::{ErrorKind, InterfaceIndex, InterfaceName, Operation, PortOption, PortOptions, Result};
 
@@ -20,12 +18,6 @@ fn set(port: InterfaceIndex, asked: &PortOptions) -> Request {
 }
 
 impl NetlinkBackend {
-    /// A bridge and a port of it.
-    pub(super) fn port_of(&self, at: Attempt, bridge: InterfaceName, port: InterfaceName) -> Result<(Link, Link)> {
-        let (bridge, port) = self.bridge_and_port(at, bridge, port)?;
-        if port.master == Some(bridge.index) { Ok((bridge, port)) } else { Err(at.error(ErrorKind::NotAPort)) }
-    }
-
     /// What it means that the kernel refuses to do something with a port that was one of a bridge.
     pub(super) fn port_refusal(&self, bridge: InterfaceIndex, port: InterfaceIndex, errno: Errno) -> ErrorKind {
         match errno {

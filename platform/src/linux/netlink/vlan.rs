@@ -4,8 +4,12 @@
 //! would not expect there: removing VLANs succeeds whether the port has them or not, and on a kernel
 //! without 802.1Q, too; only adding is refused there.
 
+use std::collections::{HashMap, HashSet};
+
 use nix::errno::Errno;
 
+use super::attach::as_port;
+use super::batch::Batch;
 use super::decode::{Malformed, attributes, u16_at, u32_at};
 use super::encode::{self, Request};
 use super::{Cause, Failure, Link, NetlinkBackend, error};
@@ -16,8 +20,8 @@ use crate::linux::abi::netlink::{
     RTEXT_FILTER_BRVLAN_COMPRESSED,
 };
 use crate::{
-    Capability, ErrorKind, InterfaceIndex, InterfaceName, Operation, PortVlans, Result, VlanId, VlanRange,
-    VlanTagging, vlan::merged,
+    Bulk, BulkResult, Capability, Error, ErrorKind, InterfaceIndex, InterfaceName, Operation, PortVlans, Result,
+    VlanId, VlanRange, VlanTagging, vlan::merged,
 };
 
 /// What a message says of the VLANs of an interface.
@@ -114,6 +118,34 @@ fn remove(port: InterfaceIndex, vlans: VlanRange) -> Request {
     set(libc::RTM_DELLINK, port, vlans, 0)
 }
 
+const fn has_pvid(vlans: PortVlans) -> bool {
+    flags(vlans.tagging) & BRIDGE_VLAN_INFO_PVID != 0
+}
+
+/// Refuses a range as a PVID.
+fn check(at: Attempt, vlans: PortVlans) -> Result<()> {
+    if has_pvid(vlans) && vlans.vlans.first() != vlans.vlans.last() {
+        return Err(at.with(Capability::PortVlans).error(ErrorKind::InvalidOption));
+    }
+    Ok(())
+}
+
+/// VLANs that are to be let through a port.
+struct New {
+    at: Attempt,
+    bridge: InterfaceIndex,
+    port: InterfaceIndex,
+    vlans: PortVlans,
+    /// Those that the port has already.
+    before: Vec<PortVlans>,
+}
+
+impl New {
+    fn request(&self) -> Request {
+        add(self.port, self.vlans)
+    }
+}
+
 /// What two ranges have in common.
 fn common(one: VlanRange, other: VlanRange) -> Option<VlanRange> {
     VlanRange::new(one.first().max(other.first()), one.last().min(other.last())).ok()
@@ -126,14 +158,22 @@ impl NetlinkBackend {
         bridge: InterfaceIndex,
         port: InterfaceIndex,
     ) -> std::result::Result<Vec<PortVlans>, Failure> {
-        let wanted = |member: &Member| member.port == port && member.bridge == Some(bridge);
+        Ok(self.vlans_of_ports(bridge)?.remove(&port).unwrap_or_default())
+    }
+
+    /// Those of every port of a bridge.
+    pub(super) fn vlans_of_ports(
+        &self,
+        bridge: InterfaceIndex,
+    ) -> std::result::Result<HashMap<InterfaceIndex, Vec<PortVlans>>, Failure> {
+        let wanted = |member: &Member| member.bridge == Some(bridge);
         let (members, outcome) = self.socket.read(dump, |payload| Ok(member(payload)?.filter(wanted)));
         match outcome {
             // The changes were elsewhere: what is told of one port is of one moment.
             Ok(()) | Err(Failure::ListChanged) => {}
             Err(failure) => return Err(failure),
         }
-        Ok(members.into_iter().next().map(|member| member.vlans).unwrap_or_default())
+        Ok(members.into_iter().map(|member| (member.port, member.vlans)).collect())
     }
 
     /// A bridge and a port of it, if the kernel knows VLANs at all.
@@ -154,24 +194,67 @@ impl NetlinkBackend {
 
     pub(super) fn let_through(&self, bridge: InterfaceName, port: InterfaceName, vlans: PortVlans) -> Result<()> {
         let at = Self::at(Operation::AddVlans).on(bridge).port(port);
-        if flags(vlans.tagging) & BRIDGE_VLAN_INFO_PVID != 0 && vlans.vlans.first() != vlans.vlans.last() {
-            return Err(at.with(Capability::PortVlans).error(ErrorKind::InvalidOption));
-        }
+        check(at, vlans)?;
         // Without 802.1Q the kernel has its own words for that.
         let (bridge, port) = self.port_of(at, bridge, port)?;
-        let read = || self.port_vlans(bridge.index, port.index);
-        let before = read().map_err(|failure| error(at, failure))?;
+        let before = self.port_vlans(bridge.index, port.index).map_err(|failure| error(at, failure))?;
+        let new = New { at, bridge: bridge.index, port: port.index, vlans, before };
+        self.conclude_adding_vlans(&new, self.socket.execute(new.request()))
+    }
+
+    /// VLANs of many ports; those of one and the same port one after the other, since what undoes each
+    /// is what there was before it.
+    pub(super) fn let_many_through(
+        &self,
+        bridge: InterfaceName,
+        vlans: &[(InterfaceName, PortVlans)],
+        bulk: Bulk,
+    ) -> BulkResult {
+        let at = |&(port, _): &(InterfaceName, PortVlans)| Self::at(Operation::AddVlans).on(bridge).port(port);
+        let Some(bridge) = self.bridge_of_each(bridge, vlans, at)? else { return Ok(()) };
+        let mut found = self.look_for(vlans.iter().map(|&(port, _)| port), |&port| encode::get_by_name(port));
+        let checked = Batch::new(bulk, vlans).each(|item| {
+            let (at, vlans, found) = (at(item), item.1, found.next().unwrap_or(Ok(None)));
+            check(at, vlans)?;
+            let port = as_port(at, bridge.index, found)?.index;
+            Ok(New { at, bridge: bridge.index, port, vlans, before: Vec::new() })
+        });
+        let mut rest = checked.ready()?;
+        let mut added = rest.take(|_| false);
+        while rest.items().len() > 0 && !added.is_over() {
+            let mut seen = HashSet::new();
+            let next = self.with_vlans_before(bridge.index, rest.take(|new| seen.insert(new.port)));
+            let conclude = |new: New, outcome| self.conclude_adding_vlans(&new, outcome).map(|()| new);
+            added = added.join(self.act(next, New::request, conclude).0);
+        }
+        added.join(rest.without_items()).finish(|added| self.take_vlans_back(&added))
+    }
+
+    fn with_vlans_before(&self, bridge: InterfaceIndex, new: Batch<New>) -> Batch<New> {
+        match self.vlans_of_ports(bridge) {
+            Ok(before) => new.each(|new| {
+                let before = before.get(&new.port).cloned().unwrap_or_default();
+                Ok(New { before, ..new })
+            }),
+            Err(failure) => new.each(|new| Err(error(new.at, failure.again()))),
+        }
+    }
+
+    /// What came of the message that adds VLANs.
+    fn conclude_adding_vlans(&self, new: &New, outcome: std::result::Result<(), Failure>) -> Result<()> {
+        let &New { at, bridge, port, vlans, ref before } = new;
+        let read = || self.port_vlans(bridge, port);
         let is_done = || Ok(is_within(vlans, &read()?));
-        let refusal = |errno| match self.port_refusal(bridge.index, port.index, errno) {
+        let refusal = |errno| match self.port_refusal(bridge, port, errno) {
             ErrorKind::NotAPort => ErrorKind::NotAPort.into(),
             kind => Cause::of_options(errno, [Capability::PortVlans]).unwrap_or(kind.into()),
         };
-        self.execute::<Cause>(at, add(port.index, vlans), is_done, |errno, _| refusal(errno)).map_err(|failed| {
+        Self::conclude::<Cause>(at, outcome, is_done, |errno, _| refusal(errno)).map_err(|failed| {
             // The kernel goes through a range one by one, and leaves what it has added before it fails.
             match read() {
-                Ok(now) if now == before => failed,
+                Ok(now) if now == *before => failed,
                 Ok(_) => {
-                    let outcome = self.restore(port.index, vlans.vlans, &before);
+                    let outcome = self.restore(port, vlans.vlans, before);
                     let outcome = outcome.map_err(|failure| error(at, failure));
                     failed.undone(outcome, format_args!("some of the VLANs {}", vlans.vlans))
                 }
@@ -179,6 +262,23 @@ impl NetlinkBackend {
                 Err(failure) => failed.undone(Err(error(at, failure)), "some of the VLANs, perhaps,"),
             }
         })
+    }
+
+    /// Takes back VLANs that were just added, and gives those that could not be.
+    fn take_vlans_back(&self, added: &[(usize, New)]) -> Vec<(usize, Error)> {
+        let back = |new: &New| match self.restore(new.port, new.vlans.vlans, &new.before) {
+            Ok(()) => None,
+            Err(Failure::Refused(errno, _))
+                if matches!(
+                    self.port_refusal(new.bridge, new.port, errno),
+                    ErrorKind::PortNotFound | ErrorKind::NotAPort
+                ) =>
+            {
+                None
+            }
+            Err(failure) => Some(error(new.at, failure)),
+        };
+        added.iter().filter_map(|(number, new)| Some((*number, back(new)?))).collect()
     }
 
     /// Takes the VLANs of a range back to what they were.
@@ -190,7 +290,9 @@ impl NetlinkBackend {
     ) -> std::result::Result<(), Failure> {
         let mut outcome = self.socket.execute(remove(port, range));
         for vlans in before {
-            if let Some(range) = common(vlans.vlans, range) {
+            // Another PVID has taken the place of the former one.
+            let range = if has_pvid(*vlans) { Some(vlans.vlans) } else { common(vlans.vlans, range) };
+            if let Some(range) = range {
                 outcome = outcome.and(self.socket.execute(add(port, PortVlans { vlans: range, ..*vlans })));
             }
         }
