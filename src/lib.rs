@@ -43,7 +43,7 @@ mod spoofing;
 
 pub use guest::{Guest, Plugged, plug, unplug};
 pub use mac::unused_mac;
-pub use port::{attach, bridge_of, bridges_of_ports, port};
+pub use port::{attach, attach_many, bridge_of, bridges_of_ports, port};
 pub use spoofing::{Restriction, attach_restricted, lift_restriction, restrict_to_mac};
 pub use vmbridge_platform::*;
 

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Attempt, BridgeBackend, ErrorKind, InterfaceName, Operation, PortOptions, PortState, Result, Undo};
+use crate::bulk::{and_all, outcomes};
+use crate::{
+    Attempt, BridgeBackend, Bulk, ErrorKind, InterfaceName, Operation, PortOptions, PortState, Result, Undo,
+};
 
 /// Makes an interface a port of a bridge, with these options: all or nothing.
 ///
@@ -22,6 +25,24 @@ pub fn attach(
     attach_and(backend, bridge, port, options, || Ok(()))
 }
 
+/// Makes many interfaces ports of a bridge, each as [`attach`] does and whatever becomes of the others,
+/// and gives what came of each in their order.
+pub fn attach_many(
+    backend: &dyn BridgeBackend,
+    bridge: InterfaceName,
+    ports: &[InterfaceName],
+    options: &PortOptions,
+) -> Vec<Result<()>> {
+    let checked = ports.iter().map(|&port| check(backend, bridge, port, options).map(|()| port)).collect();
+    and_all(checked, |ports| {
+        let joined = outcomes(backend.add_ports(bridge, &ports, Bulk::AsMuchAsPossible), ports.len());
+        let finish = |(port, joined): (_, Result<()>)| {
+            joined.and_then(|()| joined_and(backend, bridge, port, options, || Ok(())))
+        };
+        ports.into_iter().zip(joined).map(finish).collect()
+    })
+}
+
 /// [`attach`], and what comes next; the port is released again if that fails.
 pub(crate) fn attach_and<T>(
     backend: &dyn BridgeBackend,
@@ -30,9 +51,31 @@ pub(crate) fn attach_and<T>(
     options: &PortOptions,
     next: impl FnOnce() -> Result<T>,
 ) -> Result<T> {
-    let at = Attempt::new(backend.name(), Operation::AddPort).on(bridge).port(port);
-    options.check(at, backend.capabilities())?;
+    check(backend, bridge, port, options)?;
     backend.add_port(bridge, port)?;
+    joined_and(backend, bridge, port, options, next)
+}
+
+/// Refuses options that the backend has not.
+fn check(
+    backend: &dyn BridgeBackend,
+    bridge: InterfaceName,
+    port: InterfaceName,
+    options: &PortOptions,
+) -> Result<()> {
+    let at = Attempt::new(backend.name(), Operation::AddPort).on(bridge).port(port);
+    options.check(at, backend.capabilities())
+}
+
+/// Gives a port that has just joined its options, and does what comes next; the port is released again if
+/// that fails.
+fn joined_and<T>(
+    backend: &dyn BridgeBackend,
+    bridge: InterfaceName,
+    port: InterfaceName,
+    options: &PortOptions,
+    next: impl FnOnce() -> Result<T>,
+) -> Result<T> {
     backend.change_port(bridge, port, options).and_then(|()| next()).map_err(|error| {
         let released = unless_gone(backend.remove_port(bridge, port));
         error.undone(released, format_args!("port {port} of bridge {bridge}"))

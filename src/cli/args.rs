@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 use std::str::FromStr;
 
 use clap::builder::PossibleValuesParser;
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand};
 use vmbridge::{
     AVAILABLE, BridgeOptions, Guest, InterfaceName, InvalidMac, PortOptions, TapSpec, UnicastMac, VlanId,
     VlanRange, VlanTagging,
@@ -44,10 +44,11 @@ pub(super) enum Command {
         #[command(flatten)]
         options: Given<BridgeOptions>,
     },
-    /// Delete a bridge; its ports stay, without it.
+    /// Delete bridges; their ports stay, without them.
     Delete {
-        /// The bridge's name.
-        name: InterfaceName,
+        /// The bridges' names. Each is tried.
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<InterfaceName>,
     },
     /// List the bridges.
     List {
@@ -72,14 +73,15 @@ pub(super) enum Command {
         #[command(flatten)]
         change: Change,
     },
-    /// Make an interface a port of a bridge.
+    /// Make interfaces ports of a bridge.
     Attach {
         /// The bridge's name.
         bridge: InterfaceName,
-        /// The interface's name.
-        port: InterfaceName,
+        /// The interfaces' names. Each is tried, and joins with its options or not at all.
+        #[arg(required = true, value_name = "PORT")]
+        ports: Vec<InterfaceName>,
         /// The MAC of the port's guest, the only one that it may speak with; what that prevents
-        /// depends on the system, and is printed.
+        /// depends on the system, and is printed. For one port.
         #[arg(long, value_name = "MAC")]
         only_mac: Option<UnicastMac>,
         #[command(flatten)]
@@ -281,6 +283,13 @@ pub(super) struct NewTap {
     pub(super) vnet_hdr: bool,
     #[command(flatten)]
     pub(super) options: Given<PortOptions>,
+}
+
+impl Args {
+    /// Ends the process for wrong usage that clap does not know of.
+    pub(super) fn wrong_usage(text: &str) -> ! {
+        Self::command().error(clap::error::ErrorKind::ArgumentConflict, text).exit()
+    }
 }
 
 impl NewTap {

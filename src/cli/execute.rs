@@ -1,12 +1,13 @@
 //! The commands, each a call of the library and what is printed of it.
 
 use vmbridge::{
-    Attempt, BridgeBackend, BridgeChange, BridgeSpec, ErrorKind, LinkState, Operation, PortVlans, StaticEntry,
-    attach, attach_restricted, bridge_of, bridges_of_ports, lift_restriction, plug, port, restrict_to_mac,
-    unused_mac,
+    Attempt, BridgeBackend, BridgeChange, BridgeSpec, Bulk, BulkError, ErrorKind, InterfaceName, LinkState,
+    Operation, PortOptions, PortVlans, StaticEntry, attach_many, attach_restricted, bridge_of, bridges_of_ports,
+    lift_restriction, plug, port, restrict_to_mac, unused_mac,
 };
 
-use super::args::{Command, FdbCommand, MacChoice, PortCommand, TapCommand, VlanCommand};
+use super::args::{Args, Command, FdbCommand, MacChoice, PortCommand, TapCommand, VlanCommand};
+use super::progress::in_turns;
 use super::{Failure, network, print};
 
 pub(super) fn execute(bridges: &dyn BridgeBackend, command: Command) -> Result<(), Failure> {
@@ -25,7 +26,7 @@ pub(super) fn execute(bridges: &dyn BridgeBackend, command: Command) -> Result<(
             print::mac(mac)
                 .map_err(|error| Failure::Unprinted(format!("bridge {name} was created with MAC {mac}"), error))?;
         }
-        Command::Delete { name } => bridges.delete(name)?,
+        Command::Delete { names } => delete(bridges, &names)?,
         Command::List { json } => print::bridges(&bridges.list()?, json)?,
         Command::Show { name, json } => {
             let bridge = bridges.find(name)?.ok_or_else(|| {
@@ -43,8 +44,13 @@ pub(super) fn execute(bridges: &dyn BridgeBackend, command: Command) -> Result<(
             (wanted.mac, wanted.mtu, wanted.link) = (change.mac, change.mtu, link);
             bridges.change(name, &wanted)?;
         }
-        Command::Attach { bridge, port, only_mac: None, options } => attach(bridges, bridge, port, &options.0)?,
-        Command::Attach { bridge, port, only_mac: Some(mac), options } => {
+        Command::Attach { bridge, ports, only_mac: None, options } => {
+            attach(bridges, bridge, &ports, &options.0)?;
+        }
+        Command::Attach { bridge, ports, only_mac: Some(mac), options } => {
+            let [port] = ports[..] else {
+                Args::wrong_usage("--only-mac is for one port: its guest has that MAC")
+            };
             print::restriction(attach_restricted(bridges, bridge, port, &options.0, mac)?)?;
         }
         Command::Detach { bridge, port } => bridges.remove_port(bridge, port)?,
@@ -57,6 +63,38 @@ pub(super) fn execute(bridges: &dyn BridgeBackend, command: Command) -> Result<(
         Command::Demo => unreachable!("run() has handled it, since it opens backends of its own"),
     }
     Ok(())
+}
+
+fn delete(bridges: &dyn BridgeBackend, names: &[InterfaceName]) -> Result<(), Failure> {
+    let mut failures = Vec::new();
+    in_turns(
+        names,
+        |names| bridges.delete_many(names, Bulk::AsMuchAsPossible),
+        |_, deleted| {
+            let failed = deleted.err().map(BulkError::into_failures);
+            failures.extend(failed.into_iter().flatten().map(|(_, error)| Failure::from(error)));
+            Ok(())
+        },
+    )?;
+    Failure::of_each(failures)
+}
+
+fn attach(
+    bridges: &dyn BridgeBackend,
+    bridge: InterfaceName,
+    ports: &[InterfaceName],
+    options: &PortOptions,
+) -> Result<(), Failure> {
+    let mut failures = Vec::new();
+    in_turns(
+        ports,
+        |ports| attach_many(bridges, bridge, ports, options),
+        |_, attached| {
+            failures.extend(attached.into_iter().filter_map(Result::err).map(Failure::from));
+            Ok(())
+        },
+    )?;
+    Failure::of_each(failures)
 }
 
 fn on_port(bridges: &dyn BridgeBackend, command: PortCommand) -> Result<(), Failure> {

@@ -6,6 +6,7 @@ mod execute;
 mod network;
 mod options;
 mod print;
+mod progress;
 
 use std::fmt;
 use std::io::{self, Write};

@@ -1,5 +1,6 @@
 //! The command, as its users see it: output, errors, exit status.
 
+mod bulk;
 mod controls;
 mod networks;
 mod taps;
@@ -39,6 +40,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         fails_where_errors_cannot_be_written,
     ];
     let on_strace = trials![the_demo_says_in_a_line_what_it_lacks];
+    trials.extend(bulk::trials());
     trials.extend(controls::trials());
     trials.extend(taps::trials());
     trials.extend(networks::trials());

@@ -11,6 +11,7 @@ use vmbridge::network::{
 use vmbridge::{BridgeBackend, HostIdentity};
 
 use super::{Args, Chosen, MacChoice, NetworkCommand, print, watch};
+use crate::cli::progress::in_turns;
 use crate::cli::{Failure, note};
 
 pub(in crate::cli) fn execute(host: &dyn BridgeBackend, args: Args) -> Result<(), Failure> {
@@ -22,16 +23,16 @@ pub(in crate::cli) fn execute(host: &dyn BridgeBackend, args: Args) -> Result<()
         NetworkCommand::Show { name, xml: true, .. } => print::xml(&networks.find(&name)?.document)?,
         NetworkCommand::Show { name, xml: false, json } => print::network(&networks.find(&name)?, json)?,
         NetworkCommand::Start { networks: chosen } => {
-            let start = |name: &_| unless(networks.start(name), &chosen, is_active);
-            each(&chosen, || networks.defined(), start)?;
+            let started = |_: &_, outcome| unless(outcome, &chosen, is_active);
+            each(&chosen, || networks.defined(), |names| networks.start_many(names), started)?;
         }
         NetworkCommand::Stop { networks: chosen } => {
-            let stop = |name: &_| unless(networks.stop(name), &chosen, is_not_active);
-            each(&chosen, || networks.defined_or_active(), stop)?;
+            let stopped = |_: &_, outcome| unless(outcome, &chosen, is_not_active);
+            each(&chosen, || networks.defined_or_active(), |names| networks.stop_many(names), stopped)?;
         }
         NetworkCommand::Ensure { networks: chosen } => {
-            let ensure = |name: &_| Ok(print::ensured(name, &networks.ensure(name)?)?);
-            each(&chosen, || networks.defined(), ensure)?;
+            let ensured = |name: &_, outcome: Result<_, NetworkError>| Ok(print::ensured(name, &outcome?)?);
+            each(&chosen, || networks.defined(), |names| networks.ensure_many(names), ensured)?;
         }
         NetworkCommand::Watch(args) => watch::execute(host, &store, &args)?,
         NetworkCommand::Undefine { name } => store.undefine(&name)?,
@@ -80,15 +81,27 @@ fn mac_source(choice: MacChoice) -> Result<MacSource, Failure> {
     }
 }
 
-/// Tries each network that was chosen, and gives what went wrong with any.
-fn each(
+/// Tries each network that was chosen, tells what came of it, and gives what went wrong with any.
+fn each<T>(
     chosen: &Chosen,
     all: impl FnOnce() -> Result<Vec<Result<NetworkName, StoreError>>, StoreError>,
-    act: impl Fn(&NetworkName) -> Result<(), Failure>,
+    act: impl Fn(&[NetworkName]) -> Result<Vec<Result<T, NetworkError>>, StoreError>,
+    tell: impl Fn(&NetworkName, Result<T, NetworkError>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let names = if chosen.all { all()? } else { chosen.names.iter().cloned().map(Ok).collect() };
-    let outcomes = names.into_iter().map(|name| act(&name?));
-    Failure::of_each(outcomes.filter_map(Result::err).collect())
+    let (mut names, mut failures) = (chosen.names.clone(), Vec::new());
+    for name in if chosen.all { all()? } else { Vec::new() } {
+        match name {
+            Ok(name) => names.push(name),
+            Err(error) => failures.push(error.into()),
+        }
+    }
+    let ended = in_turns(&names, act, |names, outcomes| {
+        let told = names.iter().zip(outcomes?).map(|(name, outcome)| tell(name, outcome));
+        failures.extend(told.filter_map(Result::err));
+        Ok(())
+    });
+    failures.extend(ended.err());
+    Failure::of_each(failures)
 }
 
 /// Where all are meant, those that are as they are to be are no failure.

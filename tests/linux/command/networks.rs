@@ -44,18 +44,18 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 /// Directories of definitions of their own.
-struct Store(TempDir);
+pub(super) struct Store(TempDir);
 
 impl Store {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(tempfile::tempdir().expect("a directory can be made"))
     }
 
-    fn path(&self, file: &str) -> String {
+    pub(super) fn path(&self, file: &str) -> String {
         self.0.path().join(file).to_str().expect("UTF-8").to_owned()
     }
 
-    fn write(&self, file: &str, text: &str) -> String {
+    pub(super) fn write(&self, file: &str, text: &str) -> String {
         let path = self.0.path().join(file);
         fs::create_dir_all(path.parent().expect("it is in one")).expect("it can be made");
         fs::write(path, text).expect("it can be written");
@@ -63,7 +63,7 @@ impl Store {
     }
 
     /// `network` with these arguments on these directories.
-    fn args(&self, args: &str) -> String {
+    pub(super) fn args(&self, args: &str) -> String {
         format!("network {args} --config-dir {} --state-dir {}", self.path("etc"), self.path("run"))
     }
 
@@ -75,7 +75,7 @@ impl Store {
 
     /// Its output.
     #[track_caller]
-    fn done(&self, args: &str) -> String {
+    pub(super) fn done(&self, args: &str) -> String {
         super::done(&self.args(args))
     }
 
@@ -93,7 +93,7 @@ impl Store {
     }
 
     /// The files in a directory, but for the lock.
-    fn files(&self, directory: &str) -> Vec<String> {
+    pub(super) fn files(&self, directory: &str) -> Vec<String> {
         let entries = fs::read_dir(self.path(directory)).into_iter().flatten();
         let names = entries.map(|entry| entry.expect("it can be read").file_name().into_string().expect("UTF-8"));
         let mut names: Vec<_> = names.filter(|name| name != ".lock").collect();
@@ -102,7 +102,7 @@ impl Store {
     }
 }
 
-fn network(name: &str, body: &str) -> String {
+pub(super) fn network(name: &str, body: &str) -> String {
     format!("<network>\n  <name>{name}</name>\n{body}</network>\n")
 }
 
