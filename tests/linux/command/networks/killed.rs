@@ -19,21 +19,36 @@ const CALLS: &str = "openat,?mkdir,mkdirat,flock,write,fchmod,fsync,?rename,?ren
 pub(super) const BODY: &str = "  <metadata>\n    <v:bridge xmlns:v='https://vmbridge.org/network/1' anchor='tap'/>\n  \
                     </metadata>\n  <bridge name='virbr0' stp='off'/>\n  <mtu size='1400'/>\n";
 
+/// The networks of a work, each on its bridge.
+type Defined = &'static [(&'static str, &'static str)];
+const ONE: Defined = &[("lan", "virbr0")];
+/// The first has an anchor.
+const THREE: Defined = &[("lan", "virbr0"), ("one", "virbr1"), ("two", "virbr2")];
+
+/// What the network on this bridge has in it.
+fn body(bridge: &str) -> String {
+    let plain = format!("  <bridge name='{bridge}' stp='off'/>\n  <mtu size='1400'/>\n");
+    if bridge == "virbr0" { BODY.to_owned() } else { plain }
+}
+
 #[derive(Clone, Copy)]
 struct Work {
     name: &'static str,
     args: &'static str,
+    networks: Defined,
     prepare: fn(&Store),
     /// What ends it before `ensure` can: nothing has a MAC until it is migrated.
     again: Option<&'static str>,
 }
 
-const WORKS: [Work; 5] = [
-    Work { name: "define", args: "define NEW", prepare: |_| {}, again: None },
-    Work { name: "redefine_and_ensure", args: "ensure lan", prepare: redefined, again: None },
-    Work { name: "start", args: "start lan", prepare: defined, again: None },
-    Work { name: "stop", args: "stop lan", prepare: started, again: None },
-    Work { name: "migrate", args: "migrate", prepare: without_mac, again: Some("migrate") },
+const WORKS: [Work; 7] = [
+    Work { name: "define", args: "define NEW", networks: ONE, prepare: |_| {}, again: None },
+    Work { name: "redefine_and_ensure", args: "ensure lan", networks: ONE, prepare: redefined, again: None },
+    Work { name: "start", args: "start lan", networks: ONE, prepare: defined, again: None },
+    Work { name: "start_all", args: "start --all", networks: THREE, prepare: three_defined, again: None },
+    Work { name: "stop", args: "stop lan", networks: ONE, prepare: started, again: None },
+    Work { name: "stop_all", args: "stop --all", networks: THREE, prepare: three_started, again: None },
+    Work { name: "migrate", args: "migrate", networks: ONE, prepare: without_mac, again: Some("migrate") },
 ];
 
 fn defined(store: &Store) {
@@ -43,6 +58,17 @@ fn defined(store: &Store) {
 fn started(store: &Store) {
     defined(store);
     store.done("start lan");
+}
+
+fn three_defined(store: &Store) {
+    for (name, bridge) in THREE {
+        store.define(name, &body(bridge));
+    }
+}
+
+fn three_started(store: &Store) {
+    three_defined(store);
+    store.done("start --all");
 }
 
 fn redefined(store: &Store) {
@@ -66,11 +92,13 @@ pub(super) fn trials() -> Vec<Trial> {
                 Ok(())
             }));
         }
-        let name = format!("command::networks::{}::start::fails", backend.name);
-        trials.push(Trial::test(name, || {
-            start_fails(backend.name);
-            Ok(())
-        }));
+        for (name, fails) in [("start", start_fails as fn(&str)), ("start_all", start_all_fails)] {
+            let name = format!("command::networks::{}::{name}::fails", backend.name);
+            trials.push(Trial::test(name, move || {
+                fails(backend.name);
+                Ok(())
+            }));
+        }
     }
     trials.into_iter().map(|trial| needs("strace", trial)).collect()
 }
@@ -108,35 +136,49 @@ fn is_killed(backend: &str, work: Work) {
         store.done(&on("ensure --all"));
         let what = format!("killed at call {number}, it had left {left:?}");
 
-        let is_defined = store.files("etc") == ["lan.xml"];
+        let files: Vec<_> = work.networks.iter().map(|(name, _)| format!("{name}.xml")).collect();
+        let is_defined = store.files("etc") == files;
         // Only what was never defined may not be.
         assert!(is_defined || (work.name == "define" && store.files("etc").is_empty()), "{what}");
         if !is_defined {
             assert_eq!((names(), store.files("run")), (vec!["lo".to_owned()], vec![]), "{what}");
             return true;
         }
-        assert_eq!(names(), ["lo", "virbr0", "virbr0-nic"], "{what}");
-        assert_eq!(store.files("run"), ["lan.xml"], "{what}");
-        let read = |file: &str| fs::read_to_string(store.path(file)).expect("it is there");
-        assert_eq!(read("etc/lan.xml"), read("run/lan.xml"), "{what}");
+        let mut expected: Vec<_> = work.networks.iter().map(|&(_, bridge)| bridge).collect();
+        expected.extend(["lo", "virbr0-nic"]);
+        expected.sort_unstable();
+        assert_eq!(
+            (names(), store.files("run")),
+            (expected.into_iter().map(str::to_owned).collect(), files),
+            "{what}"
+        );
         let listed: Value = serde_json::from_str(&store.done(&on("list --json"))).expect("JSON");
-        assert_eq!(listed[0]["state"], "active", "{what}: {listed}");
-        let bridge = link("virbr0").expect("it is there");
-        assert_eq!((&bridge["address"], &bridge["mtu"]), (&listed[0]["mac"], &json!(1400)), "{what}");
-        assert!(read("etc/lan.xml").contains(bridge["address"].as_str().expect("a MAC")), "{what}");
+        for (number, (network, bridge)) in work.networks.iter().enumerate() {
+            let read = |directory| {
+                fs::read_to_string(store.path(&format!("{directory}/{network}.xml"))).expect("it is there")
+            };
+            assert_eq!(read("etc"), read("run"), "{what}");
+            assert_eq!(listed[number]["state"], "active", "{what}: {listed}");
+            let bridge = link(bridge).expect("it is there");
+            assert_eq!((&bridge["address"], &bridge["mtu"]), (&listed[number]["mac"], &json!(1400)), "{what}");
+            assert!(read("etc").contains(bridge["address"].as_str().expect("a MAC")), "{what}");
+        }
         true
     });
 }
 
+/// Calls that a start makes, and how each fails.
+const FAULTS: [(&str, &str); 6] = [
+    ("write", "ENOSPC"),
+    ("fsync", "EIO"),
+    ("?rename,?renameat,renameat2", "EIO"),
+    ("flock", "ENOLCK"),
+    ("fchmod", "EPERM"),
+    ("ioctl", "EIO"),
+];
+
 fn start_fails(backend: &str) {
-    for (calls, errno) in [
-        ("write", "ENOSPC"),
-        ("fsync", "EIO"),
-        ("?rename,?renameat,renameat2", "EIO"),
-        ("flock", "ENOLCK"),
-        ("fchmod", "EPERM"),
-        ("ioctl", "EIO"),
-    ] {
+    for (calls, errno) in FAULTS {
         for_each_call(|number| {
             let store = Store::new();
             defined(&store);
@@ -154,6 +196,34 @@ fn start_fails(backend: &str) {
                 assert!(store.files("run").is_empty(), "{what}");
                 assert!(errors.starts_with("vmbridge: ") && errors.lines().count() == 1, "{what}");
             }
+            true
+        });
+    }
+}
+
+/// Each network is started and noted, or neither; as many are said to have failed as are not, or all by
+/// one reason.
+fn start_all_fails(backend: &str) {
+    for (calls, errno) in FAULTS {
+        for_each_call(|number| {
+            let store = Store::new();
+            three_defined(&store);
+            let command = store.command(&format!("start --all --backend {backend}"));
+            let fault = format!("error={errno}:when={number}");
+            let Some(output) = with_fault(calls, &fault, &command) else { return false };
+            let errors = text(&output.stderr);
+            let what = format!("{calls} {errno} at call {number}: {errors}");
+            let noted = store.files("run");
+            let is_noted = |name: &str| noted.contains(&format!("{name}.xml"));
+            let started = THREE.iter().filter(|(name, _)| is_noted(name));
+            let mut expected: Vec<_> = started.clone().map(|&(_, bridge)| bridge).collect();
+            let failed = THREE.len() - expected.len();
+            expected.extend(is_noted("lan").then_some("virbr0-nic").into_iter().chain(["lo"]));
+            expected.sort_unstable();
+            assert_eq!(names(), expected, "{what}");
+            assert_eq!(output.status.success(), failed == 0, "{what}");
+            let lines = errors.lines().count();
+            assert!(lines == failed || (failed == THREE.len() && lines == 1), "{what}");
             true
         });
     }
