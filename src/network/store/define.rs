@@ -1,10 +1,10 @@
 //! Defining a network.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{MacSource, Store, StoreError, StoreReason, directory, file, mac};
 use crate::network::{BridgeName, Definition, Document, Network, NetworkName};
-use crate::{BridgeBackend, BridgeState, InterfaceName, UnicastMac};
+use crate::{BridgeBackend, BridgeState, ErrorKind, InterfaceName, UnicastMac};
 
 /// A network that was defined.
 #[derive(Debug)]
@@ -146,10 +146,27 @@ fn bridge(
 ) -> Result<InterfaceName, StoreReason> {
     match (network.bridge(), before.map(Network::bridge)) {
         (BridgeName::Template(template), Some(BridgeName::Fixed(old))) if template.makes(*old) => Ok(*old),
-        (name, _) => {
+        (BridgeName::Fixed(name), _) => Ok(*name),
+        (template, _) => {
             let on_host = host.interfaces()?.into_iter().map(|interface| interface.name);
-            Ok(name.resolve(others.bridges.keys().copied().chain(on_host))?)
+            let mut in_use: BTreeSet<_> = others.bridges.keys().copied().chain(on_host).collect();
+            loop {
+                let name = template.resolve(in_use.iter().copied())?;
+                if is_free(host, name)? {
+                    return Ok(name);
+                }
+                in_use.insert(name);
+            }
         }
+    }
+}
+
+/// Whether no interface is even also called so (Linux's `altname`, which no list of interfaces has).
+fn is_free(host: &dyn BridgeBackend, name: InterfaceName) -> Result<bool, StoreReason> {
+    match host.find(name) {
+        Ok(found) => Ok(found.is_none()),
+        Err(error) if error.kind() == ErrorKind::NotABridge => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -30,6 +30,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         ensure_says_what_it_has_changed,
         refuses_what_it_cannot_define,
         says_at_once_that_the_host_uses_the_bridges_name,
+        gives_a_bridge_no_name_that_another_is_also_called_by,
         derives_macs,
         migrates_libvirts_networks,
         several_at_once_start_it_once,
@@ -369,6 +370,23 @@ fn says_at_once_that_the_host_uses_the_bridges_name() {
     // Its own bridge is nothing to speak of.
     let mac = store.define("lan", "  <bridge name='br0'/>\n");
     assert_eq!(link("br0").expect("it is there")["address"], mac);
+}
+
+fn gives_a_bridge_no_name_that_another_is_also_called_by() {
+    ip("link add name br0 type bridge");
+    ip("link add name tap0 type veth peer name tap1");
+    ip("link property add dev br0 altname virbr0");
+    ip("link property add dev tap0 altname virbr2");
+    on_each(|backend| {
+        let store = Store::new();
+        for (name, bridge) in [("a", "virbr1"), ("b", "virbr3")] {
+            let file = store.write("new.xml", &network(name, ""));
+            store.done(&format!("define {file} --backend {backend}"));
+            store.done(&format!("start {name} --backend {backend}"));
+            assert!(exists(bridge));
+        }
+        store.done(&format!("stop --all --backend {backend}"));
+    });
 }
 
 fn derives_macs() {
