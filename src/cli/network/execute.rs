@@ -1,6 +1,6 @@
 //! The commands for networks, each a call of the library and what is printed of it.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
@@ -16,6 +16,7 @@ use crate::cli::{Failure, note};
 
 pub(in crate::cli) fn execute(host: &dyn BridgeBackend, args: Args) -> Result<(), Failure> {
     let store = args.store();
+    let directories = [args.config_dir, args.state_dir];
     let networks = Networks::new(host, &store);
     match args.command {
         NetworkCommand::Define { file, mac } => define(host, &store, &file, mac.source)?,
@@ -38,6 +39,7 @@ pub(in crate::cli) fn execute(host: &dyn BridgeBackend, args: Args) -> Result<()
         NetworkCommand::Undefine { name } => store.undefine(&name)?,
         NetworkCommand::Migrate { dry_run, mac } => {
             let mode = if dry_run { MigrationMode::DryRun } else { MigrationMode::Apply };
+            directories.iter().flatten().try_for_each(|directory| check_directory(directory))?;
             migrate(host, &store, mac.source, mode)?;
         }
     }
@@ -122,6 +124,12 @@ const fn is_active(failure: &NetworkFailure) -> bool {
 
 const fn is_not_active(failure: &NetworkFailure) -> bool {
     matches!(failure, NetworkFailure::NotActive(_))
+}
+
+/// Refuses a directory that is not there: with one that was mistyped, there would be nothing to migrate.
+fn check_directory(directory: &Path) -> Result<(), Failure> {
+    let read = fs::read_dir(directory);
+    read.map(drop).map_err(|error| Failure::Other(format!("{}: {error}", directory.display())))
 }
 
 fn migrate(

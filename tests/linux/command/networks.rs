@@ -33,6 +33,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         gives_a_bridge_no_name_that_another_is_also_called_by,
         derives_macs,
         migrates_libvirts_networks,
+        migrates_nothing_where_a_directory_is_not_there,
         several_at_once_start_it_once,
         several_at_once_define_different_ones,
         needs_privilege_to_start_but_not_to_look,
@@ -447,6 +448,23 @@ fn migrates_libvirts_networks() {
     let (exit, out, errors) = migrate("");
     assert_eq!((exit, out.as_str(), errors.lines().count()), (1, "", 2), "{errors}");
     assert!(errors.contains(&format!("{other}: left as it was")), "{errors}");
+}
+
+/// Mistyped, nothing would be said of what was left undone.
+fn migrates_nothing_where_a_directory_is_not_there() {
+    let store = Store::new();
+    let text = network("lan", "  <bridge name='virbr0'/>\n");
+    let files = [store.write("etc/lan.xml", &text), store.write("run/lan.xml", &text)];
+    for (config, state, missing) in
+        [("etc", "rum", "rum"), ("ect", "run", "ect"), ("etc", "run/lan.xml", "lan.xml")]
+    {
+        for more in ["", " --dry-run"] {
+            let (config, state) = (store.path(config), store.path(state));
+            let errors = super::refused(&format!("network migrate --dir {config} --state-dir {state}{more}"));
+            assert!(errors.starts_with("vmbridge: /") && errors.contains(&format!("/{missing}: No")), "{errors}");
+        }
+    }
+    assert!(files.iter().all(|file| fs::read_to_string(file).expect("it is there") == text));
 }
 
 /// One starts it, the others say that it is active; and with ensure, one makes it.
