@@ -1,0 +1,63 @@
+//! Many static entries in a forwarding database.
+
+use std::time::Instant;
+
+use vmbridge_platform::{BridgeBackend, Bulk, StaticEntry, UnicastMac};
+
+use super::contender::open_netlink;
+use super::namespace::Namespaces;
+use super::report::{Row, same_unit};
+use super::statistics::Times;
+use super::tools::batch;
+
+/// A bridge with one port.
+pub(super) const BRIDGE: &str = "br0";
+pub(super) const PORT: &str = "p0";
+const ENTRIES: u32 = 10_000;
+
+pub(super) fn rows(namespaces: &Namespaces) -> Vec<Row> {
+    let [mut ours, mut theirs] = [const { Times(Vec::new()) }; 2];
+    let entries = entries(ENTRIES);
+    let commands: Vec<String> =
+        entries.iter().map(|entry| format!("fdb add {} dev {PORT} master static", entry.mac)).collect();
+    for _ in 0..7 {
+        let (here, there) = (namespaces.fresh(), namespaces.fresh());
+        add_bridge();
+        let count = || open_netlink().fdb(bridge()).expect("it can be read").len();
+        let before = count();
+        theirs.push(batch("bridge", commands.iter().cloned()), ENTRIES);
+        assert_eq!(count() - before, entries.len());
+        drop(there);
+
+        here.enter();
+        add_bridge();
+        let backend = open_netlink();
+        let start = Instant::now();
+        backend.add_fdb_entries(bridge(), &entries, Bulk::AllOrNothing).expect("they can be added");
+        ours.push(start.elapsed(), ENTRIES);
+        assert_eq!(count() - before, entries.len());
+    }
+    let what = "10,000 static FDB entries, bulk, of `bridge -batch`'s, each";
+    vec![Row::ratio(what, 1.0, ours.over(&theirs), same_unit(&ours, &theirs))]
+}
+
+pub(super) fn bridge() -> vmbridge_platform::InterfaceName {
+    BRIDGE.parse().expect("a name")
+}
+
+pub(super) fn add_bridge() {
+    let commands = [
+        format!("link add {BRIDGE} up type bridge"),
+        format!("link add {PORT} master {BRIDGE} type veth peer name q0"),
+    ];
+    batch("ip", commands);
+}
+
+pub(super) fn entries(count: u32) -> Vec<StaticEntry> {
+    let entry = |number: u32| {
+        let [_, a, b, c] = number.to_be_bytes();
+        let mac = UnicastMac::new([2, 0, 0, a, b, c].into()).expect("no multicast address");
+        StaticEntry::new(mac, PORT.parse().expect("a name"))
+    };
+    (1..=count).map(entry).collect()
+}
