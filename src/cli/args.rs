@@ -27,6 +27,8 @@ pub(super) struct Args {
 const EXIT_STATUS: &str = "Exit status: 0 done, 1 refused by the system or the state of things, 2 wrong usage.";
 
 #[derive(Debug, Subcommand)]
+// Only the arguments of the command that is called are built.
+#[command(defer = true)]
 pub(super) enum Command {
     /// Create a bridge and print its MAC, which it keeps for life.
     Create {
@@ -119,6 +121,7 @@ pub(super) enum Command {
 }
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(super) enum PortCommand {
     /// Show a port of a bridge.
     Show {
@@ -131,16 +134,8 @@ pub(super) enum PortCommand {
         json: bool,
     },
     /// Change a port of a bridge.
-    #[command(mut_group("port-options", |group| group.required(true)))]
     #[command(override_usage = "vmbridge port set [OPTIONS] <BRIDGE> <PORT>")]
-    Set {
-        /// The bridge's name.
-        bridge: InterfaceName,
-        /// The port's name.
-        port: InterfaceName,
-        #[command(flatten)]
-        options: Given<PortOptions>,
-    },
+    Set(PortChange),
     /// Let a port speak only with its guest's MAC; what that prevents depends on the system, and is
     /// printed.
     Restrict {
@@ -162,7 +157,21 @@ pub(super) enum PortCommand {
     },
 }
 
+// The requirement is of the arguments, which are not there before the command is called.
+#[derive(Debug, ClapArgs)]
+#[group(skip)]
+#[command(mut_group("port-options", |group| group.required(true)))]
+pub(super) struct PortChange {
+    /// The bridge's name.
+    pub(super) bridge: InterfaceName,
+    /// The port's name.
+    pub(super) port: InterfaceName,
+    #[command(flatten)]
+    pub(super) options: Given<PortOptions>,
+}
+
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(super) enum FdbCommand {
     /// List the entries, learned and static.
     List {
@@ -205,6 +214,7 @@ pub(super) enum FdbCommand {
 }
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(super) enum VlanCommand {
     /// List the VLANs that a port lets through.
     List {
@@ -233,6 +243,7 @@ pub(super) enum VlanCommand {
 }
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(super) enum TapCommand {
     /// Create a tap for a guest on a bridge, up, which stays until it is deleted.
     ///
@@ -362,4 +373,29 @@ impl FromStr for MacChoice {
 
 fn backend_names() -> PossibleValuesParser {
     PossibleValuesParser::new(AVAILABLE.iter().map(|backend| backend.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, CommandFactory};
+
+    use super::Args;
+
+    /// What is built only when a command is called must not say something else of the command.
+    #[test]
+    fn a_command_is_about_what_its_parents_help_says() {
+        fn check(command: &Command, path: &[&str]) {
+            let help = Args::command().try_get_matches_from([path, &["-h"]].concat());
+            let help = help.expect_err("that is how clap gives help").to_string();
+            for command in command.get_subcommands().filter(|command| command.get_name() != "help") {
+                let about = command.get_about().expect("each has its doc comment").to_string();
+                assert!(help.contains(&about), "{about:?} is not in {help}");
+                check(command, &[path, &[command.get_name()]].concat());
+            }
+        }
+
+        let mut all = Args::command();
+        all.build();
+        check(&all, &["vmbridge"]);
+    }
 }

@@ -6,7 +6,7 @@ use vmbridge::{
     lift_restriction, plug, port, restrict_to_mac, unused_mac,
 };
 
-use super::args::{Args, Command, FdbCommand, MacChoice, PortCommand, TapCommand, VlanCommand};
+use super::args::{Args, Command, FdbCommand, MacChoice, PortChange, PortCommand, TapCommand, VlanCommand};
 use super::progress::in_turns;
 use super::{Failure, network, print};
 
@@ -100,7 +100,7 @@ fn attach(
 fn on_port(bridges: &dyn BridgeBackend, command: PortCommand) -> Result<(), Failure> {
     match command {
         PortCommand::Show { bridge, port: name, json } => print::port(&port(bridges, bridge, name)?, json)?,
-        PortCommand::Set { bridge, port, options } => bridges.change_port(bridge, port, &options.0)?,
+        PortCommand::Set(PortChange { bridge, port, options }) => bridges.change_port(bridge, port, &options.0)?,
         PortCommand::Restrict { bridge, port, mac } => {
             print::restriction(restrict_to_mac(bridges, bridge, port, mac)?)?;
         }

@@ -25,6 +25,7 @@ pub(super) struct Args {
 }
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 enum NetworkCommand {
     /// Define a network, or define it anew, and print the MAC that its bridge keeps for life.
     ///
@@ -94,7 +95,7 @@ enum NetworkCommand {
     },
 }
 
-/// Which networks.
+// Which networks. (As a doc comment it would be the help of each command that has it.)
 #[derive(Debug, ClapArgs)]
 #[group(required = true, multiple = false)]
 struct Chosen {
