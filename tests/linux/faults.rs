@@ -224,7 +224,7 @@ fn has_mac_and_mtu(link: &Value) -> bool {
 }
 
 /// The system calls that each backend's operations consist of, and what to make them fail with.
-const FAULTS: [(&str, &str, &str); 11] = [
+const FAULTS: [(&str, &str, &str); 12] = [
     ("netlink", "socket", "EMFILE"),
     ("netlink", "bind", "ENOMEM"),
     ("netlink", "setsockopt", "ENOPROTOOPT"),
@@ -233,6 +233,7 @@ const FAULTS: [(&str, &str, &str); 11] = [
     ("netlink", "recvfrom", "ENOBUFS"),
     ("ioctl", "socket", "EMFILE"),
     ("ioctl", "bind", "ENOMEM"),
+    ("ioctl", "setsockopt", "EPERM"),
     ("ioctl", "ioctl", "EIO"),
     ("ioctl", "ioctl", "EPERM"),
     ("ioctl", "pread64", "EIO"),

@@ -50,7 +50,7 @@ const OPERATIONS: [Operation; 5] = [
 ];
 
 /// Their system calls. The dynamic loader opens its libraries with the same call.
-const FAULTS: [(&str, &str, &str); 15] = [
+const FAULTS: [(&str, &str, &str); 16] = [
     ("netlink", "socket", "EMFILE"),
     ("netlink", "bind", "ENOMEM"),
     ("netlink", "setsockopt", "ENOPROTOOPT"),
@@ -61,6 +61,7 @@ const FAULTS: [(&str, &str, &str); 15] = [
     ("netlink", "pread64", "EIO"),
     ("ioctl", "socket", "EMFILE"),
     ("ioctl", "bind", "ENOMEM"),
+    ("ioctl", "setsockopt", "EPERM"),
     ("ioctl", "ioctl", "EIO"),
     ("ioctl", "ioctl", "EPERM"),
     ("ioctl", "openat", "EMFILE"),
@@ -71,8 +72,12 @@ const FAULTS: [(&str, &str, &str); 15] = [
 pub(super) fn trials(backend: &'static str) -> Vec<Trial> {
     let of = |&(_, call, errno): &(&str, &'static str, &'static str)| {
         let operations = OPERATIONS.iter().filter(move |operation| {
-            // Nothing is written to sysfs to delete a tap.
-            operation.backends.contains(&backend) && (call, operation.name) != ("write", "tap_delete")
+            // Nothing is written to sysfs to delete a tap, nor is its name tried.
+            let never = matches!(
+                (backend, call, operation.name),
+                (_, "write", "tap_delete") | ("ioctl", "setsockopt", "tap_delete")
+            );
+            operation.backends.contains(&backend) && !never
         });
         operations.flat_map(move |operation| Case { backend, call, errno, operation, prepare }.trials())
     };

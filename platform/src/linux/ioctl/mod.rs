@@ -84,8 +84,14 @@ impl IoctlBackend {
     /// Checks that an interface is a bridge, and gives its index and its name: it may have been
     /// asked for by an alternative one.
     fn check_bridge(&self, at: Attempt, name: InterfaceName) -> Result<(InterfaceIndex, InterfaceName)> {
-        let found = self.control.index(name).and_then(|index| Ok((index, self.control.name(index)?)));
-        let (index, name) = found.map_err(|errno| at.errno(errno))?;
+        let find = || {
+            if self.control.is_free(name)? {
+                return Err(Errno::ENODEV);
+            }
+            let index = self.control.index(name)?;
+            Ok((index, self.control.name(index)?))
+        };
+        let (index, name) = find().map_err(|errno| at.errno(errno))?;
         match self.control.is_bridge(name) {
             Ok(true) => Ok((index, name)),
             Ok(false) => Err(at.error(ErrorKind::NotABridge)),
@@ -95,10 +101,10 @@ impl IoctlBackend {
 
     /// Checks that no interface has a name.
     fn check_free(&self, at: Attempt, name: InterfaceName) -> Result<()> {
-        match self.control.index(name) {
-            Err(Errno::ENODEV) => Ok(()),
+        match self.control.is_free(name) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(at.means(self.who_has(name), Errno::EEXIST)),
             Err(errno) => Err(at.errno(errno)),
-            Ok(_) => Err(at.means(self.who_has(name), Errno::EEXIST)),
         }
     }
 

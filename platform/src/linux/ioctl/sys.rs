@@ -4,11 +4,14 @@
 //! namespace that the socket was made in, whatever thread makes the call.
 #![allow(unsafe_code)]
 
+use std::ffi::OsStr;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 
 use libc::{c_int, c_ulong, ifreq};
 use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+use nix::sys::socket::sockopt::BindToDevice;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socket};
 
 use crate::linux::abi::{
     __bridge_info, __fdb_entry, __port_info, BRCTL_GET_BRIDGE_INFO, BRCTL_GET_BRIDGES, BRCTL_GET_FDB_ENTRIES,
@@ -78,8 +81,31 @@ impl Control {
         socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).map(Self)
     }
 
+    /// Whether no interface has this name, not as an alternative one either.
+    ///
+    /// The ioctls say so, too, but before that, where root asks, they have the kernel run `modprobe`
+    /// for a module that is called so, twice (`dev_load()`). `SO_BINDTODEVICE` only looks. It needs
+    /// `CAP_NET_RAW` before 5.7, and later where the socket is bound; who lacks that asks as `ifconfig`
+    /// does.
+    pub(super) fn is_free(&self, name: InterfaceName) -> nix::Result<bool> {
+        let bind = |name: &[u8]| setsockopt(&self.0, BindToDevice, &OsStr::from_bytes(name).to_owned());
+        match bind(name.as_bytes()) {
+            Err(Errno::ENODEV) => return Ok(true),
+            Err(_) => {}
+            Ok(()) => {
+                // Where a socket for ioctls is bound means nothing, should it stay so.
+                let _ = bind(b"");
+                return Ok(false);
+            }
+        }
+        match self.index(name) {
+            Err(Errno::ENODEV) => Ok(true),
+            found => found.map(|_| false),
+        }
+    }
+
     /// The index of the interface of this name; `ENODEV` without one. It may be an alternative
-    /// name. Like `ifconfig`, it makes the kernel look for a module that is called so (`dev_load()`).
+    /// name. See [`is_free`](Self::is_free) for a name that nobody may have.
     pub(super) fn index(&self, name: InterfaceName) -> nix::Result<InterfaceIndex> {
         let answer = self.call(get_index, request(name))?;
         // SAFETY: SIOCGIFINDEX succeeded and has written this member.
