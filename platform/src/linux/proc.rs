@@ -11,7 +11,7 @@ use std::os::unix::fs::FileExt;
 use crate::InterfaceName;
 
 /// The netlink protocol of uevents (`NETLINK_KOBJECT_UEVENT`).
-const UEVENT: &str = "15";
+const UEVENT: &[u8] = b"15";
 /// The group that the kernel sends its uevents to, as a bit of the mask.
 const KERNEL_GROUP: u32 = 1;
 
@@ -42,7 +42,7 @@ impl NetlinkSockets {
 
     /// Whether anyone listens to the kernel's uevents, as udev does.
     pub(super) fn has_uevent_listener(&self) -> io::Result<bool> {
-        Ok(lists_uevent_listener(&String::from_utf8_lossy(&read(&self.0)?)))
+        Ok(lists_uevent_listener(&read(&self.0)?))
     }
 }
 
@@ -76,14 +76,12 @@ fn interface_names(dev: &[u8]) -> impl Iterator<Item = InterfaceName> {
 
 /// Whether `/proc/net/netlink` (`netlink_native_seq_show()`) has a socket of protocol 15 (the
 /// column `Eth`) in the kernel's group (`Groups`, in hexadecimal).
-fn lists_uevent_listener(netlink: &str) -> bool {
-    netlink.lines().skip(1).any(|line| {
-        let mut columns = line.split_ascii_whitespace();
+fn lists_uevent_listener(netlink: &[u8]) -> bool {
+    let groups = |column| u32::from_str_radix(std::str::from_utf8(column).ok()?, 16).ok();
+    netlink.split(|&byte| byte == b'\n').skip(1).any(|line| {
+        let mut columns = line.split(u8::is_ascii_whitespace).filter(|column| !column.is_empty());
         columns.nth(1) == Some(UEVENT)
-            && columns
-                .nth(1)
-                .and_then(|groups| u32::from_str_radix(groups, 16).ok())
-                .is_some_and(|g| g & KERNEL_GROUP != 0)
+            && columns.nth(1).and_then(groups).is_some_and(|groups| groups & KERNEL_GROUP != 0)
     })
 }
 
@@ -102,7 +100,7 @@ mod tests {
     #[test]
     fn tells_udev_from_other_netlink_sockets() {
         let head = "sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n";
-        let with = |lines: &str| lists_uevent_listener(&format!("{head}{lines}"));
+        let with = |lines: &str| lists_uevent_listener(format!("{head}{lines}").as_bytes());
         assert!(!with("0000000000000000 15  0          00000000 0        0        0     2        0        12\n"));
         assert!(!with("0000000000000000 15  4711       00000002 0        0        0     2        0        12\n"));
         assert!(!with("0000000000000000 0   4711       00000001 0        0        0     2        0        12\n"));
