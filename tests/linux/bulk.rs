@@ -1,8 +1,10 @@
 //! Many operations in one call of the netlink backend, where they are not done one by one.
 
+mod faults;
+
 use std::collections::HashSet;
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use libtest_mimic::Trial;
@@ -42,7 +44,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     ];
     let with_vlans = if in_namespace(has_vlans) { with_vlans } else { &[] };
     let with_vlans = with_vlans.iter().map(|&(name, test)| trial(format!("bulk::{name}"), test));
-    trials.into_iter().chain(with_vlans).chain([needs("strace", stranger)]).collect()
+    trials.into_iter().chain(with_vlans).chain([needs("strace", stranger)]).chain(faults::trials()).collect()
 }
 
 fn open() -> Box<dyn BridgeBackend> {
@@ -167,7 +169,7 @@ fn deletes_more_than_in_one_go() {
 
 /// With the bridge `virbr0`, whose MAC does not follow its ports, and this many interfaces, called `tap0` and so on, that can be its ports.
 fn with_interfaces(count: usize) -> Vec<InterfaceName> {
-    let bridge = format!("link add name virbr0 address {} type bridge", mac(0));
+    let bridge = format!("link add name virbr0 address {} type bridge", mac(0xffff));
     let add = (0..count).map(|number| format!("link add name tap{number} type veth peer name peer{number}"));
     batch("ip", &add.chain([bridge]).collect::<Vec<_>>().join("\n"));
     (0..count).map(|number| name(&format!("tap{number}"))).collect()
@@ -384,39 +386,35 @@ fn changes_one_twice() {
     is("virbr0", 1300, 3);
 }
 
-/// Deletes `virbr0` and `virbr1` if that is what this process was started for.
-pub(crate) fn is_the_work_to_be_stopped() -> bool {
-    if !std::env::args().skip(1).eq(["--bulk-delete"]) {
-        return false;
-    }
-    open().delete_many(&names(&["virbr0", "virbr1"]), Bulk::AllOrNothing).expect("they are bridges");
-    true
+/// Whether this process does what a trial traces. It is done then.
+pub(crate) fn is_the_work_to_be_traced() -> bool {
+    faults::is_the_work()
 }
 
 /// Somebody puts an interface into the group, after it was seen to be unused.
 fn deletes_nothing_that_has_joined() {
-    with_bridges(3);
+    with_bridges(4);
     ip("link add name tap0 type veth peer name peer0");
     // It sends: who has these names, whether the group is unused, and join it. That is done when the
     // signal arrives.
     let mut strace = Command::new("strace");
     strace.args(["-qq", "-o", "/dev/null", "-e", "trace=sendto", "-e", "inject=sendto:signal=STOP:when=3"]);
-    strace.arg(std::env::current_exe().expect("it is known")).arg("--bulk-delete").stderr(Stdio::inherit());
+    strace.arg(std::env::current_exe().expect("it is known")).args(["--bulk", "delete", "all"]);
     let mut strace = Guarded(strace.spawn().expect("strace can be run"));
     let group = |bridge| link(bridge).map(|link| link["group"].clone()).filter(|group| group != "default");
-    wait_until("both are in a group", || group("virbr0").is_some() && group("virbr0") == group("virbr1"));
+    wait_until("they are in a group", || group("virbr0").is_some() && group("virbr0") == group("virbr2"));
     let stopped = group("virbr0").expect("it is in one");
     let stopped = stopped.as_str().expect("text");
     ip(&format!("link set dev tap0 group {stopped}"));
-    ip(&format!("link set dev virbr2 group {stopped}"));
+    ip(&format!("link set dev virbr3 group {stopped}"));
 
     let tracer = strace.0.id();
     let children = fs::read_to_string(format!("/proc/{tracer}/task/{tracer}/children")).expect("it runs");
     let pid = children.trim().parse().expect("one child");
     kill(Pid::from_raw(pid), Signal::SIGCONT).expect("it is ours");
     assert!(strace.0.wait().expect("it ends").success());
-    assert!(!exists("virbr0") && !exists("virbr1"));
-    for other in ["tap0", "virbr2"] {
+    assert!(!exists("virbr0") && !exists("virbr1") && !exists("virbr2"));
+    for other in ["tap0", "virbr3"] {
         assert_eq!(link(other).expect("it is still there")["group"], Value::from(stopped));
     }
 }

@@ -197,7 +197,7 @@ fn is_behind(mac: &str, port: &str) -> bool {
 
 /// All that an operation could change, but what was learned, which is learned again, and carriers,
 /// which the kernel notes in its own time.
-fn state() -> String {
+pub(crate) fn state() -> String {
     let mut fixed: Vec<_> =
         fdb().into_iter().filter(|entry| entry["state"] != "").map(|entry| entry.to_string()).collect();
     fixed.sort_unstable();

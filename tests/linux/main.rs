@@ -40,7 +40,7 @@ mod xml;
 
 #[cfg(target_os = "linux")]
 fn main() {
-    let is_work = bulk::is_the_work_to_be_stopped()
+    let is_work = bulk::is_the_work_to_be_traced()
         || udev::is_the_work_to_be_delayed()
         || taps::is_the_work_to_leave_nothing()
         || store::is_the_work_of_a_writer()

@@ -12,7 +12,7 @@
 //! 3. The group is deleted.
 //!
 //! What joins between 2 and 3 is deleted with the bridges, since the kernel can be told no more than
-//! the number: whoever does that has guessed one of 2³², or has seen it in the moment between and
+//! the number: whoever does that has guessed one of 2³¹, or has seen it in the moment between and
 //! means it. If the process dies between 1 and 3, the bridges are left in the group, which does
 //! nothing.
 
@@ -136,7 +136,8 @@ impl NetlinkBackend {
     /// A group that no interface is in.
     fn unused_group(&self) -> std::result::Result<u32, Failure> {
         loop {
-            let group = u32::from_ne_bytes(random::bytes().map_err(Failure::Io)?);
+            // The kernel keeps it as an int, and `ip` takes no negative one.
+            let group = u32::from_ne_bytes(random::bytes().map_err(Failure::Io)?) >> 1;
             // All are in group 0 from the start.
             if group != 0 && self.members(group)?.is_empty() {
                 return Ok(group);
