@@ -11,6 +11,7 @@ mod delete;
 mod encode;
 mod fdb;
 mod options;
+mod outcome;
 mod port;
 mod socket;
 mod tap;
@@ -22,6 +23,7 @@ use nix::errno::Errno;
 
 use self::decode::Link;
 use self::encode::{Filter, Request};
+use self::outcome::{Cause, Found, again, as_bridge, error, found, with_text};
 use self::socket::{Failure, Socket};
 use crate::bulk;
 use crate::error::Attempt;
@@ -33,9 +35,8 @@ use crate::linux::tap as taps;
 use crate::linux::udev::Udev;
 use crate::{
     BridgeBackend, BridgeChange, BridgeSpec, BridgeState, Bulk, BulkError, BulkResult, Capabilities, Capability,
-    Error, ErrorKind, Events, FdbEntry, InterfaceIndex, InterfaceName, InterfaceState, MacAddr, Operation,
-    PortOptions, PortState, PortVlans, Result, StaticEntry, Tap, TapChange, TapSpec, TapState, UnicastMac, VlanId,
-    VlanRange,
+    ErrorKind, Events, FdbEntry, InterfaceIndex, InterfaceName, InterfaceState, MacAddr, Operation, PortOptions,
+    PortState, PortVlans, Result, StaticEntry, Tap, TapChange, TapSpec, TapState, UnicastMac, VlanId, VlanRange,
 };
 
 /// A bridge's `IFLA_INFO_KIND`.
@@ -324,79 +325,6 @@ impl BridgeBackend for NetlinkBackend {
             .dump_roughly(|| encode::dump(Filter::All))
             .map_err(|failure| error(Self::at(Operation::Interfaces), failure))?;
         Ok(links.iter().map(|link| InterfaceState { name: link.name, index: link.index, mac: link.mac }).collect())
-    }
-}
-
-/// An interface that was looked for.
-type Found = std::result::Result<Option<Link>, Failure>;
-
-fn found(answer: std::result::Result<Link, Failure>) -> Found {
-    match answer {
-        Ok(link) => Ok(Some(link)),
-        Err(Failure::Refused(Errno::ENODEV, _)) => Ok(None),
-        Err(failure) => Err(failure),
-    }
-}
-
-/// The same, for another who asks.
-fn again(found: &Found) -> Found {
-    match found {
-        Ok(link) => Ok(link.clone()),
-        Err(failure) => Err(failure.again()),
-    }
-}
-
-/// What was found by the name of a bridge.
-fn as_bridge(at: Attempt, found: Found) -> Result<Link> {
-    match found.map_err(|failure| error(at, failure))? {
-        Some(link) if link.is_bridge => Ok(link),
-        Some(_) => Err(at.error(ErrorKind::NotABridge)),
-        None => Err(at.means(ErrorKind::NotFound, Errno::ENODEV)),
-    }
-}
-
-/// What a refusal means: its kind, and the option that it is about if that is known.
-struct Cause {
-    kind: ErrorKind,
-    option: Option<Capability>,
-}
-
-impl From<ErrorKind> for Cause {
-    fn from(kind: ErrorKind) -> Self {
-        Self { kind, option: None }
-    }
-}
-
-impl Cause {
-    /// The kernel refuses a message with these options; which of several, it does not tell.
-    fn of_options(errno: Errno, options: impl IntoIterator<Item = Capability>) -> Option<Self> {
-        let kind = match errno {
-            Errno::EINVAL | Errno::ERANGE => ErrorKind::InvalidOption,
-            Errno::EOPNOTSUPP => ErrorKind::Unsupported,
-            _ => return None,
-        };
-        let mut options = options.into_iter();
-        let first = options.next()?;
-        Some(Self { kind, option: options.next().is_none().then_some(first) })
-    }
-}
-
-fn error(at: Attempt, failure: Failure) -> Error {
-    match failure {
-        Failure::Refused(errno, text) => with_text(at.errno(errno), text),
-        Failure::Io(source) => match source.raw_os_error().map(Errno::from_raw) {
-            Some(errno) => at.errno(errno),
-            None => at.io(ErrorKind::Os, source),
-        },
-        Failure::Malformed | Failure::Cut => at.error(ErrorKind::MalformedReply),
-        Failure::ListChanged => at.error(ErrorKind::ListChanged),
-    }
-}
-
-fn with_text(error: Error, text: Option<String>) -> Error {
-    match text {
-        Some(text) => error.with_kernel_message(text),
-        None => error,
     }
 }
 
