@@ -20,6 +20,8 @@
 //! Its MAC is the bridge's, as libvirt had it: a bridge that was made without a MAC of its own
 //! then has the right one as well.
 
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -52,11 +54,44 @@ pub(super) fn tap(backend: &dyn BridgeBackend, name: InterfaceName) -> Result<Op
     Ok(backend.taps()?.into_iter().find(|tap| tap.name == name))
 }
 
-/// The tap that has the name of a network's anchor.
-pub(super) fn find(backend: &dyn BridgeBackend, network: &DefinedNetwork) -> Result<Option<Found>> {
-    let Some(state) = tap(backend, network.anchor())? else { return Ok(None) };
-    let bridge = bridges_of_ports(backend)?.remove(&state.name);
-    Ok(Some(Found { state, bridge }))
+/// The taps of a host and the bridges of its ports, each read once, when it is first asked for: for many
+/// networks the lists would be read as often.
+#[derive(Debug)]
+pub(super) struct Taps<'h> {
+    backend: &'h dyn BridgeBackend,
+    listed: OnceCell<Vec<TapState>>,
+    bridges: OnceCell<BTreeMap<InterfaceName, InterfaceName>>,
+}
+
+impl<'h> Taps<'h> {
+    pub(super) const fn of(backend: &'h dyn BridgeBackend) -> Self {
+        Self { backend, listed: OnceCell::new(), bridges: OnceCell::new() }
+    }
+
+    /// The tap that has the name of a network's anchor.
+    pub(super) fn find(&self, network: &DefinedNetwork) -> Result<Option<Found>> {
+        if !self.backend.capabilities().contains(Capability::Tap) {
+            return Ok(None);
+        }
+        let taps = once(&self.listed, || self.backend.taps())?;
+        let Some(state) = taps.iter().find(|tap| tap.name == network.anchor()) else { return Ok(None) };
+        let bridge = once(&self.bridges, || bridges_of_ports(self.backend))?.get(&state.name).copied();
+        Ok(Some(Found { state: state.clone(), bridge }))
+    }
+
+    /// What [`stop`](super::stop) is to remove: the tap on the network's bridge, and one on no bridge
+    /// that nobody has open.
+    pub(super) fn left_over(&self, network: &DefinedNetwork) -> Result<Option<Found>> {
+        Ok(self.find(network)?.filter(|found| found.is_detached() || found.is_port_of(network.bridge())))
+    }
+}
+
+/// What is read when it is first asked for (`OnceCell::get_or_try_init`, which is not stable).
+fn once<T>(cell: &OnceCell<T>, read: impl FnOnce() -> Result<T>) -> Result<&T> {
+    match cell.get() {
+        Some(value) => Ok(value),
+        None => read().map(|value| cell.get_or_init(|| value)),
+    }
 }
 
 /// Refuses, before anything is done, what the backend cannot do, and a name that is taken.
@@ -81,7 +116,7 @@ pub(super) fn check_name(
     if !network.has_anchor() || !backend.interfaces()?.iter().any(|interface| interface.name == name) {
         return Ok(());
     }
-    let by = match find(backend, network)? {
+    let by = match Taps::of(backend).find(network)? {
         Some(found) if found.is_detached() || found.is_port_of(network.bridge()) => return Ok(()),
         Some(_) => Occupant::Tap,
         None => Occupant::Interface,
@@ -89,13 +124,7 @@ pub(super) fn check_name(
     Err(NetworkFailure::Occupied(Occupied { name, by }))
 }
 
-/// What [`stop`](super::stop) is to remove: the tap on the network's bridge, and one on no bridge
-/// that nobody has open.
-pub(super) fn left_over(backend: &dyn BridgeBackend, network: &DefinedNetwork) -> Result<Option<Found>> {
-    Ok(find(backend, network)?.filter(|found| found.is_detached() || found.is_port_of(network.bridge())))
-}
-
-/// Where an anchor, as it was [found](find), is not what is defined.
+/// Where an anchor, as it was [found](Taps::find), is not what is defined.
 pub(super) fn drift(network: &DefinedNetwork, found: Option<&Found>) -> Option<Drift> {
     let (actual, mtu) = match found {
         None => (AnchorState::Absent, None),

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::{DefinedNetwork, NetworkError, NetworkFailure, Occupant, Occupied, anchor};
+use super::anchor::{self, Taps};
+use super::{DefinedNetwork, NetworkError, NetworkFailure, Occupant, Occupied};
 use crate::{
     BridgeBackend, BridgeChange, BridgeOption, BridgeSpec, BridgeState, Capability, ErrorKind, LinkState, MacAddr,
     Result, UnicastMac,
@@ -156,7 +157,7 @@ pub fn status(backend: &dyn BridgeBackend, network: &DefinedNetwork) -> std::res
             Bridge::There(bridge) => bridge,
         };
         anchor::check(backend, network)?;
-        let anchor = anchor::find(backend, network)?;
+        let anchor = Taps::of(backend).find(network)?;
         let drifts = drifts(backend, network, &bridge, anchor.as_ref());
         Ok(if drifts.is_empty() { Status::AsDefined } else { Status::Drifted(drifts) })
     };

@@ -3,7 +3,7 @@
 //! One is many of one: first each is looked at and refused or planned, then what is planned is done
 //! with the bridges of all together, and with the anchors.
 
-use super::anchor::{self, Found, Raising};
+use super::anchor::{self, Found, Raising, Taps};
 use super::drift::{self, Bridge};
 use super::{DefinedNetwork, Drift, NetworkError, NetworkFailure, Occupant, Occupied};
 use crate::bulk::{and_all, outcomes};
@@ -56,7 +56,7 @@ pub fn check_host(backend: &dyn BridgeBackend, network: &DefinedNetwork) -> std:
 /// taps. Whatever fails, nothing is left.
 pub fn start(backend: &dyn BridgeBackend, network: &DefinedNetwork) -> std::result::Result<(), NetworkError> {
     let start = || {
-        let plan = check_start(backend, network)?;
+        let plan = check_start(backend, network, &Taps::of(backend))?;
         only(carry_out(backend, &[(network, &plan)])).map(drop)
     };
     named(network, start())
@@ -91,7 +91,7 @@ pub fn ensure(
     network: &DefinedNetwork,
 ) -> std::result::Result<Ensured, NetworkError> {
     let ensure = || {
-        let plan = check_ensure(backend, network)?;
+        let plan = check_ensure(backend, network, &Taps::of(backend))?;
         only(carry_out(backend, &[(network, &plan)]))
     };
     named(network, ensure())
@@ -121,26 +121,34 @@ struct Adopted {
 }
 
 /// Refuses what [`start`] does before anything is made.
-pub(super) fn check_start(backend: &dyn BridgeBackend, network: &DefinedNetwork) -> Outcome<Plan> {
+pub(super) fn check_start(
+    backend: &dyn BridgeBackend,
+    network: &DefinedNetwork,
+    taps: &Taps<'_>,
+) -> Outcome<Plan> {
     let spec = supported(backend, network)?;
     match own_bridge(backend, network)? {
-        None => to_create(backend, network, spec),
+        None => to_create(network, spec, taps),
         Some(bridge) => Err(NetworkFailure::Active(bridge.name)),
     }
 }
 
 /// Refuses what [`ensure`] does before anything is done.
-pub(super) fn check_ensure(backend: &dyn BridgeBackend, network: &DefinedNetwork) -> Outcome<Plan> {
+pub(super) fn check_ensure(
+    backend: &dyn BridgeBackend,
+    network: &DefinedNetwork,
+    taps: &Taps<'_>,
+) -> Outcome<Plan> {
     let spec = supported(backend, network)?;
     match drift::bridge(backend, network)? {
-        Bridge::Absent => to_create(backend, network, spec),
-        Bridge::There(bridge) => to_repair(backend, network, spec, bridge),
+        Bridge::Absent => to_create(network, spec, taps),
+        Bridge::There(bridge) => to_repair(backend, network, spec, bridge, taps),
         Bridge::Occupied(occupied) => Err(NetworkFailure::Occupied(occupied)),
     }
 }
 
-fn to_create(backend: &dyn BridgeBackend, network: &DefinedNetwork, spec: BridgeSpec) -> Outcome<Plan> {
-    let anchor = if network.has_anchor() { anchor::find(backend, network)? } else { None };
+fn to_create(network: &DefinedNetwork, spec: BridgeSpec, taps: &Taps<'_>) -> Outcome<Plan> {
+    let anchor = if network.has_anchor() { taps.find(network)? } else { None };
     Ok(Plan { spec, adopted: None, anchor })
 }
 
@@ -149,8 +157,9 @@ fn to_repair(
     network: &DefinedNetwork,
     spec: BridgeSpec,
     bridge: BridgeState,
+    taps: &Taps<'_>,
 ) -> Outcome<Plan> {
-    let anchor = anchor::find(backend, network)?;
+    let anchor = taps.find(network)?;
     let drifts = drift::drifts(backend, network, &bridge, anchor.as_ref());
     let mut change = drift::repair(&spec, &bridge, &drifts);
     if change.mac.is_none() && drift::may_follow_a_port(backend, &bridge)? {
@@ -292,7 +301,8 @@ pub(super) fn stop_one(backend: &dyn BridgeBackend, network: &DefinedNetwork) ->
 
 /// Stops networks, their bridges all together, and gives what came of each.
 pub(super) fn stop_all(backend: &dyn BridgeBackend, networks: &[&DefinedNetwork]) -> Vec<Outcome<()>> {
-    let cleared = networks.iter().map(|network| without_anchor(backend, network)).collect();
+    let taps = Taps::of(backend);
+    let cleared = networks.iter().map(|network| without_anchor(backend, network, &taps)).collect();
     and_all(cleared, |cleared: Vec<(_, Option<Found>)>| {
         let bridges: Vec<_> = cleared.iter().map(|&(bridge, _)| bridge).collect();
         let deleted = outcomes(backend.delete_many(&bridges, Bulk::AsMuchAsPossible), bridges.len());
@@ -312,9 +322,10 @@ pub(super) fn stop_all(backend: &dyn BridgeBackend, networks: &[&DefinedNetwork]
 fn without_anchor(
     backend: &dyn BridgeBackend,
     network: &DefinedNetwork,
+    taps: &Taps<'_>,
 ) -> Outcome<(InterfaceName, Option<Found>)> {
     let bridge = own_bridge(backend, network)?;
-    let anchor = anchor::left_over(backend, network)?;
+    let anchor = taps.left_over(network)?;
     anchor.iter().try_for_each(|anchor| anchor::remove(backend, anchor))?;
     match bridge {
         Some(bridge) => Ok((bridge.name, anchor)),

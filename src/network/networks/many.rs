@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Networks, named};
 use crate::bulk::and_all;
+use crate::network::anchor::Taps;
 use crate::network::drift::{self, Bridge};
 use crate::network::life::{self, Ensured, Outcome, Plan};
 use crate::network::store::whole;
@@ -34,11 +35,11 @@ impl Networks<'_> {
     /// # Errors
     /// The state directory cannot be locked; nothing is done then.
     pub fn start_many(&self, names: &[NetworkName]) -> Result<Outcomes<()>, StoreError> {
-        let check = |network: &DefinedNetwork, former: Option<&DefinedNetwork>| {
+        let check = |network: &DefinedNetwork, former: Option<&DefinedNetwork>, taps: &Taps<'_>| {
             // By the MAC that it was started with: that may be defined anew.
             match former.map(|former| life::own_bridge(self.host, former)) {
                 Some(Ok(Some(bridge))) => Err(NetworkFailure::Active(bridge.name)),
-                _ => life::check_start(self.host, network),
+                _ => life::check_start(self.host, network, taps),
             }
         };
         let outcomes = self.make_active(names, check)?;
@@ -64,7 +65,7 @@ impl Networks<'_> {
     /// As [`start_many`](Self::start_many).
     pub fn ensure_many(&self, names: &[NetworkName]) -> Result<Outcomes<Ensured>, StoreError> {
         self.store.tidy();
-        self.make_active(names, |network, _| life::check_ensure(self.host, network))
+        self.make_active(names, |network, _, taps| life::check_ensure(self.host, network, taps))
     }
 
     /// Stops a network as it was started ([`stop`](crate::network::stop)), or, where that is not known, as it
@@ -117,11 +118,13 @@ impl Networks<'_> {
     fn make_active(
         &self,
         names: &[NetworkName],
-        check: impl Fn(&DefinedNetwork, Option<&DefinedNetwork>) -> Outcome<Plan>,
+        check: impl Fn(&DefinedNetwork, Option<&DefinedNetwork>, &Taps<'_>) -> Outcome<Plan>,
     ) -> Result<Outcomes<Ensured>, StoreError> {
         let active = self.store.lock_active()?;
         Ok(in_rounds(names, |names| {
-            let ready = names.iter().map(|name| self.prepare(name, &check)).collect();
+            let taps = Taps::of(self.host);
+            let check = |network: &_, former: Option<&_>| check(network, former, &taps);
+            let ready = names.iter().map(|name| self.prepare(name, check)).collect();
             let noted = and_all(ready, |ready: Vec<Prepared>| {
                 ready.into_iter().map(|prepared| prepared.note(&active)).collect()
             });
