@@ -21,6 +21,11 @@ impl Namespace {
         Self(File::open(OWN).map_err(|error| errno(&error)))
     }
 
+    /// Whether it could be had.
+    pub(super) const fn is_known(&self) -> bool {
+        self.0.is_ok()
+    }
+
     /// Does in this namespace what is done in the calling thread's, such as opening a device of
     /// it. Where that is another, a thread of its own does it, which has ended when this returns.
     pub(super) fn run<T: Send>(&self, act: impl FnOnce() -> T + Send) -> nix::Result<T> {

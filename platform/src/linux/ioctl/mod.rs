@@ -14,12 +14,13 @@ mod sysfs;
 mod tap;
 
 use std::io;
+use std::sync::OnceLock;
 
 use nix::errno::Errno;
 
 use self::staging::Claim;
 use self::sys::Control;
-use self::sysfs::Sysfs;
+use self::sysfs::{Interface, Sysfs};
 use crate::change::{self, Step};
 use crate::error::Attempt;
 use crate::linux::carrier;
@@ -42,7 +43,9 @@ const STAGING_TRIES: usize = 4;
 pub struct IoctlBackend {
     control: Control,
     udev: Udev,
-    sysfs: Sysfs,
+    /// Mounted when it is first asked for: to be rid of a mount takes the kernel as long as to make a
+    /// bridge (`namespace_unlock()` waits for RCU).
+    sysfs: OnceLock<Sysfs>,
     /// Not there without /proc; most calls do without.
     interfaces: io::Result<proc::Interfaces>,
     namespace: Namespace,
@@ -59,17 +62,29 @@ impl IoctlBackend {
     pub fn open() -> Result<Self> {
         let at = Self::at(Operation::Open);
         let control = Control::open().map_err(|errno| at.errno(errno))?;
-        Ok(Self {
-            control,
-            udev: Udev::open(),
-            sysfs: Sysfs::open(),
-            interfaces: proc::Interfaces::open(),
-            namespace: Namespace::open(),
-        })
+        let namespace = Namespace::open();
+        // Where it could not be found again, now is the time.
+        let sysfs = if namespace.is_known() { OnceLock::new() } else { Sysfs::open().into() };
+        Ok(Self { control, udev: Udev::open(), sysfs, interfaces: proc::Interfaces::open(), namespace })
     }
 
     fn at(operation: Operation) -> Attempt {
         Attempt::new(Self::NAME, operation)
+    }
+
+    /// The sysfs of the namespace that this was opened in.
+    fn sysfs(&self) -> nix::Result<&Sysfs> {
+        if let Some(sysfs) = self.sysfs.get() {
+            return Ok(sysfs);
+        }
+        let sysfs = self.namespace.run(Sysfs::open).unwrap_or_else(Sysfs::found);
+        // What will pass is no reason to do without for good.
+        sysfs.lacks().map_or_else(|| Ok(self.sysfs.get_or_init(|| sysfs)), Err)
+    }
+
+    /// An interface in it ([`Sysfs::interface`]).
+    fn sysfs_interface(&self, name: InterfaceName, index: InterfaceIndex) -> nix::Result<Interface> {
+        self.sysfs()?.interface(name, index)
     }
 
     /// The names of all interfaces.
@@ -249,7 +264,7 @@ impl IoctlBackend {
     /// (`/etc/sysctl.d`, link files) only to an interface that is added. The MAC is set by then,
     /// which udevd leaves alone. Without a sysfs, those settings are not applied.
     fn announce(&self, name: InterfaceName, index: InterfaceIndex) {
-        let _ = self.sysfs.interface(name, index).and_then(|bridge| bridge.write(c"uevent", "add"));
+        let _ = self.sysfs_interface(name, index).and_then(|bridge| bridge.write(c"uevent", "add"));
     }
 
     /// Deletes what a failed `create` has made, under whichever name it has by now.

@@ -126,7 +126,7 @@ impl IoctlBackend {
             .ageing_time(time(info.ageing_time))
             .priority(u16::from_be_bytes([high, low]))
             .stp(info.stp_enabled != 0);
-        let bridge = match self.sysfs.interface(name, index) {
+        let bridge = match self.sysfs_interface(name, index) {
             Err(Errno::ENOSYS) => return Ok(options),
             bridge => bridge?,
         };
@@ -187,7 +187,7 @@ impl IoctlBackend {
 
     fn filters_vlans(&self, name: InterfaceName, index: InterfaceIndex) -> bool {
         let filtering =
-            self.sysfs.interface(name, index).and_then(|bridge| bridge.number(c"bridge/vlan_filtering"));
+            self.sysfs_interface(name, index).and_then(|bridge| bridge.number(c"bridge/vlan_filtering"));
         filtering.is_ok_and(|on| on != 0)
     }
 
@@ -201,7 +201,7 @@ impl IoctlBackend {
         match *way {
             Way::Call(setting) => self.control.set_value(bridge, setting),
             Way::File(path, value) => {
-                let interface = self.sysfs.interface(name, index)?;
+                let interface = self.sysfs_interface(name, index)?;
                 interface.write(path, &value.to_string())?;
                 if interface.number(path)? == value { Ok(()) } else { Err(Errno::EINVAL) }
             }
@@ -223,7 +223,7 @@ impl IoctlBackend {
         };
         let mut options = PortOptions::default().path_cost(info.path_cost);
         options.priority = u8::try_from(info.port_id >> PORT_BITS).ok();
-        match self.sysfs.interface(name, index) {
+        match self.sysfs_interface(name, index) {
             Err(Errno::ENOSYS) => {}
             port => options.extend(flags(&port?)?),
         }
@@ -290,7 +290,7 @@ impl IoctlBackend {
     /// Makes the bridge forget what it has learned.
     pub(super) fn flush(&self, at: Attempt, bridge: InterfaceName, index: InterfaceIndex) -> Result<()> {
         self.check_sysfs(at.with(Capability::FdbFlush))?;
-        let flush = self.sysfs.interface(bridge, index).and_then(|bridge| bridge.write(c"bridge/flush", "1"));
+        let flush = self.sysfs_interface(bridge, index).and_then(|bridge| bridge.write(c"bridge/flush", "1"));
         flush.map_err(|errno| refused(at, errno))
     }
 
@@ -299,7 +299,7 @@ impl IoctlBackend {
     pub(super) fn carrier(&self, at: Attempt, bridge: InterfaceName, index: InterfaceIndex) -> Result<Carrier> {
         self.check_sysfs(at.with(Capability::Carrier))?;
         let read = || {
-            let bridge = self.sysfs.interface(bridge, index)?;
+            let bridge = self.sysfs_interface(bridge, index)?;
             let is_on = match bridge.text(c"carrier") {
                 Ok(text) => text == "1",
                 // It is down (`carrier_show()`), or gone, as the next reading says.
@@ -313,7 +313,8 @@ impl IoctlBackend {
 
     /// Refuses what only sysfs can do where there is none of this namespace.
     fn check_sysfs(&self, at: Attempt) -> Result<()> {
-        let is_usable = self.sysfs.is_usable(|is_there| {
+        let sysfs = self.sysfs().map_err(|errno| at.errno(errno))?;
+        let is_usable = sysfs.is_usable(|is_there| {
             let claim = Claim::for_trial(&self.namespace);
             let name = self.add_staged(claim.as_ref())?;
             let is_right = self.control.index(name).map(|index| is_there(name, index));
@@ -322,7 +323,7 @@ impl IoctlBackend {
         });
         match is_usable {
             Ok(true) => Ok(()),
-            Ok(false) => Err(at.io(ErrorKind::Unsupported, self.sysfs.reason())),
+            Ok(false) => Err(at.io(ErrorKind::Unsupported, sysfs.reason())),
             Err(errno) => Err(at.errno(errno)),
         }
     }

@@ -32,12 +32,22 @@ pub(super) struct Interface(OwnedFd);
 impl Sysfs {
     /// A sysfs of the calling thread's network namespace, if it can be had.
     pub(super) fn open() -> Self {
-        let own = mount_sysfs().and_then(|root| open_dir(root.as_fd(), c"class/net"));
-        let found = match own {
-            Ok(_) => None,
-            Err(_) => File::open("/sys/class/net").ok().map(OwnedFd::from),
-        };
-        Self { own, found, proven: OnceLock::new() }
+        match mount_sysfs().and_then(|root| open_dir(root.as_fd(), c"class/net")) {
+            Ok(own) => Self { own: Ok(own), found: None, proven: OnceLock::new() },
+            Err(errno) => Self::found(errno),
+        }
+    }
+
+    /// The one that is at /sys, since there can be none of its own for this reason.
+    pub(super) fn found(errno: Errno) -> Self {
+        let found = File::open("/sys/class/net").ok().map(OwnedFd::from);
+        Self { own: Err(errno), found, proven: OnceLock::new() }
+    }
+
+    /// What the system lacked to mount it, if it may have that later.
+    pub(super) fn lacks(&self) -> Option<Errno> {
+        let errno = self.own.as_ref().err().copied();
+        errno.filter(|errno| matches!(errno, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EAGAIN))
     }
 
     /// Whether this can be known to be the sysfs of the right namespace. `probe` is to make an

@@ -56,7 +56,7 @@ impl IoctlBackend {
     fn known(&self, name: InterfaceName, index: InterfaceIndex) -> nix::Result<Known> {
         let mac = self.control.mac(name)?.unwrap_or(MacAddr::ZERO);
         let mut state = TapState::new(name, index, mac, self.control.mtu(name)?, self.control.link(name)?);
-        let files = match self.sysfs.interface(name, index) {
+        let files = match self.sysfs_interface(name, index) {
             Err(Errno::ENOSYS) => return Ok(Known { state, flags: None }),
             files => files?,
         };
