@@ -5,9 +5,11 @@
 //! has its MAC. If the process dies before that, the bridge stays under that name, down and without
 //! ports, until the next bridge is made that is to have the same final name.
 
+mod create;
 mod fdb;
 mod mount;
 mod options;
+mod port;
 mod staging;
 mod sys;
 mod sysfs;
@@ -18,7 +20,6 @@ use std::sync::OnceLock;
 
 use nix::errno::Errno;
 
-use self::staging::Claim;
 use self::sys::Control;
 use self::sysfs::{Interface, Sysfs};
 use crate::change::{self, Step};
@@ -28,15 +29,12 @@ use crate::linux::events;
 use crate::linux::namespace::Namespace;
 use crate::linux::proc;
 use crate::linux::tap as taps;
-use crate::linux::udev::{Udev, Watch};
+use crate::linux::udev::Udev;
 use crate::{
     BridgeBackend, BridgeChange, BridgeSpec, BridgeState, Capabilities, ErrorKind, Events, FdbEntry,
     InterfaceIndex, InterfaceName, InterfaceState, LinkState, MacAddr, Operation, PortOptions, PortState, Result,
-    Tap, TapChange, TapSpec, TapState, UnicastMac,
+    Tap, TapChange, TapSpec, TapState,
 };
-
-/// How many names by chance are tried before a bridge cannot be made.
-const STAGING_TRIES: usize = 4;
 
 /// Bridges through ioctls, in the network namespace that it was opened in.
 #[derive(Debug)]
@@ -114,24 +112,6 @@ impl IoctlBackend {
         }
     }
 
-    /// Checks that no interface has a name.
-    fn check_free(&self, at: Attempt, name: InterfaceName) -> Result<()> {
-        match self.control.is_free(name) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(at.means(self.who_has(name), Errno::EEXIST)),
-            Err(errno) => Err(at.errno(errno)),
-        }
-    }
-
-    /// The kind of an error about a name that is taken.
-    fn who_has(&self, name: InterfaceName) -> ErrorKind {
-        match self.control.is_bridge(name) {
-            Ok(false) => ErrorKind::NameInUse,
-            // Also one that has vanished since: whoever wants this name wants a bridge.
-            _ => ErrorKind::BridgeExists,
-        }
-    }
-
     fn state(&self, name: InterfaceName, index: InterfaceIndex) -> nix::Result<BridgeState> {
         Ok(BridgeState {
             name,
@@ -141,154 +121,6 @@ impl IoctlBackend {
             link: self.control.link(name)?,
             options: self.bridge_options(name, index)?,
         })
-    }
-
-    /// Makes a bridge without anything and gives its name: the final one where no MAC is to be
-    /// set before it may show, since udevd may give it one that depends on its name.
-    fn make(&self, at: Attempt, spec: &BridgeSpec, claim: Option<&Claim>) -> Result<InterfaceName> {
-        let made = match spec.mac {
-            Some(_) => self.add_staged(claim),
-            None => self.control.add_bridge(spec.name).map(|()| spec.name),
-        };
-        made.map_err(|errno| match errno {
-            Errno::EEXIST if spec.mac.is_none() => at.means(self.who_has(spec.name), errno),
-            // "Package not installed": the kernel has no bridge driver, nor could one be loaded.
-            Errno::ENOPKG => at.means(ErrorKind::NoDriver, errno),
-            errno => at.errno(errno),
-        })
-    }
-
-    /// Makes a bridge without anything, by the claimed name or one that nobody has by chance.
-    fn add_staged(&self, claim: Option<&Claim>) -> nix::Result<InterfaceName> {
-        let add = |name| match self.control.add_bridge(name) {
-            Ok(()) => Ok(Some(name)),
-            Err(Errno::EEXIST) => Ok(None),
-            Err(errno) => Err(errno),
-        };
-        if let Some(claimed) = claim.map(Claim::name) {
-            if let Some(made) = add(claimed)? {
-                return Ok(made);
-            }
-            self.remove_left_over(claimed);
-            if let Some(made) = add(claimed)? {
-                return Ok(made);
-            }
-        }
-        for _ in 0..STAGING_TRIES {
-            let name = staging::by_chance().map_err(|error| super::errno(&error))?;
-            if let Some(made) = add(name)? {
-                return Ok(made);
-            }
-        }
-        Err(Errno::EEXIST)
-    }
-
-    /// Deletes the bridge that a process has died over, by a name that nobody but the caller may
-    /// make bridges by now. What is up or has ports is someone's, whatever it is called.
-    fn remove_left_over(&self, name: InterfaceName) {
-        let is_left_over = self.control.is_bridge(name) == Ok(true)
-            && self.control.link(name) == Ok(LinkState::Down)
-            && self.control.ports(name).is_ok_and(|ports| ports.is_empty());
-        if is_left_over {
-            // If it cannot be deleted, its name is passed over.
-            let _ = self.control.delete_bridge(name);
-        }
-    }
-
-    /// Gives a bridge that was just made all that its spec says; its name last but for the link.
-    fn complete(
-        &self,
-        at: Attempt,
-        made: InterfaceName,
-        index: InterfaceIndex,
-        spec: &BridgeSpec,
-        watch: Option<&Watch<'_>>,
-    ) -> Result<()> {
-        let made = match spec.mac {
-            Some(mac) => self.fix_mac(at, made, index, mac, watch)?,
-            None => made,
-        };
-        if let Some(mtu) = spec.mtu {
-            self.control.set_mtu(made, mtu).map_err(|errno| mtu_error(at, errno))?;
-        }
-        self.create_options(at, made, index, &spec.options)?;
-        if made != spec.name {
-            self.control.rename(made, spec.name).map_err(|errno| match errno {
-                Errno::EEXIST => at.means(self.who_has(spec.name), errno),
-                errno => at.errno(errno),
-            })?;
-            if watch.is_some() {
-                self.announce(spec.name, index);
-            }
-        }
-        if spec.link == LinkState::Up {
-            // By the name that it has now: someone may have renamed it, and another has the first.
-            let up = |name| self.control.set_link(name, LinkState::Up);
-            self.control.name(index).and_then(up).map_err(|errno| at.errno(errno))?;
-        }
-        Ok(())
-    }
-
-    /// Sets the MAC of a new bridge so that it stays, whatever udevd does, and gives its name,
-    /// which udevd may have changed.
-    fn fix_mac(
-        &self,
-        at: Attempt,
-        made: InterfaceName,
-        index: InterfaceIndex,
-        mac: UnicastMac,
-        watch: Option<&Watch<'_>>,
-    ) -> Result<InterfaceName> {
-        let set = |name| self.control.set_mac(name, mac.into()).map_err(|errno| at.errno(errno));
-        let has_it = |name| {
-            let now = self.control.mac(name).map_err(|errno| at.errno(errno))?;
-            Ok(now == Some(mac.into()))
-        };
-        set(made)?;
-        let name = match watch {
-            None => made,
-            Some(watch) => {
-                watch.wait_for(index).map_err(|errno| at.errno(errno))?;
-                let name = self.control.name(index).map_err(|errno| at.errno(errno))?;
-                if !has_it(name)? {
-                    // udevd had decided before the first call, and will not decide again.
-                    set(name)?;
-                }
-                name
-            }
-        };
-        if has_it(name)? { Ok(name) } else { Err(at.error(ErrorKind::MacNotKept)) }
-    }
-
-    /// Has udevd handle a bridge under the name that it has now: it applies settings by name
-    /// (`/etc/sysctl.d`, link files) only to an interface that is added. The MAC is set by then,
-    /// which udevd leaves alone. Without a sysfs, those settings are not applied.
-    fn announce(&self, name: InterfaceName, index: InterfaceIndex) {
-        let _ = self.sysfs_interface(name, index).and_then(|bridge| bridge.write(c"uevent", "add"));
-    }
-
-    /// Deletes what a failed `create` has made, under whichever name it has by now.
-    fn unmake(&self, at: Attempt, made: InterfaceIndex) -> Result<()> {
-        let name = match self.control.name(made) {
-            Ok(name) => name,
-            Err(Errno::ENODEV) => return Ok(()),
-            Err(errno) => return Err(at.errno(errno)),
-        };
-        // The kernel deletes no bridge that is up.
-        self.control.set_link(name, LinkState::Down).map_err(|errno| at.errno(errno))?;
-        self.control.delete_bridge(name).map_err(|errno| at.errno(errno))
-    }
-
-    fn port_index(&self, at: Attempt, port: InterfaceName) -> Result<InterfaceIndex> {
-        self.control.index(port).map_err(|errno| match errno {
-            Errno::ENODEV => at.means(ErrorKind::PortNotFound, errno),
-            errno => at.errno(errno),
-        })
-    }
-
-    /// The ports of a bridge that was checked to be one.
-    fn port_indices(&self, at: Attempt, bridge: InterfaceName) -> Result<Vec<InterfaceIndex>> {
-        self.control.ports(bridge).map_err(|errno| at.errno(errno))
     }
 
     /// The names of all bridges.
@@ -306,12 +138,6 @@ impl IoctlBackend {
     fn names(&self, at: Attempt, indices: Vec<InterfaceIndex>) -> Result<Vec<InterfaceName>> {
         still_there(at, indices.into_iter().map(|index| self.control.name(index)))
     }
-
-    /// Whether an interface is a port of any bridge but this one.
-    fn is_port_elsewhere(&self, at: Attempt, bridge: InterfaceName, port: InterfaceIndex) -> bool {
-        let mut others = self.bridge_names(at).into_iter().flatten().filter(|&other| other != bridge);
-        others.any(|other| self.control.ports(other).is_ok_and(|ports| ports.contains(&port)))
-    }
 }
 
 impl BridgeBackend for IoctlBackend {
@@ -324,25 +150,7 @@ impl BridgeBackend for IoctlBackend {
     }
 
     fn create(&self, spec: &BridgeSpec) -> Result<()> {
-        let at = Self::at(Operation::Create).on(spec.name);
-        spec.options.check(at, self.capabilities())?;
-        self.check_bridge_options(at, &spec.options)?;
-        self.check_free(at, spec.name)?;
-        let watch = match spec.mac {
-            Some(_) => self.udev.watch().map_err(|errno| at.errno(errno))?,
-            None => None,
-        };
-        let claim = spec.mac.and_then(|_| Claim::for_bridge(&self.namespace, spec.name));
-        let made = self.make(at, spec, claim.as_ref())?;
-        // Without its index, the bridge could be neither watched nor, safely, deleted again.
-        let index = self.control.index(made).map_err(|errno| {
-            let outcome = self.control.delete_bridge(made).map_err(|errno| at.errno(errno));
-            at.errno(errno).undone(outcome, format_args!("bridge {made}"))
-        })?;
-        self.complete(at, made, index, spec, watch.as_ref()).map_err(|error| {
-            let name = self.control.name(index).unwrap_or(made);
-            error.undone(self.unmake(at, index), format_args!("bridge {name}"))
-        })
+        self.create_bridge(spec)
     }
 
     fn delete(&self, bridge: InterfaceName) -> Result<()> {
@@ -409,66 +217,15 @@ impl BridgeBackend for IoctlBackend {
     }
 
     fn add_port(&self, bridge: InterfaceName, port: InterfaceName) -> Result<()> {
-        let at = Self::at(Operation::AddPort).on(bridge).port(port);
-        let (_, bridge) = self.check_bridge(at, bridge)?;
-        let index = self.port_index(at, port)?;
-        if self.port_indices(at, bridge)?.contains(&index) {
-            return Err(at.error(ErrorKind::AlreadyPort));
-        }
-        let Err(errno) = self.control.add_port(bridge, index) else { return Ok(()) };
-        let kind = match errno {
-            // Someone else has added it since.
-            Errno::EBUSY if self.control.ports(bridge).is_ok_and(|ports| ports.contains(&index)) => {
-                ErrorKind::AlreadyPort
-            }
-            Errno::EBUSY => ErrorKind::PortBusy,
-            Errno::EXFULL => ErrorKind::TooManyPorts,
-            Errno::ELOOP => ErrorKind::PortIsBridge,
-            // Also what the kernel says of an index that is no longer there.
-            Errno::EINVAL if self.control.name(index) == Err(Errno::ENODEV) => ErrorKind::PortNotFound,
-            Errno::EINVAL | Errno::EOPNOTSUPP => ErrorKind::PortUnsuitable,
-            // Whose port it is matters more than who asks, as on the other backends.
-            Errno::EPERM if self.is_port_elsewhere(at, bridge, index) => ErrorKind::PortBusy,
-            errno => ErrorKind::of(errno),
-        };
-        Err(at.means(kind, errno))
+        self.attach(bridge, port)
     }
 
     fn remove_port(&self, bridge: InterfaceName, port: InterfaceName) -> Result<()> {
-        let at = Self::at(Operation::RemovePort).on(bridge).port(port);
-        let (_, bridge) = self.check_bridge(at, bridge)?;
-        let index = self.port_index(at, port)?;
-        if !self.port_indices(at, bridge)?.contains(&index) {
-            return Err(at.error(ErrorKind::NotAPort));
-        }
-        self.control.remove_port(bridge, index).map_err(|errno| match errno {
-            Errno::EINVAL if self.control.name(index) == Err(Errno::ENODEV) => {
-                at.means(ErrorKind::PortNotFound, errno)
-            }
-            Errno::EINVAL => at.means(ErrorKind::NotAPort, errno),
-            errno => at.errno(errno),
-        })
+        self.release(bridge, port)
     }
 
     fn ports(&self, bridge: InterfaceName) -> Result<Vec<PortState>> {
-        let at = Self::at(Operation::Ports).on(bridge);
-        let (_, bridge) = self.check_bridge(at, bridge)?;
-        let mut numbered = self.control.numbered_ports(bridge).map_err(|errno| at.errno(errno))?;
-        numbered.sort_unstable_by_key(|&(_, index)| index);
-        let ports = numbered.into_iter().map(|(number, index)| {
-            let name = self.control.name(index)?;
-            let (options, stp_state) = self.port_options(bridge, name, index, number)?;
-            Ok(PortState {
-                name,
-                index,
-                mac: self.control.mac(name)?.unwrap_or(MacAddr::ZERO),
-                mtu: self.control.mtu(name)?,
-                link: self.control.link(name)?,
-                options,
-                stp_state,
-            })
-        });
-        still_there(at, ports)
+        self.read_ports(bridge)
     }
 
     fn change_port(&self, bridge: InterfaceName, port: InterfaceName, options: &PortOptions) -> Result<()> {
