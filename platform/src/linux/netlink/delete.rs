@@ -163,7 +163,11 @@ impl NetlinkBackend {
     fn delete_group(&self, joined: Batch<Doomed>, group: u32) -> Batch<()> {
         let outcome = self.socket.execute(encode::delete_group(group));
         joined.each(|one| {
-            let outcome = outcome.as_ref().map(|&()| ()).map_err(Failure::again);
+            let outcome = match &outcome {
+                // Kernels before 4.1 delete no groups (`rtnl_dellink()`).
+                Err(Failure::Refused(Errno::EINVAL, _)) => self.socket.execute(encode::delete(one.index)),
+                outcome => outcome.as_ref().map(|&()| ()).map_err(Failure::again),
+            };
             let refusal = |errno, _: Option<&str>| ErrorKind::of(errno);
             Self::conclude(one.at, outcome, || self.is_deleted(one.index), refusal).map_err(|failed| {
                 match self.give_group_back(&one) {
