@@ -171,3 +171,43 @@ fn no_port(backend: &dyn BridgeBackend, at: Attempt, port: InterfaceName) -> cra
         Err(error) => error,
     }
 }
+
+#[cfg(all(test, feature = "serde"))]
+mod tests {
+    use super::*;
+    use crate::Capability;
+    use crate::fake::{Fake, mac, name};
+
+    /// Each call fails in turn: one port is not there then, and the others are, with their options.
+    #[test]
+    fn of_many_ports_each_joins_with_its_options_or_not_at_all() {
+        let options = PortOptions::default().isolated(true);
+        let ports = ["tap1", "tap2", "tap3"].map(name);
+        for call in 0.. {
+            let host = Fake::new([Capability::Isolated]);
+            host.model.add_interface(ports[1], mac(0xf2)).expect("it can be made");
+            host.model.add_interface(ports[2], mac(0xf3)).expect("it can be made");
+            *host.fails_after.lock().expect("one thread") = Some(call);
+            let done = attach_many(&host, name("br0"), &ports, &options);
+            let is_over = host.fails_after.lock().expect("one thread").take().is_some();
+            assert_eq!(done.iter().filter(|done| done.is_err()).count(), usize::from(!is_over), "call {call}");
+            let there = host.ports(name("br0")).expect("it is there");
+            for (port, done) in ports.iter().zip(&done) {
+                let found = there.iter().find(|other| other.name == *port).map(|port| port.options.isolated);
+                assert_eq!(found, done.is_ok().then_some(Some(true)), "call {call}");
+            }
+            if is_over {
+                assert!(call > 3, "few calls were made");
+                break;
+            }
+        }
+    }
+
+    #[test]
+    fn of_many_ports_none_joins_with_an_option_that_the_backend_has_not() {
+        let host = Fake::new([]);
+        let done = attach_many(&host, name("br0"), &[name("tap1")], &PortOptions::default().isolated(true));
+        assert!(matches!(&done[..], [Err(error)] if error.kind() == ErrorKind::Unsupported), "{done:?}");
+        assert!(host.log.lock().expect("one thread").is_empty());
+    }
+}

@@ -28,6 +28,17 @@ pub struct BulkError {
 }
 
 impl BulkError {
+    /// The result of many operations of which these have failed and these are done; for those who
+    /// implement [`BridgeBackend`]. `Ok` if none has failed.
+    pub fn result(mut failures: Vec<(usize, Error)>, mut done: Vec<usize>) -> BulkResult {
+        if failures.is_empty() {
+            return Ok(());
+        }
+        failures.sort_by_key(|&(item, _)| item);
+        done.sort_unstable();
+        Err(Self { failures, done })
+    }
+
     /// What failed, and why, in the order of the items; an item that was done and could not be undone
     /// with the failure of that. There is at least one.
     #[must_use]
@@ -93,22 +104,17 @@ pub(crate) fn settle<U>(
             Err(error) => failures.push((item, error)),
         }
     }
-    if failures.is_empty() {
-        return Ok(());
-    }
     let done = match bulk {
-        Bulk::AsMuchAsPossible => done.into_iter().map(|(item, _)| item).collect(),
-        Bulk::AllOrNothing => {
+        Bulk::AllOrNothing if !failures.is_empty() => {
             done.reverse();
             let kept = undo(done);
-            let mut items: Vec<_> = kept.iter().map(|&(item, _)| item).collect();
-            items.sort_unstable();
+            let items = kept.iter().map(|&(item, _)| item).collect();
             failures.extend(kept);
-            failures.sort_by_key(|&(item, _)| item);
             items
         }
+        _ => done.into_iter().map(|(item, _)| item).collect(),
     };
-    Err(BulkError { failures, done })
+    BulkError::result(failures, done)
 }
 
 /// Does items one by one, until one fails if all or nothing is wanted.

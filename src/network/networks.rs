@@ -85,7 +85,7 @@ impl<'h> Networks<'h> {
     /// The network of this name.
     ///
     /// # Errors
-    /// [`NetworkFailure::Store`]: it is neither defined nor active, or its file cannot be used.
+    /// [`NetworkFailure::Store`](super::NetworkFailure::Store): it is neither defined nor active, or its file cannot be used.
     pub fn find(&self, name: &NetworkName) -> Result<KnownNetwork, NetworkError> {
         named(name, || {
             let error = match self.store.load(name) {

@@ -1,6 +1,7 @@
 //! The cases, by what they are about.
 
 mod bulk;
+mod bulk_port;
 mod change;
 mod create;
 mod delete;
@@ -138,15 +139,16 @@ pub(crate) const ALL: &[&[(&str, Case, Option<Capability>)]] = cases! {
         deletes_none_or_the_others,
         changes_none_or_the_others,
         changes_one_twice,
+        fails_for_each_where_there_is_no_bridge,
+        needs_privilege;
+    bulk_port:
         adds_ports,
         adds_no_port_or_the_others,
-        fails_for_each_where_there_is_no_bridge,
-        has_entries_or_says_by_name_that_it_has_none,
-        needs_privilege;
-    bulk where FdbStatic:
+        has_entries_or_says_by_name_that_it_has_none;
+    bulk_port where FdbStatic:
         adds_entries,
         adds_no_entry_or_the_others;
-    bulk where PortVlans:
+    bulk_port where PortVlans:
         adds_vlans_to_no_port_or_to_the_others;
     together:
         one_of_many_creates_of_a_name_wins,
