@@ -4,6 +4,7 @@
 //! and `net/core/rtnetlink.c`.
 
 mod abi;
+mod bridges;
 mod carrier;
 mod events;
 mod identity;

@@ -5,7 +5,7 @@
 #![allow(unsafe_code)]
 
 use std::ffi::OsStr;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use libc::{c_int, c_ulong, ifreq};
@@ -14,18 +14,16 @@ use nix::sys::socket::sockopt::BindToDevice;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socket};
 
 use crate::linux::abi::{
-    __bridge_info, __fdb_entry, __port_info, BRCTL_GET_BRIDGE_INFO, BRCTL_GET_BRIDGES, BRCTL_GET_FDB_ENTRIES,
-    BRCTL_GET_PORT_INFO, BRCTL_GET_PORT_LIST, BRCTL_SET_AGEING_TIME, BRCTL_SET_BRIDGE_FORWARD_DELAY,
-    BRCTL_SET_BRIDGE_HELLO_TIME, BRCTL_SET_BRIDGE_MAX_AGE, BRCTL_SET_BRIDGE_PRIORITY, BRCTL_SET_BRIDGE_STP_STATE,
-    BRCTL_SET_PATH_COST, BRCTL_SET_PORT_PRIORITY, ETHTOOL_GDRVINFO, IFF_UP, SIOCBRADDBR, SIOCBRADDIF, SIOCBRDELBR,
-    SIOCBRDELIF, SIOCDEVPRIVATE, SIOCGIFBR, ethtool_drvinfo,
+    __bridge_info, __fdb_entry, __port_info, BRCTL_GET_BRIDGE_INFO, BRCTL_GET_FDB_ENTRIES, BRCTL_GET_PORT_INFO,
+    BRCTL_GET_PORT_LIST, BRCTL_SET_AGEING_TIME, BRCTL_SET_BRIDGE_FORWARD_DELAY, BRCTL_SET_BRIDGE_HELLO_TIME,
+    BRCTL_SET_BRIDGE_MAX_AGE, BRCTL_SET_BRIDGE_PRIORITY, BRCTL_SET_BRIDGE_STP_STATE, BRCTL_SET_PATH_COST,
+    BRCTL_SET_PORT_PRIORITY, ETHTOOL_GDRVINFO, IFF_UP, SIOCBRADDBR, SIOCBRADDIF, SIOCBRDELBR, SIOCBRDELIF,
+    SIOCDEVPRIVATE, ethtool_drvinfo,
 };
-use crate::linux::c_index;
 use crate::linux::request::{self, c_name, empty_request, request, retry, to_char};
+use crate::linux::{bridges, c_index};
 use crate::{InterfaceIndex, InterfaceName, LinkState, MacAddr};
 
-/// `old_deviceless()` has room for 2047 bridges, and says nothing of those beyond.
-const MAX_BRIDGES: usize = 2047;
 /// `BR_MAX_PORTS` (`net/bridge/br_private.h`).
 const MAX_PORTS: usize = 1024;
 /// `get_fdb_entries()` gives no more at once: a page of 4096 bytes.
@@ -67,7 +65,6 @@ nix::ioctl_readwrite_bad!(remove_port, SIOCBRDELIF, ifreq);
 nix::ioctl_readwrite_bad!(bridge_private, SIOCDEVPRIVATE, ifreq);
 nix::ioctl_write_ptr_bad!(add_bridge, SIOCBRADDBR, [u8; libc::IFNAMSIZ]);
 nix::ioctl_write_ptr_bad!(delete_bridge, SIOCBRDELBR, [u8; libc::IFNAMSIZ]);
-nix::ioctl_readwrite_bad!(all_bridges, SIOCGIFBR, [c_ulong; 3]);
 
 type InterfaceCall = unsafe fn(c_int, *mut ifreq) -> nix::Result<c_int>;
 
@@ -239,25 +236,13 @@ impl Control {
 
     /// The indices of all bridges; `None` when there may be more than the kernel can tell.
     pub(super) fn bridges(&self) -> nix::Result<Option<Vec<InterfaceIndex>>> {
-        let mut indices = vec![0_i32; MAX_BRIDGES];
-        let mut arguments =
-            [BRCTL_GET_BRIDGES, indices.as_mut_ptr().expose_provenance() as c_ulong, MAX_BRIDGES as c_ulong];
-        // SAFETY: the kernel reads three longs, and writes at most MAX_BRIDGES ints to `indices`,
-        // which has as many.
-        let count = match retry(|| unsafe { all_bridges(self.0.as_raw_fd(), &raw mut arguments) }) {
-            // No bridge driver, no bridges.
-            Err(Errno::ENOPKG) => 0,
-            outcome => outcome?,
-        };
-        let count = usize::try_from(count).map_err(|_| Errno::EINVAL)?;
-        indices.truncate(count);
-        Ok((count < MAX_BRIDGES).then(|| as_indices(&indices)))
+        bridges::indices(self.0.as_fd(), bridges::MAX_BRIDGES)
     }
 
     /// The indices of the ports of an interface that is known to be a bridge: other drivers
     /// take this call for something else.
     pub(super) fn ports(&self, bridge: InterfaceName) -> nix::Result<Vec<InterfaceIndex>> {
-        Ok(as_indices(&self.port_slots(bridge)?))
+        Ok(bridges::as_indices(&self.port_slots(bridge)?))
     }
 
     fn port_slots(&self, bridge: InterfaceName) -> nix::Result<Vec<c_int>> {
@@ -342,8 +327,4 @@ impl Control {
         retry(|| unsafe { call(self.0.as_raw_fd(), &raw mut request) })?;
         Ok(request)
     }
-}
-
-fn as_indices(indices: &[c_int]) -> Vec<InterfaceIndex> {
-    indices.iter().filter_map(|&index| InterfaceIndex::from_c(index)).collect()
 }

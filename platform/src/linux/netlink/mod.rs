@@ -10,6 +10,7 @@ mod decode;
 mod delete;
 mod encode;
 mod fdb;
+mod list;
 mod options;
 mod outcome;
 mod port;
@@ -208,11 +209,7 @@ impl BridgeBackend for NetlinkBackend {
     }
 
     fn list(&self) -> Result<Vec<BridgeState>> {
-        let links = self
-            .socket
-            .dump(|| encode::dump(Filter::Bridges), |link| link.is_bridge)
-            .map_err(|failure| error(Self::at(Operation::List), failure))?;
-        Ok(links.iter().map(bridge_state).collect())
+        self.read_bridges()
     }
 
     fn change(&self, bridge: InterfaceName, change: &BridgeChange) -> Result<()> {

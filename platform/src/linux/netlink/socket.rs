@@ -16,6 +16,8 @@ use nix::sys::time::TimeVal;
 
 use super::decode::{self, Link, Malformed};
 use super::encode::Request;
+use crate::InterfaceIndex;
+use crate::linux::bridges;
 
 /// The kernel answers within the call that sends a request; only a bug could make it later.
 const TIMEOUT: TimeVal = TimeVal::new(5, 0);
@@ -182,6 +184,13 @@ impl Socket {
                 return (answers, outcome);
             }
         }
+    }
+
+    /// The indices of all bridges, if they are fewer than `room`, and if the call that tells them is there
+    /// and allowed.
+    pub(super) fn bridges(&self, room: usize) -> Option<Vec<InterfaceIndex>> {
+        let channel = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        bridges::indices(borrow(&channel.socket), room).ok().flatten()
     }
 
     fn exchange(
