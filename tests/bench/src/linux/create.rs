@@ -4,10 +4,11 @@ use std::time::Instant;
 
 use vmbridge_platform::{BridgeBackend, Bulk};
 
-use super::contender::{Contender, interface, name, open_netlink};
+use super::contender::{Contender, interface, name, open_netlink, specs};
+use super::counts;
 use super::namespace::Namespaces;
 use super::race::{Race, add, of};
-use super::report::{Peer, Row, same_unit};
+use super::report::{Limit, Peer, Report, Row};
 use super::statistics::{Summary, Times};
 use super::tools::{Tools, batch};
 
@@ -22,7 +23,7 @@ const EACH: [Contender; 7] = [
 ];
 
 /// One after the other, each in turn ten bridges.
-pub(super) fn one(namespaces: &Namespaces, tools: &Tools) -> (Vec<Row>, Vec<Peer>) {
+pub(super) fn one(namespaces: &Namespaces, tools: &Tools, report: &mut Report) {
     let mut times = Vec::new();
     for _ in 0..3 {
         let mut race = Race::apart(namespaces, tools, &EACH);
@@ -32,30 +33,25 @@ pub(super) fn one(namespaces: &Namespaces, tools: &Tools) -> (Vec<Row>, Vec<Peer
         }
         add(&mut times, race.times());
     }
-    let rows = vec![
-        versus("one create, netlink, of plain C's", 1.05, &times, Contender::Netlink, Contender::PlainNetlink),
-        versus(
-            "one create, ioctl, of plain C's with the same calls",
-            1.05,
-            &times,
-            Contender::Ioctl,
-            Contender::PlainStaged,
+    let row =
+        |what, against, limit, one, other| Row::time(what, against, limit, of(&times, one), of(&times, other));
+    let (netlink, ioctl) = ("one create, netlink", "one create, ioctl");
+    report.rows.extend([
+        row(netlink, "plain C", Limit::AtMost(1.05), Contender::Netlink, Contender::PlainNetlink),
+        row(ioctl, "plain C, the same calls", Limit::AtMost(1.05), Contender::Ioctl, Contender::PlainStaged),
+        row(ioctl, "plain C, the fewest calls", Limit::None, Contender::Ioctl, Contender::PlainIoctl).because(
+            "the bridge is made under another name and renamed when it has its MAC, so that none ever bears its name \
+             without its MAC, whoever dies; SIOCSIFNAME alone takes as long as SIOCBRADDBR (`strace -T`)",
         ),
-        versus(
-            "one create, ioctl, of plain C's with the fewest calls",
-            f64::INFINITY,
-            &times,
-            Contender::Ioctl,
-            Contender::PlainIoctl,
-        )
-        .because(
-            "made under another name, so that a dead process leaves no bridge without its MAC, then renamed; \
-                 name, listeners and MAC are looked at",
-        ),
-    ];
-    let peers =
-        times.iter().map(|(contender, times)| Peer { name: contender.name(), time: times.summary(), cost: None });
-    (rows, peers.collect())
+    ]);
+    let peer = |(contender, times): &(Contender, Times)| {
+        let cost = match contender {
+            Contender::PlainNetlink => Some(counts::plain(namespaces, &tools.plain)),
+            contender => counts::of_create(namespaces, *contender),
+        };
+        Peer { name: contender.name(), time: times.summary(), cost }
+    };
+    report.peers.extend(times.iter().map(peer));
 }
 
 const MANY: [Contender; 4] =
@@ -63,7 +59,7 @@ const MANY: [Contender; 4] =
 const THOUSAND: u32 = 1000;
 
 /// A thousand in one call, and their deletion.
-pub(super) fn thousand(namespaces: &Namespaces, tools: &Tools) -> Vec<Row> {
+pub(super) fn thousand(namespaces: &Namespaces, tools: &Tools, report: &mut Report) {
     let mut created = Vec::new();
     let (mut bulk, mut ip) = (Times::default(), Times::default());
     for round in 0..3 {
@@ -82,16 +78,18 @@ pub(super) fn thousand(namespaces: &Namespaces, tools: &Tools) -> Vec<Row> {
             ip.push(batch("ip", commands), THOUSAND);
         }
     }
-    let versus = |what, limit, other| versus(what, limit, &created, Contender::Bulk, other);
-    vec![
-        versus("1,000 creates, bulk, of `ip -batch`'s", 1.0, Contender::IpBatch),
-        versus("1,000 creates, bulk, of rtnetlink's, each awaited", 1.0, Contender::Rtnetlink),
-        versus("1,000 creates, bulk, of plain C's, pipelined", 1.05, Contender::PlainPipelined),
-        Row::ratio("1,000 deletes, bulk, of `ip -batch`'s", 0.6, bulk.over(&ip), same_unit(&bulk, &ip)),
-    ]
+    let row = |against, limit, other| {
+        Row::time("1,000 creates, bulk; each", against, limit, of(&created, Contender::Bulk), of(&created, other))
+    };
+    report.rows.extend([
+        row("`ip -batch`", Limit::AtMost(1.0), Contender::IpBatch),
+        row("rtnetlink, each awaited", Limit::AtMost(1.0), Contender::Rtnetlink),
+        row("plain C, pipelined", Limit::AtMost(1.05), Contender::PlainPipelined),
+        Row::time("1,000 deletes, bulk; each", "`ip -batch`", Limit::AtMost(0.6), &bulk, &ip),
+    ]);
 }
 
-/// Numbers of bridges, and what one more cost each contender.
+/// Numbers of bridges, and what one more costs each contender.
 pub(super) type Growth = Vec<(u32, Vec<(Contender, Times)>)>;
 
 const CURVES: [Contender; 7] = [
@@ -105,15 +103,16 @@ const CURVES: [Contender; 7] = [
 ];
 
 /// One more bridge among ever more, all of them in one namespace.
-pub(super) fn growth(namespaces: &Namespaces, tools: &Tools) -> (Vec<Row>, Growth) {
+pub(super) fn growth(namespaces: &Namespaces, tools: &Tools, report: &mut Report) {
     let mut race = Race::together(namespaces, tools, &CURVES);
-    let filler = open_netlink();
+    let backend = open_netlink();
     race.warm_up(1);
-    let mut next = 1 << 20;
+    let mut filled = 0;
     let measure = |present: u32| {
-        let missing = present.saturating_sub(race.created() + next - (1 << 20));
-        filler.create_many(&super::contender::specs(next, missing), Bulk::AllOrNothing).expect("they can be made");
-        next += missing;
+        let missing = present.saturating_sub(race.created() + filled);
+        let specs = specs(FILLERS + filled, missing);
+        backend.create_many(&specs, Bulk::AllOrNothing).expect("they can be made");
+        filled += missing;
         for _ in 0..12 {
             race.lap(3);
         }
@@ -121,26 +120,21 @@ pub(super) fn growth(namespaces: &Namespaces, tools: &Tools) -> (Vec<Row>, Growt
     };
     let growth: Growth = [10, 500, 1000, 2000, 3000, 4000].into_iter().map(measure).collect();
     let (few, many) = (&growth[0].1, &growth[growth.len() - 1].1);
-    let grown = |contender| of(many, contender).summary().median / of(few, contender).summary().median;
-    let row = |what: &str, contender, plain| {
-        let before = of(few, contender).over(of(few, plain)).median;
-        let now = of(many, contender).over(of(many, plain));
-        let quotient = Summary { low: now.low / before, median: now.median / before, high: now.high / before };
-        let absolute = format!("× {:.2}; C × {:.2}", grown(contender), grown(plain));
-        Row::no_worse(
-            &format!("what a create costs with 4,000 bridges, of that with 10, {what}, of plain C's growth"),
-            quotient,
-            absolute,
-        )
+    let grown =
+        |contender| format!("× {:.2}", of(many, contender).summary().median / of(few, contender).summary().median);
+    let row = |what, ours, theirs| {
+        let before = of(few, ours).over(of(few, theirs)).median;
+        let now = of(many, ours).over(of(many, theirs));
+        let reached = Summary { low: now.low / before, median: now.median / before, high: now.high / before };
+        let what = format!("growth of a create's cost from 10 to 4,000 bridges, {what}");
+        Row::new(&what, "plain C's growth", Limit::NoWorse, reached, [grown(ours), grown(theirs)])
     };
-    let rows = vec![
+    report.rows.extend([
         row("netlink", Contender::Netlink, Contender::PlainNetlink),
         row("ioctl", Contender::Ioctl, Contender::PlainIoctl),
-    ];
-    (rows, growth)
+    ]);
+    report.growth = growth;
 }
 
-fn versus(what: &str, limit: f64, times: &[(Contender, Times)], one: Contender, other: Contender) -> Row {
-    let (one, other) = (of(times, one), of(times, other));
-    Row::ratio(what, limit, one.over(other), same_unit(one, other))
-}
+/// The numbers of bridges that are there to be many begin here.
+const FILLERS: u32 = 1 << 20;

@@ -6,16 +6,16 @@ use vmbridge_platform::{BridgeBackend, Bulk, StaticEntry, UnicastMac};
 
 use super::contender::open_netlink;
 use super::namespace::Namespaces;
-use super::report::{Row, same_unit};
+use super::report::{Limit, Report, Row};
 use super::statistics::Times;
-use super::tools::batch;
+use super::tools::{Tools, batch};
 
 /// A bridge with one port.
 pub(super) const BRIDGE: &str = "br0";
 pub(super) const PORT: &str = "p0";
 const ENTRIES: u32 = 10_000;
 
-pub(super) fn rows(namespaces: &Namespaces) -> Vec<Row> {
+pub(super) fn measure(namespaces: &Namespaces, _: &Tools, report: &mut Report) {
     let [mut ours, mut theirs] = [const { Times(Vec::new()) }; 2];
     let entries = entries(ENTRIES);
     let commands: Vec<String> =
@@ -37,8 +37,8 @@ pub(super) fn rows(namespaces: &Namespaces) -> Vec<Row> {
         ours.push(start.elapsed(), ENTRIES);
         assert_eq!(count() - before, entries.len());
     }
-    let what = "10,000 static FDB entries, bulk, of `bridge -batch`'s, each";
-    vec![Row::ratio(what, 1.0, ours.over(&theirs), same_unit(&ours, &theirs))]
+    let what = "10,000 static FDB entries, bulk; each";
+    report.rows.push(Row::time(what, "`bridge -batch`", Limit::AtMost(1.0), &ours, &theirs));
 }
 
 pub(super) fn bridge() -> vmbridge_platform::InterfaceName {

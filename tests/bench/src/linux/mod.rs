@@ -20,9 +20,8 @@ use std::path::Path;
 use std::process::exit;
 use std::{env, fs};
 
-use self::contender::Contender;
 use self::namespace::Namespaces;
-use self::report::{Peer, Row};
+use self::report::{Report, Row};
 use self::tools::Tools;
 
 /// What the command's static build may be long at most.
@@ -33,8 +32,13 @@ pub(crate) fn main() {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["measure", vmbridge, fixed, readme, plot] => {
-            let tools = Tools::new(vmbridge.into(), fixed.into());
-            measure(&tools, Path::new(readme), Path::new(plot));
+            measure(&Tools::new(vmbridge, fixed), Path::new(readme), Path::new(plot));
+        }
+        ["try", vmbridge, fixed, wanted] => {
+            let (_, measure) = PARTS.into_iter().find(|(part, _)| *part == wanted).expect("there is such a part");
+            let mut report = Report::default();
+            measure(&Namespaces::enter(), &Tools::new(vmbridge, fixed), &mut report);
+            print!("{}", report.markdown(wanted));
         }
         ["count", fixed] => {
             let size = size(Path::new(fixed));
@@ -53,80 +57,52 @@ pub(crate) fn main() {
     }
 }
 
+type Measure = fn(&Namespaces, &Tools, &mut Report);
+
+/// What is measured; libvirt last.
+const PARTS: [(&str, Measure); 8] = [
+    ("create", create::one),
+    ("counts", counted),
+    ("thousand", create::thousand),
+    ("list", list::measure),
+    ("fdb", fdb::measure),
+    ("process", process::measure),
+    ("growth", create::growth),
+    ("network", network::measure),
+];
+
 /// Measures everything, prints the tables, and puts them and the plot where the README has them.
 fn measure(tools: &Tools, readme: &Path, plot: &Path) {
     let namespaces = Namespaces::enter();
-    let said = |what: &str| eprintln!("{what} …");
-    said("one create");
-    let (mut rows, mut peers) = create::one(&namespaces, tools);
-    said("counts");
-    rows.extend(counted(&namespaces, tools, &mut peers));
-    said("1,000 creates and deletes");
-    rows.extend(create::thousand(&namespaces, tools));
-    said("among 4,000 interfaces");
-    rows.extend(list::rows(&namespaces, tools));
-    said("10,000 FDB entries");
-    rows.extend(fdb::rows(&namespaces));
-    said("processes");
-    let (of_processes, processes) = process::rows(&namespaces, tools);
-    rows.extend(of_processes);
-    peers.extend(processes);
-    said("growth");
-    let (grown, growth) = create::growth(&namespaces, tools);
-    rows.extend(grown);
-    said("networks");
-    rows.extend(network::rows(&namespaces, tools));
-    rows.push(static_size(tools));
-
-    let kernel = tools::kernel();
-    let date = tools::run(&mut tools::command("date", "-u +%F"));
-    let text = report::markdown(&rows, &peers, date.trim(), &kernel);
+    let mut report = Report::default();
+    for (part, measure) in PARTS {
+        eprintln!("{part} …");
+        measure(&namespaces, tools, &mut report);
+    }
+    let of = format!("{}, Linux {}", tools::today(), tools::kernel());
+    let text = report.markdown(&of);
     print!("{text}");
     let old = fs::read_to_string(readme).expect("it can be read");
     fs::write(readme, report::replace(&old, &text)).expect("it can be written");
-    let caption = format!("What one more bridge costs (MAC, MTU, up), Linux {kernel}, {}", date.trim());
-    plot::draw(&growth, &caption, plot).expect("it can be drawn");
+    plot::draw(&report.growth, &format!("What one more bridge costs (MAC, MTU, up): {of}"), plot)
+        .expect("it can be drawn");
 }
 
-/// What one create costs in user space, and what it costs others.
-fn counted(namespaces: &Namespaces, tools: &Tools, peers: &mut [Peer]) -> Vec<Row> {
-    let mut note = |contender: Contender, cost| {
-        let peer = peers.iter_mut().find(|peer| peer.name == contender.name());
-        peer.expect("it takes part").cost = Some(cost);
-    };
-    note(Contender::PlainNetlink, counts::count_plain(namespaces, &tools.plain));
-    let [rtnetlink, neli] = counts::PEERS.map(|operation| operation.count(namespaces));
-    note(Contender::Rtnetlink, rtnetlink);
-    note(Contender::Neli, neli);
-    let [create, _, ioctl, ..] = &counts::OPERATIONS;
-    note(Contender::Ioctl, ioctl.count(namespaces));
-    let (cost, limit) = (create.count(namespaces), create.limit);
-    note(Contender::Netlink, cost);
-    let row = |what: &str, limit: f64, reached: f64| {
-        Row::count(
-            &format!("one create, netlink, {what}"),
-            format!("≤ {limit}"),
-            format!("{reached:.0}"),
-            reached <= limit,
-        )
-    };
-    vec![
-        row("user-space instructions", limit.instructions, cost.instructions),
-        row("heap allocations", limit.allocations, cost.allocations),
-    ]
-}
-
-fn static_size(tools: &Tools) -> Row {
-    #[expect(clippy::cast_precision_loss, reason = "no program is that large")]
+/// What has limits and is no time.
+#[expect(clippy::cast_precision_loss, reason = "no program is that large")]
+fn counted(namespaces: &Namespaces, tools: &Tools, report: &mut Report) {
     let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-    let size = size(&tools.fixed);
-    let limit = format!("≤ {} MiB", mebibytes(STATIC_BYTES));
-    Row::count(
-        "static release binary of the command",
-        limit,
-        format!("{:.2} MiB", mebibytes(size)),
-        size <= STATIC_BYTES,
-    )
+    let create = &counts::OPERATIONS[0];
+    let cost = create.count(namespaces);
+    report.rows.extend([
+        Row::count(
+            "one create, netlink: instructions in user space",
+            create.limit.instructions,
+            cost.instructions,
+        ),
+        Row::count("one create, netlink: allocations", create.limit.allocations, cost.allocations),
+        Row::count("the command, static: MiB", mebibytes(STATIC_BYTES), mebibytes(size(&tools.fixed))),
+    ]);
 }
 
 fn size(program: &Path) -> u64 {

@@ -8,62 +8,60 @@ use std::time::{Duration, Instant};
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
+use vmbridge_platform::STATE_DIR;
 
 use super::namespace::Namespaces;
-use super::report::{Row, same_unit};
+use super::report::{Limit, Report, Row};
 use super::statistics::Times;
 use super::tools::{Tools, command, is_installed, run, time};
 
 const NETWORK: &str =
     "<network><name>lan</name><bridge name='virbr9'/><mac address='52:54:00:00:00:09'/></network>";
 
-/// None where libvirt is not installed. It is measured last: what libvirt writes to is hidden from then on.
-pub(super) fn rows(namespaces: &Namespaces, tools: &Tools) -> Vec<Row> {
+/// Nothing where libvirt is not installed. It is measured last: what libvirt writes to is hidden from then on.
+pub(super) fn measure(namespaces: &Namespaces, tools: &Tools, report: &mut Report) {
     if !is_installed("virsh") || !is_installed("libvirtd") {
         eprintln!("libvirt is not installed: left out");
-        return Vec::new();
+        return;
     }
     let (here, there) = (namespaces.fresh(), namespaces.fresh());
     there.enter();
-    // libvirt writes where there is nothing of the host's.
+    // Both note what is active in /run, which is in memory, as it is elsewhere.
     own_directories();
     let directory = tempfile::tempdir().expect("a directory can be made");
     let file = directory.path().join("lan.xml");
     fs::write(&file, NETWORK).expect("it can be written");
     let _daemon = Daemon::start(directory.path());
     run(virsh("net-define").arg(&file));
-    let vmbridge = |verb: &str| {
-        let mut command = command(&tools.vmbridge, &format!("network {verb}"));
-        let [config, state] = ["config", "state"].map(|name| directory.path().join(name));
-        command.arg("--config-dir").arg(config).arg("--state-dir").arg(state);
+    let vmbridge = |program: &Path, verb: &str| {
+        let mut command = command(program, &format!("network {verb} --state-dir {STATE_DIR} --config-dir"));
+        command.arg(directory.path().join("networks"));
         command
     };
-    run(vmbridge("define").arg(&file));
+    run(vmbridge(&tools.vmbridge, "define").arg(&file));
 
-    let mut times = [const { [const { Times(Vec::new()) }; 2] }; 2];
-    for _ in 0..15 {
-        for (place, [ours, theirs]) in [["start", "net-start"], ["stop", "net-destroy"]].into_iter().enumerate() {
-            here.enter();
-            times[place][0].push(time(vmbridge(ours).arg("lan")), 1);
-            there.enter();
-            times[place][1].push(time(virsh(theirs).arg("lan")), 1);
+    for (program, kind) in [(&tools.vmbridge, ""), (&tools.fixed, ", static")] {
+        let [mut start, mut stop, mut net_start, mut net_destroy] = [const { Times(Vec::new()) }; 4];
+        for _ in 0..15 {
+            let both = [
+                ("start", &mut start, "net-start", &mut net_start),
+                ("stop", &mut stop, "net-destroy", &mut net_destroy),
+            ];
+            for (ours, of_ours, theirs, of_theirs) in both {
+                here.enter();
+                of_ours.push(time(vmbridge(program, ours).arg("lan")), 1);
+                there.enter();
+                of_theirs.push(time(virsh(theirs).arg("lan")), 1);
+            }
         }
+        let row = |what: &str, against, limit, ours, theirs| {
+            Row::speed(&format!("`vmbridge network {what}`{kind}: how much faster"), against, limit, ours, theirs)
+        };
+        report.rows.extend([
+            row("start", "`virsh net-start`", Limit::AtLeast(20.0), &start, &net_start),
+            row("stop", "`virsh net-destroy`", Limit::None, &stop, &net_destroy),
+        ]);
     }
-    let [[start, net_start], [stop, net_destroy]] = times;
-    vec![
-        Row::at_least(
-            "`virsh net-start` of `vmbridge network start`'s",
-            20.0,
-            net_start.over(&start),
-            same_unit(&start, &net_start),
-        ),
-        Row::ratio(
-            "`vmbridge network stop` of `virsh net-destroy`'s",
-            f64::INFINITY,
-            stop.over(&net_destroy),
-            same_unit(&stop, &net_destroy),
-        ),
-    ]
 }
 
 fn virsh(verb: &str) -> Command {

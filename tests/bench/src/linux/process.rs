@@ -2,17 +2,17 @@
 
 use super::contender::{MTU, ip_command, mac, name};
 use super::namespace::Namespaces;
-use super::report::{Peer, Row, same_unit};
+use super::report::{Limit, Peer, Report, Row};
 use super::statistics::{Summary, Times};
 use super::tools::{Tools, command, peak_memory, time};
 
-pub(super) fn rows(namespaces: &Namespaces, tools: &Tools) -> (Vec<Row>, Vec<Peer>) {
+pub(super) fn measure(namespaces: &Namespaces, tools: &Tools, report: &mut Report) {
     let create = |number| format!("create {} --mac {} --mtu {MTU} --up", name(number), mac(number));
     let ours = |number| command(&tools.vmbridge, &create(number));
     let ours_static = |number| command(&tools.fixed, &create(number));
     let ip = |number| command("ip", &ip_command(number));
     let brctl = |number| command("brctl", &format!("addbr {}", name(number)));
-    let commands: [(&str, &dyn Fn(u32) -> std::process::Command); 4] = [
+    let commands: [(&'static str, &dyn Fn(u32) -> std::process::Command); 4] = [
         ("`vmbridge create`", &ours),
         ("`vmbridge create`, static", &ours_static),
         ("`ip link add`", &ip),
@@ -24,7 +24,10 @@ pub(super) fn rows(namespaces: &Namespaces, tools: &Tools) -> (Vec<Row>, Vec<Pee
     for _ in 0..2 {
         let namespaces = commands.map(|_| namespaces.fresh());
         for number in 1..=25 {
-            for (place, (_, command)) in commands.iter().enumerate() {
+            for place in 0..commands.len() {
+                // Every other time in reverse, as in a race.
+                let place = if number % 2 == 0 { place } else { commands.len() - 1 - place };
+                let (_, command) = commands[place];
                 namespaces[place].enter();
                 times[place].push(time(&mut command(number)), 1);
             }
@@ -37,30 +40,17 @@ pub(super) fn rows(namespaces: &Namespaces, tools: &Tools) -> (Vec<Row>, Vec<Pee
         }
     }
 
-    let peak = memory.map(Summary::of);
-    let by_ip = (&times[2], peak[2].median);
-    let of = |place: usize| {
-        let (what, ours) = (commands[place].0, &times[place]);
-        let more = peak[place].median;
-        let ratio =
-            Summary { low: peak[place].low / by_ip.1, median: more / by_ip.1, high: peak[place].high / by_ip.1 };
-        [
-            Row::ratio(
-                &format!("{what} of `ip link add`'s, time"),
-                1.2,
-                ours.over(by_ip.0),
-                same_unit(ours, by_ip.0),
-            ),
-            Row::ratio(
-                &format!("{what} of `ip link add`'s, peak memory"),
-                2.0,
-                ratio,
-                format!("{more:.0} KiB; {:.0} KiB", by_ip.1),
-            ),
-        ]
-    };
-    let rows = [of(0), of(1)].into_iter().flatten().collect();
-    let peers =
-        commands.iter().zip(&times).map(|((name, _), times)| Peer { name, time: times.summary(), cost: None });
-    (rows, peers.collect())
+    let (by_ip, peak) = (&times[2], memory.map(Summary::of));
+    let peak_of_ip = peak[2].median;
+    for (place, (what, _)) in commands.iter().enumerate().take(2) {
+        let Summary { low, median, high } = peak[place];
+        let ratio = Summary { low: low / peak_of_ip, median: median / peak_of_ip, high: high / peak_of_ip };
+        let memory = [median, peak_of_ip].map(|kibibytes| format!("{kibibytes:.0} KiB"));
+        report.rows.extend([
+            Row::time(what, "`ip link add`", Limit::AtMost(1.2), &times[place], by_ip),
+            Row::new(&format!("{what}, peak memory"), "`ip link add`", Limit::AtMost(2.0), ratio, memory),
+        ]);
+    }
+    let peer = |((name, _), times): (&(&'static str, _), &Times)| Peer { name, time: times.summary(), cost: None };
+    report.peers.extend(commands.iter().zip(&times).map(peer));
 }

@@ -28,8 +28,8 @@ fn quantile(sorted: &[f64], quarters: usize) -> f64 {
     sorted[index] + (next - sorted[index]) * rest
 }
 
-/// What each of several contenders took each time, in microseconds; those at one place in the lists were measured
-/// one after the other, so that what else the machine did befell all of them.
+/// What something took each time, in microseconds. What two took at the same place in their lists was measured one
+/// after the other, so that whatever else the machine did befell both.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Times(pub(super) Vec<f64>);
 
@@ -48,13 +48,17 @@ impl Times {
     }
 }
 
-/// A ratio, as `0.52 (0.51–0.53)`.
+/// As `0.52 (0.51–0.53)`; a number that does not vary without its quartiles.
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { low, median, high } = self;
-        // Those of a factor of 20 have no use for hundredths.
+        // Whoever is 20 times faster has no use for hundredths.
         let digits = if *median < 10.0 { 2 } else { 1 };
-        write!(f, "{median:.digits$} ({low:.digits$}–{high:.digits$})")
+        if low < high {
+            write!(f, "{median:.digits$} ({low:.digits$}–{high:.digits$})")
+        } else {
+            write!(f, "{}", (median * 100.0).round() / 100.0)
+        }
     }
 }
 

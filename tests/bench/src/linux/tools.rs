@@ -22,13 +22,13 @@ pub(super) struct Tools {
 
 impl Tools {
     /// With the commands of these paths.
-    pub(super) fn new(vmbridge: PathBuf, fixed: PathBuf) -> Self {
+    pub(super) fn new(vmbridge: &str, fixed: &str) -> Self {
         let directory = tempfile::tempdir().expect("a directory can be made");
         let plain = directory.path().join("plain");
         let mut compile = Command::new("cc");
         compile.args(["-O2", "-Wall", "-Wextra", "-Werror", "-o"]).arg(&plain).arg(source("plain.c"));
         run(&mut compile);
-        Self { plain, vmbridge, fixed, _directory: directory }
+        Self { plain, vmbridge: vmbridge.into(), fixed: fixed.into(), _directory: directory }
     }
 }
 
@@ -89,4 +89,8 @@ pub(super) fn is_installed(program: &str) -> bool {
 
 pub(super) fn kernel() -> String {
     fs::read_to_string("/proc/sys/kernel/osrelease").expect("/proc is there").trim().to_owned()
+}
+
+pub(super) fn today() -> String {
+    run(&mut command("date", "-u +%F")).trim().to_owned()
 }
