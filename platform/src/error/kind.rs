@@ -4,7 +4,7 @@ use std::io;
 
 use nix::errno::Errno;
 
-/// The kind of an [`Error`]: the same for the same situation on every backend.
+/// The kind of an [`Error`](crate::Error): the same for the same situation on every backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -87,7 +87,7 @@ pub enum ErrorKind {
     /// The kernel's answer makes no sense.
     #[error("malformed answer from the kernel")]
     MalformedReply,
-    /// Any other failure of a system call; see [`Error::raw_os_error`].
+    /// Any other failure of a system call; see [`Error::raw_os_error`](crate::Error::raw_os_error).
     #[error("system call failed")]
     Os,
 }
