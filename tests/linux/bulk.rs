@@ -37,14 +37,19 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("a_bridge_that_is_changed_twice_is_as_the_second_says", changes_one_twice),
     ];
     let trials = trials.map(|(name, test)| trial(format!("bulk::{name}"), test));
-    let stranger = trial("bulk::deletes_nothing_that_has_joined_the_group", deletes_nothing_that_has_joined);
+    let on_strace: [(&str, fn()); 3] = [
+        ("deletes_nothing_that_has_joined_the_group", deletes_nothing_that_has_joined),
+        ("deletes_what_has_left_the_group", deletes_what_has_left_the_group),
+        ("deletes_what_is_all_in_another_group", deletes_what_is_all_in_another_group),
+    ];
+    let on_strace = on_strace.map(|(name, test)| needs("strace", trial(format!("bulk::{name}"), test)));
     let with_vlans: &[(&str, fn())] = &[
         ("lets_all_vlans_through_or_none_or_those_it_can", lets_all_through_or_none_or_those_it_can),
         ("adds_entries_in_each_vlan_of_a_port", adds_entries_in_each_vlan_of_a_port),
     ];
     let with_vlans = if in_namespace(has_vlans) { with_vlans } else { &[] };
     let with_vlans = with_vlans.iter().map(|&(name, test)| trial(format!("bulk::{name}"), test));
-    trials.into_iter().chain(with_vlans).chain([needs("strace", stranger)]).chain(faults::trials()).collect()
+    trials.into_iter().chain(with_vlans).chain(on_strace).chain(faults::trials()).collect()
 }
 
 fn open() -> Box<dyn BridgeBackend> {
@@ -391,30 +396,68 @@ pub(crate) fn is_the_work_to_be_traced() -> bool {
     faults::is_the_work()
 }
 
+/// A deletion of `virbr0` to `virbr2` that is stopped when it has sent so much: who has these names, whether the
+/// group is unused, join it, who is in it.
+struct Stopped {
+    strace: Guarded,
+    group: String,
+}
+
+impl Stopped {
+    fn after(sends: usize) -> Self {
+        let log = tempfile::NamedTempFile::new().expect("a file can be made");
+        let mut strace = Command::new("strace");
+        strace.arg("-o").arg(log.path()).args(["-e", "trace=sendto"]);
+        strace.args(["-e", &format!("inject=sendto:signal=STOP:when={sends}")]);
+        strace.arg(std::env::current_exe().expect("it is known")).args(["--bulk", "delete", "all"]);
+        let strace = Guarded(strace.spawn().expect("strace can be run"));
+        wait_until("it is stopped", || {
+            fs::read_to_string(log.path()).is_ok_and(|log| log.contains("stopped by SIGSTOP"))
+        });
+        let group = link("virbr0").expect("it is not deleted yet")["group"].as_str().expect("text").to_owned();
+        assert_ne!(group, "default");
+        Self { strace, group }
+    }
+
+    /// Lets it go on to its end.
+    fn go_on(mut self) {
+        let tracer = self.strace.0.id();
+        let children = fs::read_to_string(format!("/proc/{tracer}/task/{tracer}/children")).expect("it runs");
+        let pid = children.trim().parse().expect("one child");
+        kill(Pid::from_raw(pid), Signal::SIGCONT).expect("it is ours");
+        assert!(self.strace.0.wait().expect("it ends").success());
+        assert!(!exists("virbr0") && !exists("virbr1") && !exists("virbr2"));
+    }
+}
+
 /// Somebody puts an interface into the group, after it was seen to be unused.
 fn deletes_nothing_that_has_joined() {
     with_bridges(4);
     ip("link add name tap0 type veth peer name peer0");
-    // It sends: who has these names, whether the group is unused, and join it. That is done when the
-    // signal arrives.
-    let mut strace = Command::new("strace");
-    strace.args(["-qq", "-o", "/dev/null", "-e", "trace=sendto", "-e", "inject=sendto:signal=STOP:when=3"]);
-    strace.arg(std::env::current_exe().expect("it is known")).args(["--bulk", "delete", "all"]);
-    let mut strace = Guarded(strace.spawn().expect("strace can be run"));
-    let group = |bridge| link(bridge).map(|link| link["group"].clone()).filter(|group| group != "default");
-    wait_until("they are in a group", || group("virbr0").is_some() && group("virbr0") == group("virbr2"));
-    let stopped = group("virbr0").expect("it is in one");
-    let stopped = stopped.as_str().expect("text");
-    ip(&format!("link set dev tap0 group {stopped}"));
-    ip(&format!("link set dev virbr3 group {stopped}"));
-
-    let tracer = strace.0.id();
-    let children = fs::read_to_string(format!("/proc/{tracer}/task/{tracer}/children")).expect("it runs");
-    let pid = children.trim().parse().expect("one child");
-    kill(Pid::from_raw(pid), Signal::SIGCONT).expect("it is ours");
-    assert!(strace.0.wait().expect("it ends").success());
-    assert!(!exists("virbr0") && !exists("virbr1") && !exists("virbr2"));
+    let stopped = Stopped::after(3);
+    let group = stopped.group.clone();
+    ip(&format!("link set dev tap0 group {group}"));
+    ip(&format!("link set dev virbr3 group {group}"));
+    stopped.go_on();
     for other in ["tap0", "virbr3"] {
-        assert_eq!(link(other).expect("it is still there")["group"], Value::from(stopped));
+        assert_eq!(link(other).expect("it is still there")["group"], Value::from(&*group));
     }
+}
+
+/// Somebody puts a bridge into another group, after it was seen in its.
+fn deletes_what_has_left_the_group() {
+    with_bridges(3);
+    let stopped = Stopped::after(4);
+    ip("link set dev virbr1 group 5");
+    stopped.go_on();
+}
+
+/// Somebody else deletes a bridge in the same way, or has put all of them into another group.
+fn deletes_what_is_all_in_another_group() {
+    with_bridges(3);
+    let stopped = Stopped::after(4);
+    for bridge in ["virbr0", "virbr1", "virbr2"] {
+        ip(&format!("link set dev {bridge} group 5"));
+    }
+    stopped.go_on();
 }

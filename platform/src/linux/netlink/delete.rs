@@ -11,6 +11,8 @@
 //!    bridges get their former groups back, and another number is tried.
 //! 3. The group is deleted.
 //!
+//! 4. Each bridge is looked for: one that has left the group meanwhile is still there, and is deleted alone.
+//!
 //! What joins between 2 and 3 is deleted with the bridges, since the kernel can be told no more than
 //! the number: whoever does that has guessed one of 2³¹, or has seen it in the moment between and
 //! means it. If the process dies between 1 and 3, the bridges are left in the group, which does
@@ -121,16 +123,18 @@ impl NetlinkBackend {
             let join = |one: &Doomed| encode::set_group(one.index, group);
             let conclude = |one: Doomed, outcome| self.conclude_grouping(&one, group, outcome).map(|()| one);
             let (joined, _) = self.act(doomed, join, conclude);
-            if joined.is_over() {
-                return self.leave(joined).without_items();
+            if joined.is_over() || joined.items().len() == 0 {
+                return self.leave(joined, group).without_items();
             }
             match self.is_of_these_alone(group, joined.items()) {
                 Ok(true) => return self.delete_group(joined, group),
-                Ok(false) => doomed = self.leave(joined),
-                Err(failure) => return self.leave(joined).each(|one| Err(error(one.at, failure.again()))),
+                Ok(false) => doomed = self.leave(joined, group),
+                Err(failure) => {
+                    return self.leave(joined, group).each(|one| Err(error(one.at, failure.again())));
+                }
             }
         }
-        doomed.each(|one| Err(one.at.error(ErrorKind::ListChanged)))
+        doomed.each(|one| self.delete_one(one))
     }
 
     /// A group that no interface is in.
@@ -159,18 +163,25 @@ impl NetlinkBackend {
         Ok(are_the_same(bridges.map(|one| one.index).collect(), &self.members(group)?))
     }
 
-    /// Deletes the bridges that a group consists of.
+    /// Deletes the bridges that a group consists of, and alone those that have left it since that was seen.
     fn delete_group(&self, joined: Batch<Doomed>, group: u32) -> Batch<()> {
         let outcome = self.socket.execute(encode::delete_group(group));
+        let indices: Vec<_> = joined.items().map(|one| one.index).collect();
+        let mut left = self.look_for(indices, |&index| encode::get_by_index(index));
         joined.each(|one| {
-            let outcome = match &outcome {
-                // Kernels before 4.1 delete no groups (`rtnl_dellink()`).
-                Err(Failure::Refused(Errno::EINVAL, _)) => self.socket.execute(encode::delete(one.index)),
-                outcome => outcome.as_ref().map(|&()| ()).map_err(Failure::again),
+            let outcome = match (&outcome, left.next().unwrap_or(Ok(None))) {
+                // Where it cannot be looked at, the kernel's word for the group is taken for it.
+                (Ok(()), Ok(None) | Err(_)) => Ok(()),
+                // Someone has put it, or all of them (ENODEV), elsewhere; kernels before 4.1 delete no
+                // groups (EINVAL, `rtnl_dellink()`).
+                (Ok(()) | Err(Failure::Refused(Errno::EINVAL | Errno::ENODEV, _)), _) => {
+                    self.socket.execute(encode::delete(one.index))
+                }
+                (Err(failure), _) => Err(failure.again()),
             };
             let refusal = |errno, _: Option<&str>| ErrorKind::of(errno);
             Self::conclude(one.at, outcome, || self.is_deleted(one.index), refusal).map_err(|failed| {
-                match self.give_group_back(&one) {
+                match self.give_group_back(&one, group) {
                     Err(error) if error.kind() == ErrorKind::NotFound => failed,
                     outcome => failed.undone(outcome, one.left()),
                 }
@@ -179,8 +190,8 @@ impl NetlinkBackend {
     }
 
     /// Takes bridges out of the group, and leaves those that cannot be with why.
-    fn leave(&self, joined: Batch<Doomed>) -> Batch<Doomed> {
-        joined.each(|one| match self.give_group_back(&one) {
+    fn leave(&self, joined: Batch<Doomed>, group: u32) -> Batch<Doomed> {
+        joined.each(|one| match self.give_group_back(&one, group) {
             Err(second) if second.kind() != ErrorKind::NotFound => {
                 Err(one.at.error(ErrorKind::ListChanged).undone(Err(second), one.left()))
             }
@@ -188,7 +199,12 @@ impl NetlinkBackend {
         })
     }
 
-    fn give_group_back(&self, one: &Doomed) -> Result<()> {
+    /// Puts a bridge back into its former group, unless someone else has put it elsewhere.
+    fn give_group_back(&self, one: &Doomed, group: u32) -> Result<()> {
+        let now = self.indexed(one.index).map_err(|failure| error(one.at, failure))?;
+        if now.group != group {
+            return Ok(());
+        }
         let outcome = self.socket.execute(encode::set_group(one.index, one.group));
         self.conclude_grouping(one, one.group, outcome)
     }
