@@ -178,7 +178,16 @@ pub(crate) fn change<B: BridgeBackend + ?Sized>(
         let before = bridge_of(backend, Operation::Change, *bridge)?;
         backend.change(*bridge, change).map(|()| before)
     };
-    one_by_one(bulk, changes, change, |(bridge, change), before| backend.change(*bridge, &back(change, &before)))
+    let undo = |(bridge, change): &(InterfaceName, BridgeChange), before: BridgeState| {
+        backend.change(*bridge, &back(change, &before))?;
+        // That of a bridge whose last port has left is zero (Linux), which no kernel takes.
+        if change.mac.is_some() && UnicastMac::try_from(before.mac).is_err() {
+            let at = Attempt::new(backend.name(), Operation::Change).on(*bridge);
+            return Err(at.error(ErrorKind::InvalidMac));
+        }
+        Ok(())
+    };
+    one_by_one(bulk, changes, change, undo)
 }
 
 /// The change that takes a bridge back to what it was before another one.
