@@ -6,9 +6,10 @@
 
 use std::path::Path;
 
+use super::decode::Link;
 use super::encode::{self, Filter};
 use super::socket::Failure;
-use super::{NetlinkBackend, bridge_state, error};
+use super::{Found, NetlinkBackend, bridge_state, error};
 use crate::{BridgeState, Operation, Result};
 
 /// How many bridges are few. To ask for one interface takes about as long as four of a dump.
@@ -25,7 +26,7 @@ impl NetlinkBackend {
     }
 
     /// The bridges by index, if they are few and can be found without a dump.
-    fn few_bridges(&self) -> Option<std::result::Result<Vec<super::Link>, Failure>> {
+    fn few_bridges(&self) -> Option<std::result::Result<Vec<Link>, Failure>> {
         // Else the call would load it, which listing does not do here.
         if !Path::new("/sys/module/bridge").exists() {
             return None;
@@ -33,13 +34,12 @@ impl NetlinkBackend {
         let mut indices = self.socket.bridges(FEW)?;
         indices.sort_unstable();
         let found = self.look_for(indices, |&index| encode::get_by_index(index));
-        // Some may have gone meanwhile, and their indices be those of others.
-        let is_bridge = |link: &super::Link| link.is_bridge;
-        Some(
-            found
-                .filter_map(std::result::Result::transpose)
-                .filter(|link| link.as_ref().map_or(true, is_bridge))
-                .collect(),
-        )
+        // Where one has gone meanwhile, another may have come in its place, which a dump tells.
+        let bridge = |found: Found| match found {
+            Ok(Some(link)) if link.is_bridge => Some(Ok(link)),
+            Ok(_) => None,
+            Err(failure) => Some(Err(failure)),
+        };
+        found.map(bridge).collect()
     }
 }
