@@ -76,7 +76,10 @@ fn joined_and<T>(
     options: &PortOptions,
     next: impl FnOnce() -> Result<T>,
 ) -> Result<T> {
-    backend.change_port(bridge, port, options).and_then(|()| next()).map_err(|error| {
+    // Nothing is to be looked at again where there is nothing to change.
+    let changed =
+        if *options == PortOptions::default() { Ok(()) } else { backend.change_port(bridge, port, options) };
+    changed.and_then(|()| next()).map_err(|error| {
         let released = unless_gone(backend.remove_port(bridge, port));
         error.undone(released, format_args!("port {port} of bridge {bridge}"))
     })
