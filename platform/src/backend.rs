@@ -15,7 +15,8 @@ use crate::{
 ///
 /// 1. **All or nothing.** When a call returns an error, the host is as it was before: what was
 ///    half made is undone. If undoing fails too, [`Error::undo`](crate::Error::undo) carries the
-///    second failure and names what was left.
+///    second failure and names what was left. Of a call for many items this holds of each; whether of
+///    all together, the caller says ([`Bulk`]), but for what [`delete_many`](Self::delete_many) says.
 /// 2. **The MAC is part of creation.** No bridge bears its final name before it has the MAC of
 ///    its spec, except where a system fixes the name at creation (FreeBSD's `bridgeN`). Where
 ///    the kernel takes the MAC in the creating call, it is there from the first moment
@@ -270,6 +271,10 @@ pub trait BridgeBackend: fmt::Debug + Send + Sync {
     /// other backends delete one by one, and if that fails midway,
     /// [`BulkError::done`](crate::BulkError::done) tells which are gone. With
     /// [`Bulk::AsMuchAsPossible`], netlink deletes 64 in a call, so that others get their turn.
+    ///
+    /// On netlink the bridges are first put into an interface group of a random number, whose members are then
+    /// read. What someone else puts into that group after that is deleted with them: the kernel can be told
+    /// no more than the number. If the process dies before, they stay in that group, which does nothing.
     ///
     /// # Errors
     /// Of each bridge, those of [`delete`](Self::delete).

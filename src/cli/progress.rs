@@ -15,7 +15,7 @@ const AT_A_TIME: usize = 32;
 const LONG: Duration = Duration::from_secs(1);
 
 /// Does something to all items, some at a time, and tells what came of them. Whoever waits at a terminal
-/// sees how far it is.
+/// sees how far it is, from one turn to the next.
 ///
 /// # Errors
 /// The first of `tell`; what has not had its turn by then is left.
