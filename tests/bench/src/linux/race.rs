@@ -45,6 +45,11 @@ impl Race {
         Self { runners, laps: 0, next: 1, namespaces: vec![namespace] }
     }
 
+    /// As if it had gone so many laps already, so that not every race begins with the same one.
+    pub(super) fn at_lap(self, laps: usize) -> Self {
+        Self { laps, ..self }
+    }
+
     /// Has each create so many bridges, which is not recorded: what is done for the first time takes longer.
     pub(super) fn warm_up(&mut self, count: u32) {
         for runner in &mut self.runners {

@@ -98,7 +98,7 @@ impl Row {
         let (limit, verdict) = match limit {
             Limit::AtMost(limit) => (format!("≤ {limit}"), verdict(reached.median <= *limit)),
             Limit::AtLeast(limit) => (format!("≥ {limit}"), verdict(reached.median >= *limit)),
-            Limit::NoWorse => ("no worse".to_owned(), verdict(reached.low <= 1.0)),
+            Limit::NoWorse => ("no worse (lower quartile ≤ 1)".to_owned(), verdict(reached.low <= 1.0)),
             Limit::None => ("–".to_owned(), ""),
         };
         format!("| {what} | {against} | {limit} | {reached} | {ours} | {theirs} | {verdict} |\n")
