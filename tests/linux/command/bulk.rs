@@ -167,7 +167,7 @@ fn slowly(backend: &str, through: impl Fn(&str) -> Vec<u8>) -> String {
     let call = if backend == "netlink" { "sendto" } else { "ioctl" };
     let program = env!("CARGO_BIN_EXE_vmbridge");
     let written = through(&format!(
-        "strace -qq -o /dev/null -e trace={call} -e inject={call}:delay_enter=700000:when=1..4 \
+        "TERM=xterm strace -qq -o /dev/null -e trace={call} -e inject={call}:delay_enter=700000:when=1..4 \
          {program} delete{} nosuch --backend {backend}",
         names(80)
     ));
