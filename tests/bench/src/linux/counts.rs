@@ -45,7 +45,7 @@ pub(super) const OPERATIONS: [Operation; 8] = [
     operation("create, netlink, one of many", limit(2500.0, 2.0), 100, What::Create(Contender::Bulk)),
     operation("create, ioctl", limit(19000.0, 6.0), 16, What::Create(Contender::Ioctl)),
     operation("delete, netlink", limit(5900.0, 4.0), 8, What::Delete),
-    operation("delete, netlink, one of many", limit(6800.0, 3.0), 32, What::DeleteMany),
+    operation("delete, netlink, one of many", limit(7900.0, 4.0), 32, What::DeleteMany),
     operation("find, netlink", limit(5100.0, 3.0), 16, What::Find),
     operation("list of 10 bridges, netlink", limit(53000.0, 20.0), 16, What::List),
     operation("FDB entry, netlink, one of many", limit(1700.0, 2.0), 500, What::AddFdbEntries),
