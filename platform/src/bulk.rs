@@ -282,3 +282,27 @@ fn bridge_of<B: BridgeBackend + ?Sized>(
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Model;
+
+    /// A MAC that no bridge can be given is not passed over when it is to be given back.
+    #[test]
+    fn what_cannot_be_set_back_is_told() {
+        let host = Model::new();
+        let name = |text: &str| text.parse::<InterfaceName>().expect("a name");
+        let mac = |text: &str| text.parse::<UnicastMac>().expect("a MAC");
+        host.add_interface(name("eth7"), mac("02:00:00:00:00:07")).expect("the name is free");
+        host.create(&BridgeSpec::new(name("br0"))).expect("the name is free");
+        host.add_port(name("br0"), name("eth7")).expect("it can be one");
+        host.remove_port(name("br0"), name("eth7")).expect("it is one");
+        let change = BridgeChange::default().mac(mac("52:54:00:01:02:03"));
+        let changes = [(name("br0"), change.clone()), (name("nosuch"), change)];
+        let error = host.change_many(&changes, Bulk::AllOrNothing).expect_err("one is not there");
+        let kinds: Vec<_> = error.failures().iter().map(|(item, error)| (*item, error.kind())).collect();
+        assert_eq!(kinds, [(0, ErrorKind::InvalidMac), (1, ErrorKind::NotFound)]);
+        assert_eq!(error.done(), [0]);
+    }
+}
