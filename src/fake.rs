@@ -4,13 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use serde_json::json;
-
 use crate::model::Model;
 use crate::{
     Attempt, BridgeBackend, BridgeChange, BridgeSpec, BridgeState, Capabilities, Capability, ErrorKind, FdbEntry,
-    InterfaceName, InterfaceState, Operation, PortOptions, PortState, Result, StaticEntry, Tap, TapChange,
-    TapSpec, TapState, UnicastMac, VlanId,
+    FdbOrigin, InterfaceName, InterfaceState, Operation, PortOptions, PortState, Result, StaticEntry, Tap,
+    TapChange, TapSpec, TapState, UnicastMac, VlanId,
 };
 
 #[derive(Debug)]
@@ -50,7 +48,7 @@ impl Fake {
         }
     }
 
-    pub(crate) fn with_entry(self, port: &str, mac: UnicastMac, origin: &str) -> Self {
+    pub(crate) fn with_entry(self, port: &str, mac: UnicastMac, origin: FdbOrigin) -> Self {
         self.state.lock().expect("one thread").fdb.push(entry(name(port), mac, origin));
         self
     }
@@ -78,8 +76,8 @@ pub(crate) fn mac(last: u8) -> UnicastMac {
     UnicastMac::new([0x52, 0x54, 0, 0, 0, last].into()).expect("of one station")
 }
 
-fn entry(port: InterfaceName, mac: UnicastMac, origin: &str) -> FdbEntry {
-    serde_json::from_value(json!({"mac": mac, "port": port, "vlan": null, "origin": origin})).expect("an entry")
+fn entry(port: InterfaceName, mac: UnicastMac, origin: FdbOrigin) -> FdbEntry {
+    FdbEntry::new(mac.into(), port, None, origin)
 }
 
 impl BridgeBackend for Fake {
@@ -152,7 +150,7 @@ impl BridgeBackend for Fake {
 
     fn add_fdb_entry(&self, _: InterfaceName, added: &StaticEntry) -> Result<()> {
         self.step("add entry", Operation::AddFdbEntry)?;
-        self.state.lock().expect("one thread").fdb.push(entry(added.port, added.mac, "static"));
+        self.state.lock().expect("one thread").fdb.push(entry(added.port, added.mac, FdbOrigin::Static));
         Ok(())
     }
 
@@ -160,7 +158,7 @@ impl BridgeBackend for Fake {
         self.step("replace entry", Operation::ReplaceFdbEntry)?;
         let mut state = self.state.lock().expect("one thread");
         state.fdb.retain(|entry| entry.mac != added.mac);
-        state.fdb.push(entry(added.port, added.mac, "static"));
+        state.fdb.push(entry(added.port, added.mac, FdbOrigin::Static));
         Ok(())
     }
 

@@ -232,7 +232,7 @@ fn give_back(backend: &dyn BridgeBackend, tap: Tap, spec: &TapSpec, before: &Tap
     }
 }
 
-#[cfg(all(test, feature = "serde"))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::BridgeChange;

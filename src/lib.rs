@@ -31,7 +31,7 @@
 extern crate self as vmbridge;
 
 mod bulk;
-#[cfg(all(test, feature = "serde"))]
+#[cfg(test)]
 mod fake;
 mod guest;
 mod mac;

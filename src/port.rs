@@ -175,7 +175,7 @@ fn no_port(backend: &dyn BridgeBackend, at: Attempt, port: InterfaceName) -> cra
     }
 }
 
-#[cfg(all(test, feature = "serde"))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::Capability;

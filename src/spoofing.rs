@@ -207,7 +207,7 @@ fn remove_others(
     Ok(())
 }
 
-#[cfg(all(test, feature = "serde"))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::Undo;
@@ -224,7 +224,11 @@ mod tests {
 
     /// A host on which the port has said more than it should, and someone gave it another MAC.
     fn host() -> Fake {
-        Fake::new(LINUX).with_entry("tap0", mac(8), "learned").with_entry("tap0", mac(9), "static")
+        Fake::new(LINUX).with_entry("tap0", mac(8), FdbOrigin::Learned).with_entry(
+            "tap0",
+            mac(9),
+            FdbOrigin::Static,
+        )
     }
 
     fn restrict(host: &Fake) -> Result<Restriction> {
@@ -307,7 +311,8 @@ mod tests {
 
     #[test]
     fn leaves_what_is_anothers_alone() {
-        for (port, origin) in [("tap1", "static"), ("br0", "local"), ("tap0", "local")] {
+        for (port, origin) in [("tap1", FdbOrigin::Static), ("br0", FdbOrigin::Local), ("tap0", FdbOrigin::Local)]
+        {
             let host = Fake::new(LINUX).with_entry(port, mac(7), origin);
             assert_eq!(restrict(&host).expect_err("it is taken").kind(), ErrorKind::EntryExists);
             let lifted = lift_restriction(&host, name("br0"), name("tap0"), mac(7));

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::words::words;
 use crate::{InterfaceName, MacAddr, UnicastMac, VlanId};
 
 /// An entry as the kernel has it.
@@ -18,7 +19,7 @@ pub struct FdbEntry {
     /// How it came to be.
     pub origin: FdbOrigin,
     /// The time since the last frame from the address, where the kernel tells: of learned entries.
-    #[cfg_attr(feature = "serde", serde(default, with = "crate::text::seconds"))]
+    #[cfg_attr(feature = "serde", serde(default, with = "crate::serde_forms::seconds"))]
     pub age: Option<Duration>,
 }
 
@@ -32,8 +33,6 @@ impl FdbEntry {
 
 /// How an entry of an FDB came to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum FdbOrigin {
     /// From a frame that came in; it ages.
@@ -43,6 +42,8 @@ pub enum FdbOrigin {
     /// It is the port's or the bridge's own address (Linux).
     Local,
 }
+
+words! { FdbOrigin: Learned = "learned", Static = "static", Local = "local" }
 
 /// A static entry, to be added or replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

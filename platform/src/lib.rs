@@ -36,13 +36,14 @@ pub mod model;
 mod name;
 mod options;
 mod random;
+#[cfg(feature = "serde")]
+mod serde_forms;
 mod spec;
 mod state;
 mod tap;
-#[cfg(feature = "serde")]
-mod text;
 mod value;
 mod vlan;
+mod words;
 
 pub use backend::{Available, BridgeBackend};
 pub use bulk::{Bulk, BulkError, BulkResult};
@@ -61,6 +62,7 @@ pub use state::{BridgeState, InterfaceState, LinkState, PortState};
 pub use tap::{ExistingTap, Tap, TapChange, TapSpec, TapState};
 pub use value::OptionValue;
 pub use vlan::{InvalidVlan, PortVlans, VlanId, VlanRange, VlanTagging};
+pub use words::InvalidWord;
 
 cfg_if::cfg_if! {
     if #[cfg(target_os = "linux")] {

@@ -258,7 +258,7 @@ pub enum MacReason {
 }
 
 #[cfg(feature = "serde")]
-crate::text::serde_as_text!(MacAddr, UnicastMac);
+crate::serde_forms::serde_as_text!(MacAddr, UnicastMac);
 
 #[cfg(test)]
 mod tests {

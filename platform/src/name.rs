@@ -122,7 +122,7 @@ impl TryFrom<&str> for InterfaceName {
 }
 
 #[cfg(feature = "serde")]
-crate::text::serde_as_text!(InterfaceName);
+crate::serde_forms::serde_as_text!(InterfaceName);
 
 /// A text that is no name for an interface.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

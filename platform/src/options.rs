@@ -6,6 +6,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::words::words;
 use crate::{Attempt, Capabilities, Capability, ErrorKind, OptionValue, Result, VlanId};
 
 macro_rules! options {
@@ -141,18 +142,18 @@ options! {
     stp_protocol: StpProtocol(StpProtocol) = StpProtocol;
     /// How long a port listens, and then learns, before it forwards. Linux: 2 to 30 s while STP is
     /// on, anything while it is off; turning STP on makes it 2 s at least. FreeBSD: 4 to 30 s.
-    forward_delay: ForwardDelay(Duration) = ForwardDelay, serde "crate::text::seconds";
+    forward_delay: ForwardDelay(Duration) = ForwardDelay, serde "crate::serde_forms::seconds";
     /// How often STP says hello. Linux: 1 to 10 s. FreeBSD: 1 to 2 s, with the protocol STP only.
-    hello_time: HelloTime(Duration) = HelloTime, serde "crate::text::seconds";
+    hello_time: HelloTime(Duration) = HelloTime, serde "crate::serde_forms::seconds";
     /// How long STP believes a hello. 6 to 40 s.
-    max_age: MaxAge(Duration) = MaxAge, serde "crate::text::seconds";
+    max_age: MaxAge(Duration) = MaxAge, serde "crate::serde_forms::seconds";
     /// Which bridge becomes STP's root: the lowest. FreeBSD: in steps of 4096.
     priority: Priority(u16) = Priority;
     /// Whether the bridge speaks STP. FreeBSD has no such switch, but one for each port
     /// ([`PortOptions::stp`]).
     stp: Stp(bool) = Stp;
     /// How long a learned address stays without a frame from it. On FreeBSD at least 1 s.
-    ageing_time: AgeingTime(Duration) = AgeingTime, serde "crate::text::seconds";
+    ageing_time: AgeingTime(Duration) = AgeingTime, serde "crate::serde_forms::seconds";
     /// How many addresses are learned (FreeBSD).
     max_addresses: MaxAddresses(u32) = MaxAddresses;
     /// Whether multicast goes only where it is asked for (IGMP and MLD snooping).
@@ -162,7 +163,7 @@ options! {
     group_forward_mask: GroupForwardMask(u16) = GroupForwardMask;
     /// The PVID of ports that join; `None` inside for no VLAN at all. On Linux also of those ports
     /// that still have the former one; FreeBSD has it from 15 on, and none at first.
-    default_pvid: DefaultPvid(Option<VlanId>) = DefaultPvid, serde "crate::text::given";
+    default_pvid: DefaultPvid(Option<VlanId>) = DefaultPvid, serde "crate::serde_forms::given";
     /// Whether the bridge tells VLANs apart (FreeBSD from 15 on).
     vlan_filtering: VlanFiltering(bool) = VlanFiltering;
 }
@@ -266,8 +267,6 @@ pub enum InvalidOption {
 
 /// The protocols of spanning trees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum StpProtocol {
     /// IEEE 802.1D-1998.
@@ -276,10 +275,10 @@ pub enum StpProtocol {
     Rstp,
 }
 
+words! { StpProtocol: Stp = "stp", Rstp = "rstp" }
+
 /// Where a port stands in STP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum PortStpState {
     /// It takes no part; on Linux a port that is down or has no carrier.
@@ -292,6 +291,12 @@ pub enum PortStpState {
     Forwarding,
     /// It does not forward, since that would make a loop ("discarding" in RSTP).
     Blocking,
+}
+
+words! {
+    PortStpState:
+    Disabled = "disabled", Listening = "listening", Learning = "learning", Forwarding = "forwarding",
+    Blocking = "blocking"
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What a kernel has.
 
+use crate::words::words;
 use crate::{BridgeOptions, InterfaceIndex, InterfaceName, MacAddr, PortOptions, PortStpState};
 
 /// A bridge as the kernel has it.
@@ -84,8 +85,6 @@ impl InterfaceState {
 
 /// Whether an interface is up (`IFF_UP`): what the administrator asked for, not whether it has a carrier.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum LinkState {
     /// It takes and sends frames.
     Up,
@@ -101,11 +100,4 @@ impl LinkState {
     }
 }
 
-impl std::fmt::Display for LinkState {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(match self {
-            Self::Up => "up",
-            Self::Down => "down",
-        })
-    }
-}
+words! { LinkState: Up = "up", Down = "down" }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::num::NonZeroU16;
 use std::str::FromStr;
 
+use crate::words::words;
+
 /// The number of a VLAN, 1 to 4094: 0 is no VLAN, and 4095 is reserved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -135,7 +137,7 @@ impl FromStr for VlanRange {
 }
 
 #[cfg(feature = "serde")]
-crate::text::serde_as_text!(VlanRange);
+crate::serde_forms::serde_as_text!(VlanRange);
 
 /// A text or a number that is no VLAN, or no range of VLANs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -167,8 +169,6 @@ impl PortVlans {
 
 /// How the frames of a VLAN pass a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub enum VlanTagging {
     /// They leave with a tag.
@@ -183,6 +183,8 @@ pub enum VlanTagging {
     /// FreeBSD either.
     PvidTagged,
 }
+
+words! { VlanTagging: Tagged = "tagged", Untagged = "untagged", Pvid = "pvid", PvidTagged = "pvid-tagged" }
 
 /// In order, those in a row with the same tagging as one.
 pub(crate) fn merged(mut vlans: Vec<PortVlans>) -> Vec<PortVlans> {

@@ -43,7 +43,7 @@ pub(super) fn bridge(bridge: &BridgeState, ports: &[PortState], json: bool) -> i
     writeln!(out, "bridge  {name}\nindex   {index}\nmac     {mac}\nmtu     {mtu}\nlink    {link}")?;
     each(&mut out, options)?;
     for PortState { name, mac, mtu, link, options, stp_state, .. } in ports {
-        let stp_state = stp_state.map(|state| format!("  {}", word(&state))).unwrap_or_default();
+        let stp_state = stp_state.map(|state| format!("  {state}")).unwrap_or_default();
         writeln!(out, "port    {name:<15}  {mac}  {mtu:>5}  {link}{stp_state}")?;
         let options: Vec<_> = options.texts().iter().map(|(name, value)| format!("{name} {value}")).collect();
         if !options.is_empty() {
@@ -61,7 +61,7 @@ pub(super) fn port(port: &PortState, json: bool) -> io::Result<()> {
     let PortState { name, index, mac, mtu, link, options, stp_state, .. } = port;
     writeln!(out, "port    {name}\nindex   {index}\nmac     {mac}\nmtu     {mtu}\nlink    {link}")?;
     if let Some(state) = stp_state {
-        writeln!(out, "{:<20}  {}", "stp-state", word(state))?;
+        writeln!(out, "{:<20}  {state}", "stp-state")?;
     }
     each(&mut out, options)?;
     out.flush()
@@ -116,7 +116,7 @@ pub(super) fn fdb(entries: &[FdbEntry], json: bool) -> io::Result<()> {
     for FdbEntry { mac, port, vlan, origin, age, .. } in entries {
         let vlan = vlan.map_or_else(|| "-".to_owned(), |vlan| vlan.to_string());
         let age = age.map_or_else(|| "-".to_owned(), |age| age.text());
-        writeln!(out, "{mac}  {port:<15}  {vlan:>4}  {:<7}  {age}", word(origin))?;
+        writeln!(out, "{mac}  {port:<15}  {vlan:>4}  {origin:<7}  {age}")?;
     }
     out.flush()
 }
@@ -128,7 +128,7 @@ pub(super) fn vlans(vlans: &[PortVlans], json: bool) -> io::Result<()> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     writeln!(out, "{:<9}  TAGGING", "VLANS")?;
     for PortVlans { vlans, tagging, .. } in vlans {
-        writeln!(out, "{:<9}  {}", vlans.to_string(), word(tagging))?;
+        writeln!(out, "{vlans:<9}  {tagging}")?;
     }
     out.flush()
 }
@@ -157,12 +157,4 @@ pub(super) fn as_json(value: &impl Serialize) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut out, value)?;
     writeln!(out)?;
     out.flush()
-}
-
-/// A word of the vocabulary, as JSON has it.
-pub(super) fn word(word: &impl Serialize) -> String {
-    match serde_json::to_value(word) {
-        Ok(serde_json::Value::String(text)) => text,
-        other => unreachable!("words are strings, not {other:?}"),
-    }
 }

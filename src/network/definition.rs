@@ -1,5 +1,6 @@
 //! What a network is.
 
+use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -221,6 +222,26 @@ impl Network {
     }
 }
 
+/// Implements `Display` for an enum, and serde's `Serialize` with the same texts.
+macro_rules! words {
+    ($Word:ident: $($Variant:ident = $text:literal),+) => {
+        impl fmt::Display for $Word {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(match self {
+                    $(Self::$Variant => $text,)+
+                })
+            }
+        }
+
+        #[cfg(feature = "serde")]
+        impl serde::Serialize for $Word {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+    };
+}
+
 fn is_libvirts(delay: Duration) -> bool {
     delay.subsec_nanos() == 0 && i64::try_from(delay.as_secs()).is_ok()
 }
@@ -228,8 +249,6 @@ fn is_libvirts(delay: Duration) -> bool {
 /// How the guests of a network that has a bridge of its own reach other networks. vmbridge makes the
 /// bridge and carries the rest.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum ForwardMode {
     /// Not at all.
@@ -243,10 +262,10 @@ pub enum ForwardMode {
     Open,
 }
 
+words! { ForwardMode: Isolated = "isolated", Nat = "nat", Route = "route", Open = "open" }
+
 /// Who fills the FDB of a network's bridge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum MacTableManager {
     /// The kernel, which learns and floods.
@@ -255,10 +274,10 @@ pub enum MacTableManager {
     Libvirt,
 }
 
+words! { MacTableManager: Kernel = "kernel", Libvirt = "libvirt" }
+
 /// Whether the ports of a network reach one another.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum PortIsolation {
     /// They do.
     #[default]
@@ -267,10 +286,10 @@ pub enum PortIsolation {
     Isolated,
 }
 
+words! { PortIsolation: Connected = "connected", Isolated = "isolated" }
+
 /// Whether a tap of the network's own holds the bridge's MAC and gives it carrier.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum Anchor {
     /// None: the bridge has its MAC itself.
     #[default]
@@ -279,6 +298,8 @@ pub enum Anchor {
     /// it.
     Tap,
 }
+
+words! { Anchor: None = "none", Tap = "tap" }
 
 #[cfg(test)]
 mod tests {

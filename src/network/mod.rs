@@ -18,7 +18,7 @@ mod name;
 mod networks;
 #[cfg(feature = "store")]
 mod store;
-#[cfg(all(test, feature = "serde"))]
+#[cfg(test)]
 mod tests;
 mod watch;
 #[cfg(feature = "xml")]

@@ -178,5 +178,5 @@ fn unnamed<T>(outcome: Result<T, NetworkError>) -> Outcome<T> {
     outcome.map_err(NetworkError::into_failure)
 }
 
-#[cfg(all(test, feature = "serde"))]
+#[cfg(test)]
 mod tests;

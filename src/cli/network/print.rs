@@ -11,7 +11,7 @@ use vmbridge::network::{
     NetworkState, Status, StoreError,
 };
 
-use crate::cli::print::{as_json, each, word};
+use crate::cli::print::{as_json, each};
 
 pub(super) use crate::cli::print::mac;
 
@@ -180,10 +180,10 @@ fn definition(out: &mut impl Write, network: &Network) -> io::Result<()> {
     row(out, "bridge", network.bridge())?;
     network.mac().map_or(Ok(()), |mac| row(out, "mac", mac))?;
     network.mtu().map_or(Ok(()), |mtu| row(out, "mtu", mtu))?;
-    row(out, "forward", word(&network.forward()))?;
-    row(out, "ports", word(&network.isolation()))?;
-    row(out, "anchor", word(&network.anchor()))?;
-    network.mac_table_manager().map_or(Ok(()), |manager| row(out, "mac-table-manager", word(&manager)))?;
+    row(out, "forward", network.forward())?;
+    row(out, "ports", network.isolation())?;
+    row(out, "anchor", network.anchor())?;
+    network.mac_table_manager().map_or(Ok(()), |manager| row(out, "mac-table-manager", manager))?;
     each(out, network.options())
 }
 

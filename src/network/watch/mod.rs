@@ -8,7 +8,7 @@
 mod follow;
 mod limit;
 mod report;
-#[cfg(all(test, feature = "serde"))]
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;

@@ -1,16 +1,16 @@
-//! serde for what its derived form would not be fit for in files and in other languages.
+//! The forms in which serde writes types whose derived form does not suit files and other languages.
 
-/// For the words of the vocabulary that have a text of their own: the text is the form.
+/// Implements serde's traits for types with `Display` and `FromStr`: the text is the form.
 macro_rules! serde_as_text {
     ($($word:ty),+) => {$(
         impl serde::Serialize for $word {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
             }
         }
 
         impl<'de> serde::Deserialize<'de> for $word {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
                 let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
                 text.parse().map_err(serde::de::Error::custom)
             }
@@ -20,7 +20,7 @@ macro_rules! serde_as_text {
 
 pub(crate) use serde_as_text;
 
-/// A time as a number of seconds, exact to the microsecond: no kernel counts bridge times finer.
+/// Writes a time as a number of seconds, exact to the microsecond: no kernel counts bridge times finer.
 pub(crate) mod seconds {
     use std::time::Duration;
 
@@ -47,11 +47,12 @@ pub(crate) mod seconds {
     }
 }
 
-/// An option whose value may itself be none: null is that value, and what is absent is not given.
+/// Writes an option whose value may itself be `None`: null is that value, and an absent field is an
+/// option that is not given.
 pub(crate) mod given {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    #[expect(clippy::option_option, clippy::ref_option, reason = "that is what it is for")]
+    #[expect(clippy::option_option, clippy::ref_option, reason = "the outer one says whether the option is given")]
     pub(crate) fn serialize<T: Serialize, S: Serializer>(
         value: &Option<Option<T>>,
         serializer: S,
@@ -59,7 +60,7 @@ pub(crate) mod given {
         value.serialize(serializer)
     }
 
-    #[expect(clippy::option_option, reason = "that is what it is for")]
+    #[expect(clippy::option_option, reason = "the outer one says whether the option is given")]
     pub(crate) fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Option<Option<T>>, D::Error> {
