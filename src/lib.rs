@@ -36,6 +36,7 @@ mod fake;
 mod guest;
 mod mac;
 pub mod network;
+mod option_text;
 mod port;
 #[cfg(test)]
 mod readme;
@@ -43,6 +44,7 @@ mod spoofing;
 
 pub use guest::{Guest, Plugged, plug, unplug};
 pub use mac::unused_mac;
+pub use option_text::{InvalidOption, OptionText};
 pub use port::{attach, attach_many, bridge_of, bridges_of_ports, port};
 pub use spoofing::{Restriction, attach_restricted, lift_restriction, restrict_to_mac};
 pub use vmbridge_platform::*;

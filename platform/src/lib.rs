@@ -41,7 +41,6 @@ mod serde_forms;
 mod spec;
 mod state;
 mod tap;
-mod value;
 mod vlan;
 mod words;
 
@@ -54,13 +53,10 @@ pub use fdb::{FdbEntry, FdbOrigin, StaticEntry};
 pub use identity::HostIdentity;
 pub use mac::{InvalidMac, MacAddr, MacReason, UnicastMac};
 pub use name::{InterfaceIndex, InterfaceName, InvalidIndex, InvalidName, NameReason};
-pub use options::{
-    BridgeOption, BridgeOptions, InvalidOption, PortOption, PortOptions, PortStpState, StpProtocol,
-};
+pub use options::{BridgeOption, BridgeOptions, PortOption, PortOptions, PortStpState, StpProtocol};
 pub use spec::{BridgeChange, BridgeSpec};
 pub use state::{BridgeState, InterfaceState, LinkState, PortState};
 pub use tap::{ExistingTap, Tap, TapChange, TapSpec, TapState};
-pub use value::OptionValue;
 pub use vlan::{InvalidVlan, PortVlans, VlanId, VlanRange, VlanTagging};
 pub use words::InvalidWord;
 

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::words::words;
-use crate::{Attempt, Capabilities, Capability, ErrorKind, OptionValue, Result, VlanId};
+use crate::{Attempt, Capabilities, Capability, ErrorKind, Result, VlanId};
 
 macro_rules! options {
     (
@@ -80,31 +80,14 @@ macro_rules! options {
         }
 
         impl $Option {
+            /// The capabilities of all options, one for each.
+            pub const CAPABILITIES: &[Capability] = &[$(Capability::$capability),+];
+
             /// What a backend must be capable of to set it.
             #[must_use]
             pub const fn capability(self) -> Capability {
                 match self {
                     $(Self::$Variant(_) => Capability::$capability,)+
-                }
-            }
-
-            /// The option of this name ([`Capability::name`]) with the value that this text says
-            /// ([`OptionValue`]).
-            ///
-            /// # Errors
-            /// [`InvalidOption`] if there is no such option, or if it has no such value.
-            pub fn parse(name: &str, value: &str) -> std::result::Result<Self, InvalidOption> {
-                $(if name == Capability::$capability.name() {
-                    return OptionValue::parse(value).map(Self::$Variant).map_err(InvalidOption::Value);
-                })+
-                Err(InvalidOption::Unknown)
-            }
-
-            /// The text of its value.
-            #[must_use]
-            pub fn text(self) -> String {
-                match self {
-                    $(Self::$Variant(value) => value.text(),)+
                 }
             }
         }
@@ -253,18 +236,6 @@ impl BridgeOptions {
     }
 }
 
-/// A text that says no option.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum InvalidOption {
-    /// By its name.
-    #[error("there is no such option")]
-    Unknown,
-    /// By its value; this is what was wanted.
-    #[error("{0}")]
-    Value(String),
-}
-
 /// The protocols of spanning trees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -318,22 +289,5 @@ mod tests {
             assert_eq!(of(true, asked).settled(), of(true, becomes));
             assert_eq!(of(false, asked).settled(), of(false, asked));
         }
-    }
-
-    #[test]
-    fn an_option_is_its_name_and_the_text_of_its_value() {
-        for option in [
-            BridgeOption::StpProtocol(StpProtocol::Rstp),
-            BridgeOption::AgeingTime(Duration::from_millis(70)),
-            BridgeOption::DefaultPvid(None),
-            BridgeOption::GroupForwardMask(0x4000),
-        ] {
-            let name = option.capability().name();
-            assert_eq!(BridgeOption::parse(name, &option.text()), Ok(option));
-        }
-        assert_eq!(PortOption::parse("port-priority", "32"), Ok(PortOption::Priority(32)));
-        assert_eq!(PortOption::parse("stp-protocol", "stp"), Err(InvalidOption::Unknown));
-        let error = BridgeOption::parse("vlan-filtering", "yes").expect_err("it is on or off");
-        assert_eq!(error.to_string(), "on or off is wanted");
     }
 }

@@ -1,90 +1,86 @@
-//! The options of bridges and of their ports: one table, of which their arguments are made and by
-//! which they are printed.
+//! The options of bridges and of their ports: the tables of their arguments, which also order the help.
 
 use clap::{Arg, ArgGroup, ArgMatches, Command, Error, FromArgMatches, Id};
-use vmbridge::{BridgeOption, BridgeOptions, OptionValue, PortOption, PortOptions};
+use vmbridge::{BridgeOption, BridgeOptions, OptionText, PortOption, PortOptions};
 
 /// A set of options that the command line can give.
 pub(super) trait Options: FromIterator<Self::Option> {
-    type Option: Copy + Send + Sync + 'static;
+    type Option: OptionText + Send + Sync + 'static;
 
     /// The name of clap's group of them.
     const GROUP: &str;
+    /// Their heading in the help.
+    const HEADING: &str;
+    /// The name and the help of each, in the order of the arguments.
+    const HELP: &[(&str, &str)];
 
-    /// An argument for each.
-    fn arguments() -> Vec<Arg>;
+    /// Returns those that are known.
+    fn known(&self) -> impl Iterator<Item = Self::Option>;
 
-    /// The name and the value of those that are known.
-    fn texts(&self) -> Vec<(&'static str, String)>;
+    /// Returns an argument for each.
+    fn arguments() -> impl Iterator<Item = Arg> {
+        Self::HELP.iter().map(|&(name, help)| {
+            let argument = Arg::new(name).long(name).help(help).help_heading(Self::HEADING);
+            let form = Self::Option::form(name).unwrap_or("VALUE");
+            argument.value_name(form).value_parser(move |text: &str| Self::Option::parse(name, text))
+        })
+    }
 }
 
-macro_rules! options {
-    ($Options:ident of $Option:ident, $group:literal, $heading:literal: $($Variant:ident $name:literal $help:literal;)+) => {
-        impl Options for $Options {
-            type Option = $Option;
+impl Options for BridgeOptions {
+    type Option = BridgeOption;
 
-            const GROUP: &str = $group;
+    const GROUP: &str = "bridge-options";
+    const HEADING: &str = "Options of the bridge";
+    const HELP: &[(&str, &str)] = &[
+        ("stp", "Speak STP (Linux)"),
+        ("stp-protocol", "The protocol that STP is spoken with (FreeBSD)"),
+        ("forward-delay", "How long a port listens, and then learns, before it forwards"),
+        ("hello-time", "How often STP says hello"),
+        ("max-age", "How long STP believes a hello"),
+        ("priority", "The bridge with the lowest becomes STP's root"),
+        ("ageing-time", "How long a learned address stays without a frame from it"),
+        ("max-addresses", "How many addresses are learned (FreeBSD)"),
+        ("vlan-filtering", "Tell VLANs apart (Linux)"),
+        ("default-pvid", "The VLAN of what comes in untagged, on ports that join (Linux)"),
+        ("multicast-snooping", "Send multicast only where it is asked for (Linux)"),
+        (
+            "group-forward-mask",
+            "Which of the groups 01:80:c2:00:00:0X to forward, as a mask of X: 0x4000 for LLDP (Linux)",
+        ),
+    ];
 
-            fn arguments() -> Vec<Arg> {
-                vec![$(argument($name, $help, $Option::$Variant).help_heading($heading)),+]
-            }
-
-            fn texts(&self) -> Vec<(&'static str, String)> {
-                self.iter()
-                    .map(|option| match option {
-                        $($Option::$Variant(value) => ($name, value.text()),)+
-                        // A test sees to it that the table has them all.
-                        _ => unreachable!("{option:?} is not in the table"),
-                    })
-                    .collect()
-            }
-        }
-    };
+    fn known(&self) -> impl Iterator<Item = BridgeOption> {
+        self.iter()
+    }
 }
 
-fn argument<V: OptionValue + 'static, O: Clone + Send + Sync + 'static>(
-    name: &'static str,
-    help: &'static str,
-    option: fn(V) -> O,
-) -> Arg {
-    let parse = move |text: &str| V::parse(text).map(option);
-    Arg::new(name).long(name).value_name(V::FORM).help(help).value_parser(parse)
-}
+impl Options for PortOptions {
+    type Option = PortOption;
 
-options! {
-    BridgeOptions of BridgeOption, "bridge-options", "Options of the bridge":
-    Stp "stp" "Speak STP (Linux)";
-    StpProtocol "stp-protocol" "The protocol that STP is spoken with (FreeBSD)";
-    ForwardDelay "forward-delay" "How long a port listens, and then learns, before it forwards";
-    HelloTime "hello-time" "How often STP says hello";
-    MaxAge "max-age" "How long STP believes a hello";
-    Priority "priority" "The bridge with the lowest becomes STP's root";
-    AgeingTime "ageing-time" "How long a learned address stays without a frame from it";
-    MaxAddresses "max-addresses" "How many addresses are learned (FreeBSD)";
-    VlanFiltering "vlan-filtering" "Tell VLANs apart (Linux)";
-    DefaultPvid "default-pvid" "The VLAN of what comes in untagged, on ports that join (Linux)";
-    MulticastSnooping "multicast-snooping" "Send multicast only where it is asked for (Linux)";
-    GroupForwardMask "group-forward-mask"
-        "Which of the groups 01:80:c2:00:00:0X to forward, as a mask of X: 0x4000 for LLDP (Linux)";
-}
+    const GROUP: &str = "port-options";
+    const HEADING: &str = "Options of the port";
+    const HELP: &[(&str, &str)] = &[
+        ("isolated", "Keep it from other isolated ports"),
+        ("learning", "Learn addresses from frames that come in"),
+        ("unicast-flood", "Send frames to unknown addresses out"),
+        ("multicast-flood", "Send multicast that nobody asked for out (Linux)"),
+        ("broadcast-flood", "Send broadcast out (Linux)"),
+        ("bpdu-guard", "Disable the port when a BPDU comes in (Linux)"),
+        ("root-block", "Never let it become the way to STP's root (Linux)"),
+        ("fast-leave", "Leave a multicast group as soon as a message says so (Linux)"),
+        ("hairpin", "Let frames out where they came in (Linux)"),
+        ("neighbor-suppression", "Answer ARP and neighbour discovery for others (Linux)"),
+        ("locked", "Let in only frames from its entries in the FDB (Linux 5.18)"),
+        ("path-cost", "STP's cost of the port"),
+        ("priority", "STP's priority of the port"),
+        ("stp", "Speak STP on this port (FreeBSD)"),
+        ("sticky", "Keep learned addresses with the port (FreeBSD)"),
+    ];
 
-options! {
-    PortOptions of PortOption, "port-options", "Options of the port":
-    Isolated "isolated" "Keep it from other isolated ports";
-    Learning "learning" "Learn addresses from frames that come in";
-    UnicastFlood "unicast-flood" "Send frames to unknown addresses out";
-    MulticastFlood "multicast-flood" "Send multicast that nobody asked for out (Linux)";
-    BroadcastFlood "broadcast-flood" "Send broadcast out (Linux)";
-    BpduGuard "bpdu-guard" "Disable the port when a BPDU comes in (Linux)";
-    RootBlock "root-block" "Never let it become the way to STP's root (Linux)";
-    FastLeave "fast-leave" "Leave a multicast group as soon as a message says so (Linux)";
-    Hairpin "hairpin" "Let frames out where they came in (Linux)";
-    NeighborSuppression "neighbor-suppression" "Answer ARP and neighbour discovery for others (Linux)";
-    Locked "locked" "Let in only frames from its entries in the FDB (Linux 5.18)";
-    PathCost "path-cost" "STP's cost of the port";
-    Priority "priority" "STP's priority of the port";
-    Stp "stp" "Speak STP on this port (FreeBSD)";
-    Sticky "sticky" "Keep learned addresses with the port (FreeBSD)";
+    fn known(&self) -> impl Iterator<Item = PortOption> {
+        self.iter()
+    }
 }
 
 /// The options that were given, as arguments of a command.
@@ -97,9 +93,8 @@ impl<O: Options> clap::Args for Given<O> {
     }
 
     fn augment_args(command: Command) -> Command {
-        let arguments = O::arguments();
-        let group = ArgGroup::new(O::GROUP).multiple(true).args(arguments.iter().map(Arg::get_id));
-        command.args(arguments).group(group)
+        let names = O::HELP.iter().map(|&(name, _)| name);
+        command.args(O::arguments()).group(ArgGroup::new(O::GROUP).multiple(true).args(names))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -109,10 +104,7 @@ impl<O: Options> clap::Args for Given<O> {
 
 impl<O: Options> FromArgMatches for Given<O> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
-        let arguments = O::arguments();
-        let given =
-            arguments.iter().filter_map(|argument| matches.get_one::<O::Option>(argument.get_id().as_str()));
-        Ok(Self(given.copied().collect()))
+        Ok(Self(O::HELP.iter().filter_map(|&(name, _)| matches.get_one::<O::Option>(name)).copied().collect()))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
@@ -125,48 +117,27 @@ impl<O: Options> FromArgMatches for Given<O> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use clap::Args;
     use serde::Serialize;
-    use vmbridge::Capability;
 
     use super::*;
 
-    /// Gives every option of the table, and says which names the text and the JSON have, and which
-    /// capabilities they take.
-    fn all<O: Options + Serialize>() -> (O, BTreeSet<String>) {
-        let sample = |form: &str| match form {
-            "on|off" => "on",
-            "stp|rstp" => "rstp",
-            _ => "7",
-        };
-        let words = O::arguments().into_iter().flat_map(|argument| {
-            let form = argument.get_value_names().expect("it takes a value")[0].to_string();
-            [format!("--{}", argument.get_id()), sample(&form).to_owned()]
-        });
-        let command = Given::<O>::augment_args(Command::new("test").no_binary_name(true));
-        let Given(options) = Given::<O>::from_arg_matches(&command.get_matches_from(words)).expect("they fit");
+    /// Checks that the table has every option, and that JSON has each under the same name.
+    fn check<O: Options + Serialize>() {
+        let of_table: BTreeSet<_> = O::HELP.iter().map(|&(name, _)| name).collect();
+        let of_all: BTreeSet<_> = O::Option::NAMES.iter().copied().collect();
+        assert_eq!(of_table, of_all);
+        let of_any_type = ["on", "7", "stp"];
+        let option = |&name: &&str| of_any_type.into_iter().find_map(|value| O::Option::parse(name, value).ok());
+        let options: O = O::Option::NAMES.iter().filter_map(option).collect();
         let json = serde_json::to_value(&options).expect("it is serializable");
-        let names = json.as_object().expect("an object").keys().cloned().collect();
-        (options, names)
-    }
-
-    fn names(texts: Vec<(&'static str, String)>) -> BTreeSet<String> {
-        texts.into_iter().map(|(name, _)| name.to_owned()).collect()
+        let of_json: BTreeSet<_> = json.as_object().expect("an object").keys().map(String::as_str).collect();
+        assert_eq!(of_json, of_all);
     }
 
     #[test]
     fn the_table_has_every_option_by_its_own_name() {
-        let (bridge, bridge_names) = all::<BridgeOptions>();
-        let (port, port_names) = all::<PortOptions>();
-        assert_eq!(names(bridge.texts()), bridge_names);
-        assert_eq!(names(port.texts()), port_names);
-        let given = bridge.iter().map(BridgeOption::capability).chain(port.iter().map(PortOption::capability));
-        let given: BTreeSet<Capability> = given.collect();
-        let options = Capability::ALL
-            .iter()
-            .copied()
-            .filter(|&capability| (Capability::StpProtocol..=Capability::Sticky).contains(&capability));
-        assert_eq!(given, options.collect());
+        check::<BridgeOptions>();
+        check::<PortOptions>();
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 use vmbridge::{
-    BridgeState, Capabilities, Capability, FdbEntry, InterfaceName, OptionValue, PortState, PortVlans,
-    Restriction, TapState, UnicastMac,
+    BridgeState, Capabilities, Capability, FdbEntry, InterfaceName, OptionText, PortState, PortVlans, Restriction,
+    TapState, UnicastMac,
 };
 
 use super::options::Options;
@@ -45,7 +45,8 @@ pub(super) fn bridge(bridge: &BridgeState, ports: &[PortState], json: bool) -> i
     for PortState { name, mac, mtu, link, options, stp_state, .. } in ports {
         let stp_state = stp_state.map(|state| format!("  {state}")).unwrap_or_default();
         writeln!(out, "port    {name:<15}  {mac}  {mtu:>5}  {link}{stp_state}")?;
-        let options: Vec<_> = options.texts().iter().map(|(name, value)| format!("{name} {value}")).collect();
+        let options: Vec<_> =
+            options.iter().map(|option| format!("{} {}", option.name(), option.text())).collect();
         if !options.is_empty() {
             writeln!(out, "        {}", options.join(", "))?;
         }
@@ -69,7 +70,7 @@ pub(super) fn port(port: &PortState, json: bool) -> io::Result<()> {
 
 /// Each option in a line of its own.
 pub(super) fn each(out: &mut impl Write, options: &impl Options) -> io::Result<()> {
-    options.texts().iter().try_for_each(|(name, value)| writeln!(out, "{name:<20}  {value}"))
+    options.known().try_for_each(|option| writeln!(out, "{:<20}  {}", option.name(), option.text()))
 }
 
 /// What --only-mac prevents: its user must know.
@@ -115,7 +116,7 @@ pub(super) fn fdb(entries: &[FdbEntry], json: bool) -> io::Result<()> {
     writeln!(out, "{:<17}  {:<15}  {:>4}  {:<7}  AGE", "MAC", "PORT", "VLAN", "ORIGIN")?;
     for FdbEntry { mac, port, vlan, origin, age, .. } in entries {
         let vlan = vlan.map_or_else(|| "-".to_owned(), |vlan| vlan.to_string());
-        let age = age.map_or_else(|| "-".to_owned(), |age| age.text());
+        let age = age.map_or_else(|| "-".to_owned(), |age| age.as_secs_f64().to_string());
         writeln!(out, "{mac}  {port:<15}  {vlan:>4}  {origin:<7}  {age}")?;
     }
     out.flush()

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::{BridgeName, InvalidNetwork, NetworkName, NetworkReason};
 use crate::{
-    BridgeOptions, BridgeSpec, Capabilities, Capability, InterfaceName, LinkState, OptionValue, PortOptions,
-    UnicastMac,
+    BridgeOption, BridgeOptions, BridgeSpec, Capabilities, Capability, InterfaceName, LinkState, OptionText,
+    PortOptions, UnicastMac,
 };
 
 /// A network: a bridge of its own, and what that is to be each time it is made.
@@ -99,7 +99,7 @@ impl Network {
     /// libvirt's files have no others (it writes greater ones with a sign and does not read them again).
     pub fn with_options(mut self, options: BridgeOptions) -> Result<Self, InvalidNetwork> {
         if let Some(delay) = options.forward_delay.filter(|delay| !is_libvirts(*delay)) {
-            let value = delay.text();
+            let value = BridgeOption::ForwardDelay(delay).text();
             return Err(InvalidNetwork::new("bridge@delay", value, NetworkReason::ForwardDelay));
         }
         self.options = options;

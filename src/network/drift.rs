@@ -6,7 +6,7 @@ use super::anchor::{self, Taps};
 use super::{DefinedNetwork, NetworkError, NetworkFailure, Occupant, Occupied};
 use crate::{
     BridgeBackend, BridgeChange, BridgeOption, BridgeSpec, BridgeState, Capability, ErrorKind, LinkState, MacAddr,
-    Result, UnicastMac,
+    OptionText, Result, UnicastMac,
 };
 
 /// What a host has of a network.

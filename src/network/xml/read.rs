@@ -11,7 +11,7 @@ use crate::network::{
     Anchor, BridgeName, ForwardMode, InvalidNetwork, MacTableManager, Network, NetworkName, NetworkReason,
     PortIsolation,
 };
-use crate::{BridgeOption, BridgeOptions, InvalidMac, InvalidOption, MacReason, UnicastMac};
+use crate::{BridgeOption, BridgeOptions, InvalidMac, InvalidOption, MacReason, OptionText, UnicastMac};
 
 /// The forward mode of a network, own or not.
 enum Mode {

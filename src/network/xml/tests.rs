@@ -227,7 +227,7 @@ fn an_own_element_has_options_of_its_own_only() {
         ("stp='on'", r#"line 1: vmbridge:bridge "stp=on": there is no such option"#),
         ("forward-delay='1'", r#"line 1: vmbridge:bridge "forward-delay=1": there is no such option"#),
         ("warp='9'", r#"line 1: vmbridge:bridge "warp=9": there is no such option"#),
-        ("stp-protocol='x'", r#"line 1: vmbridge:bridge "stp-protocol=x": stp or rstp is wanted"#),
+        ("stp-protocol='x'", r#"line 1: vmbridge:bridge "stp-protocol=x": expected stp or rstp"#),
     ] {
         assert_eq!(with(attributes).expect_err(attributes).to_string(), message);
     }

@@ -6,7 +6,7 @@ use quick_xml::escape::escape;
 
 use super::NAMESPACE;
 use crate::network::{Anchor, BridgeName, ForwardMode, MacTableManager, Network, PortIsolation};
-use crate::{BridgeOption, OptionValue};
+use crate::{BridgeOption, OptionText};
 
 /// The text, in libvirt's order, with what was given only.
 pub(super) fn text(network: &Network) -> String {
@@ -33,7 +33,7 @@ fn write(network: &Network, out: &mut String) -> fmt::Result {
         write!(out, " name='{}'", escape(network.bridge().to_string()))?;
     }
     if let Some(stp) = network.options().stp {
-        write!(out, " stp='{}'", stp.text())?;
+        write!(out, " stp='{}'", BridgeOption::Stp(stp).text())?;
     }
     if let Some(delay) = network.options().forward_delay {
         write!(out, " delay='{}'", delay.as_secs())?;
@@ -66,7 +66,7 @@ fn own(network: &Network) -> String {
     };
     let options = network.options().iter().filter_map(|option| match option {
         BridgeOption::Stp(_) | BridgeOption::ForwardDelay(_) => None,
-        option => Some(format!(" {}='{}'", option.capability().name(), option.text())),
+        option => Some(format!(" {}='{}'", option.name(), option.text())),
     });
     anchor.into_iter().chain(options).collect()
 }
