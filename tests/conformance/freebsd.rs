@@ -6,28 +6,24 @@ use vmbridge::{
     UnicastMac, VlanId, VlanRange, VlanTagging,
 };
 
-use self::support::{bridge_of, bridges, ifconfig, in_jail, interface, run, snapshot};
-use crate::host::{Case, Host, Seen, name};
-
-#[path = "../support/freebsd.rs"]
-mod support;
+use crate::host::{Host, Seen, name};
+use crate::support::{add_interface, bridge_of, bridges, ifconfig, interface, open, run, snapshot};
 
 /// `nobody`.
 const UNPRIVILEGED: Uid = Uid::from_raw(65534);
 
-/// Nothing: the first jail brings what it needs.
-pub(crate) const fn prepare() {}
-
-pub(crate) fn run_trial(trial: &str, backend: &Available, case: Case) {
-    in_jail(trial, || case(&Jail { bridges: (backend.open)().expect("the backend opens") }));
-}
-
 #[derive(Debug)]
-struct Jail {
+pub(crate) struct Native {
     bridges: Box<dyn BridgeBackend>,
 }
 
-impl Host for Jail {
+impl Native {
+    pub(crate) fn new(backend: &Available) -> Self {
+        Self { bridges: open(backend) }
+    }
+}
+
+impl Host for Native {
     fn bridges(&self) -> &dyn BridgeBackend {
         &*self.bridges
     }
@@ -37,7 +33,7 @@ impl Host for Jail {
     }
 
     fn add_interface(&self, name: InterfaceName, mac: UnicastMac) {
-        support::add_interface(&name.to_string());
+        add_interface(&name.to_string());
         ifconfig(&format!("{name} ether {mac}"));
     }
 

@@ -7,6 +7,8 @@ use vmbridge::{
     VlanId, VlanTagging,
 };
 
+pub(crate) use crate::support::{mac, name};
+
 /// A case of the suite.
 pub(crate) type Case = fn(&dyn Host);
 
@@ -83,14 +85,6 @@ pub(crate) struct SeenTap {
     pub vnet_hdr: bool,
     pub owner: Option<u32>,
     pub group: Option<u32>,
-}
-
-pub(crate) fn name(text: &str) -> InterfaceName {
-    text.parse().expect(text)
-}
-
-pub(crate) fn mac(text: &str) -> UnicastMac {
-    text.parse().expect(text)
 }
 
 /// The value of an option as an oracle's text: on and off as 1 and 0, times in units of 10 ms.

@@ -7,26 +7,21 @@ use vmbridge::{
     UnicastMac, VlanId, VlanTagging,
 };
 
-use crate::host::{Case, Host, Seen, SeenTap, name};
-use crate::support::{batch, has_vlans, in_namespace, ip, link, run, snapshot, sysfs};
-
-pub(crate) fn prepare() {
-    crate::support::prepare();
-}
-
-pub(crate) fn run_trial(_trial: &str, backend: &Available, case: Case) {
-    in_namespace(|| {
-        let host = Namespace { bridges: (backend.open)().expect("the backend opens") };
-        case(&host);
-    });
-}
+use crate::host::{Host, Seen, SeenTap, name};
+use crate::support::{batch, has_vlans, ip, link, open, run, snapshot, sysfs};
 
 #[derive(Debug)]
-struct Namespace {
+pub(crate) struct Native {
     bridges: Box<dyn BridgeBackend>,
 }
 
-impl Host for Namespace {
+impl Native {
+    pub(crate) fn new(backend: &Available) -> Self {
+        Self { bridges: open(backend) }
+    }
+}
+
+impl Host for Native {
     fn bridges(&self) -> &dyn BridgeBackend {
         &*self.bridges
     }

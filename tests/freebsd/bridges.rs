@@ -3,22 +3,15 @@
 use std::io::{self, Write};
 use std::process::{Command, Stdio};
 
-use libtest_mimic::Trial;
-use vmbridge::{
-    BridgeBackend, BridgeChange, BridgeSpec, ErrorKind, InterfaceName, LinkState, NativeBackend, UnicastMac,
-};
+use vmbridge::{BridgeBackend, BridgeChange, BridgeSpec, ErrorKind, LinkState, NativeBackend};
 
 use crate::command::program;
-use crate::support::{add_interface, bridges, ifconfig, interface, output, run, snapshot, trial};
+use crate::support::{
+    Registry, add_interface, bridges, ifconfig, interface, mac, name, output, run, snapshot, tests,
+};
 
-macro_rules! trials {
-    ($($case:ident),+ $(,)?) => {
-        vec![$(trial(concat!("bridges::", stringify!($case)), $case)),+]
-    };
-}
-
-pub(crate) fn trials() -> Vec<Trial> {
-    trials![
+pub(crate) fn register(registry: &Registry) {
+    registry.add(&tests![
         leaves_low_numbers_to_the_host,
         makes_a_numbered_bridge_by_its_number,
         takes_away_what_was_left_and_nobody_uses,
@@ -32,7 +25,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         leaves_descriptions_alone,
         a_handle_stays_in_its_network,
         a_jail_without_a_network_may_only_look,
-    ]
+    ]);
 }
 
 const MAC: &str = "52:54:00:01:02:03";
@@ -41,16 +34,8 @@ fn open() -> NativeBackend {
     NativeBackend::open().expect("it opens")
 }
 
-fn name(text: &str) -> InterfaceName {
-    text.parse().expect("a name")
-}
-
 fn spec(bridge: &str) -> BridgeSpec {
     BridgeSpec::new(name(bridge)).mac(mac(MAC))
-}
-
-fn mac(text: &str) -> UnicastMac {
-    text.parse().expect("a MAC")
 }
 
 fn mac_of(bridge: &str) -> Option<String> {

@@ -2,21 +2,14 @@
 
 use std::env;
 
-use libtest_mimic::Trial;
 use nix::net::if_::if_nametoindex;
 use serde_json::{Value, json};
 use vmbridge::ErrorKind;
 
-use crate::support::{add_interface, bridge_of, ifconfig, interface, output, snapshot, trial};
+use crate::support::{Registry, add_interface, bridge_of, ifconfig, interface, output, snapshot, tests};
 
-macro_rules! trials {
-    ($($case:ident),+ $(,)?) => {
-        vec![$(trial(concat!("command::", stringify!($case)), $case)),+]
-    };
-}
-
-pub(crate) fn trials() -> Vec<Trial> {
-    trials![
+pub(crate) fn register(registry: &Registry) {
+    registry.add(&tests![
         creates_shows_and_deletes,
         prints_the_mac_that_it_generates,
         attaches_and_detaches,
@@ -27,7 +20,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         the_demo_shows_the_main_job,
         the_demo_leaves_no_trace,
         a_reader_that_stops_reading_is_no_error,
-    ]
+    ]);
 }
 
 const MAC: &str = "52:54:00:01:02:03";

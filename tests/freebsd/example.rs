@@ -2,25 +2,14 @@
 
 use std::env;
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
-
-use libtest_mimic::Trial;
+use std::process::{Command, Stdio};
 
 use crate::command::done;
-use crate::support::{ifconfig, interface, needs, output, run, trial, wait_until};
+use crate::support::{Guarded, Registry, ifconfig, interface, output, run, tests, wait_until};
 
-pub(crate) fn trials() -> Vec<Trial> {
-    let trial = trial("tap::example::answers_arp", answers_arp);
-    vec![needs("the example arp as VMBRIDGE_ARP, and if_tuntap in the kernel", trial)]
-}
-
-struct Guarded(Child);
-
-impl Drop for Guarded {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+pub(crate) fn register(registry: &Registry) {
+    let needed = "if_tuntap in the kernel, and the example arp as VMBRIDGE_ARP";
+    registry.needs(needed).add(&tests![answers_arp]);
 }
 
 fn answers_arp() {

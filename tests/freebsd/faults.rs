@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::{env, fs, process};
 
-use libtest_mimic::Trial;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
@@ -16,7 +15,8 @@ use vmbridge::ErrorKind;
 
 use crate::command::{done, program, vmbridge};
 use crate::support::{
-    Beside, add_interface, bridge_of, bridges, fault_trial, ifconfig, interface, needs, output, snapshot,
+    FAULTS, Registry, TAPS_AND_FAULTS, add_interface, beside_other_faults, bridge_of, bridges, ifconfig,
+    interface, output, path_of, snapshot, without_other_faults,
 };
 
 const MAC: &str = "52:54:00:01:02:03";
@@ -157,33 +157,32 @@ fn is(bridge: &str, mtu: u32, is_up: bool) -> bool {
 /// What a call fails with: some of these mean something to the operations.
 const ERRNOS: [Errno; 4] = [Errno::EIO, Errno::EPERM, Errno::EINVAL, Errno::EEXIST];
 
-pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = Vec::new();
-    let mut add = |operation: &Operation, what: &str, test: Box<dyn FnOnce() + Send>| {
-        // They are left out with the other tests of taps where there are none.
-        let tap = if operation.has_taps() { "tap::" } else { "" };
-        let name = format!("{tap}faults::{}::{what}", operation.name);
-        let beside = match (operation.name, what) {
-            // The first makes a number that is the whole host's, the other stops who has the lock.
-            ("create_numbered_tap", _) | (_, "is_overtaken") => Beside::None,
-            _ => Beside::Others,
-        };
-        let trial = fault_trial(name, beside, test);
-        trials.push(needs("the library of ci/freebsd/faults.c as VMBRIDGE_FAULTS", trial));
-    };
+pub(crate) fn register(registry: &Registry) {
     for operation in &OPERATIONS {
+        let registry = registry.needs(if operation.has_taps() { TAPS_AND_FAULTS } else { FAULTS });
+        // It makes a number that is the whole host's.
+        let is_alone = operation.name == "create_numbered_tap";
+        let faults = registry.run_by(if is_alone { without_other_faults } else { beside_other_faults });
         for errno in ERRNOS {
-            add(operation, &format!("fails_once::{errno:?}"), Box::new(move || fails_once(operation, errno)));
+            let values = [operation.name, &format!("{errno:?}")];
+            faults.add_with(path_of!(fails_once), &values, move || fails_once(operation, errno));
         }
-        add(operation, "fails_from_then_on", Box::new(|| fails_from_then_on(operation)));
-        add(operation, "is_interrupted", Box::new(|| is_interrupted(operation)));
-        add(operation, "is_killed", Box::new(|| is_killed(operation)));
+        let values = [operation.name];
+        faults.add_with(path_of!(fails_from_then_on), &values, || fails_from_then_on(operation));
+        faults.add_with(path_of!(is_interrupted), &values, || is_interrupted(operation));
+        faults.add_with(path_of!(is_killed), &values, || is_killed(operation));
         if operation.makes.is_some() {
-            add(operation, "is_overtaken", Box::new(|| is_overtaken(operation)));
+            // It stops the process that has the lock.
+            let alone = registry.run_by(without_other_faults);
+            alone.add_with(path_of!(is_overtaken), &values, || is_overtaken(operation));
         }
     }
-    add(&OPERATIONS[0], "the_name_is_taken_meanwhile", Box::new(|| the_name_is_taken_meanwhile(&OPERATIONS[0])));
-    trials
+    let create = &OPERATIONS[0];
+    registry.needs(FAULTS).run_by(beside_other_faults).add_with(
+        path_of!(the_name_is_taken_meanwhile),
+        &[create.name],
+        || the_name_is_taken_meanwhile(create),
+    );
 }
 
 fn prepare_host(operation: &Operation) {
@@ -211,7 +210,7 @@ fn add_tap() -> String {
     names.find(|name| output("ifconfig", [name, "create"]).status.success()).expect("one is free")
 }
 
-/// Destroys all interfaces when a trial ends, however it does: a tap keeps its jail from going.
+/// Destroys all interfaces when a test ends, however it does: a tap keeps its jail from going.
 ///
 /// Bridges go first. A port that goes tells its bridge that its link is down, from a thread of the
 /// kernel's own that looks for the bridge twice (`do_link_state_change()` in `net/if.c`,

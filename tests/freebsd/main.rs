@@ -1,4 +1,4 @@
-//! What only FreeBSD asks: each trial on the real kernel, in a VNET jail of its own.
+//! Tests of what only FreeBSD has: each runs on the real kernel, in a VNET jail of its own.
 
 #[cfg(target_os = "freebsd")]
 mod bridges;
@@ -13,27 +13,25 @@ mod module;
 #[cfg(target_os = "freebsd")]
 mod networks;
 #[cfg(target_os = "freebsd")]
-#[path = "../support/freebsd.rs"]
+#[path = "../support/mod.rs"]
 mod support;
 #[cfg(target_os = "freebsd")]
 mod tap;
 
 #[cfg(target_os = "freebsd")]
 fn main() {
-    if networks::is_the_work_to_be_faulted() {
+    if networks::ran_as_child() {
         return;
     }
-    let args = libtest_mimic::Arguments::from_args();
-    let trials = [
-        bridges::trials(),
-        command::trials(),
-        example::trials(),
-        faults::trials(),
-        module::trials(),
-        networks::trials(),
-        tap::trials(),
-    ];
-    libtest_mimic::run(&args, trials.into_iter().flatten().collect()).exit();
+    support::run_tests(|registry| {
+        bridges::register(registry);
+        command::register(registry);
+        example::register(registry);
+        faults::register(registry);
+        module::register(registry);
+        networks::register(registry);
+        tap::register(registry);
+    });
 }
 
 #[cfg(not(target_os = "freebsd"))]

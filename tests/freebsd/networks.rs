@@ -6,50 +6,33 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use libtest_mimic::Trial;
 use nix::errno::Errno;
 use vmbridge::network::{self, Anchor, DefinedNetwork, Ensured, Network, NetworkFailure, Status};
 use vmbridge::{BridgeOptions, Capability, ErrorKind, NativeBackend};
 
 use crate::faults::{ClearedHost, Faulty, clear_host};
 use crate::support::{
-    Beside, add_interface, bridge_of, fault_trial, ifconfig, interface, needs, snapshot, trial, wait_until,
+    FAULTS, Registry, TAPS, TAPS_AND_FAULTS, add_interface, beside_other_faults, bridge_of, ifconfig, interface,
+    path_of, snapshot, tests, wait_until,
 };
 
 const MAC: &str = "52:54:00:01:02:03";
 
-macro_rules! trials {
-    ($($prefix:literal: $($case:ident),+;)+) => {
-        vec![$($(trial(concat!($prefix, stringify!($case)), $case)),+),+]
-    };
-}
-
-pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = trials! {
-        "networks::":
-            starts_as_defined,
-            puts_right_what_has_drifted,
-            refuses_what_no_bridge_here_has,
-            adopts_no_other_interface,
-            duplicate_address_detection_ends_without_an_anchor;
-    };
-    let anchored = trials! {
-        "tap::networks::":
-            an_anchor_is_there_while_its_network_is,
-            stops_what_an_old_libvirt_left;
-    };
-    trials.extend(anchored.into_iter().map(|trial| needs("if_tuntap in the kernel", trial)));
-    for work in WORKS {
-        let mut add = |what: &str, test: fn(&Work)| {
-            let tap = if work.name.ends_with("_anchored") { "tap::" } else { "" };
-            let name = format!("{tap}networks::{}::{what}", work.name);
-            let trial = fault_trial(name, Beside::Others, move || test(&work));
-            trials.push(needs("the library of ci/freebsd/faults.c as VMBRIDGE_FAULTS", trial));
-        };
-        add("is_killed", is_killed);
-        add("fails_once", fails_once);
+pub(crate) fn register(registry: &Registry) {
+    registry.add(&tests![
+        starts_as_defined,
+        puts_right_what_has_drifted,
+        refuses_what_no_bridge_here_has,
+        adopts_no_other_interface,
+        duplicate_address_detection_ends_without_an_anchor,
+    ]);
+    registry.needs(TAPS).add(&tests![an_anchor_is_there_while_its_network_is, stops_what_an_old_libvirt_left]);
+    for work in &WORKS {
+        let needed = if work.name.ends_with("_anchored") { TAPS_AND_FAULTS } else { FAULTS };
+        let registry = registry.needs(needed).run_by(beside_other_faults);
+        registry.add_with(path_of!(is_killed), &[work.name], || is_killed(work));
+        registry.add_with(path_of!(fails_once), &[work.name], || fails_once(work));
     }
-    trials
 }
 
 fn open() -> NativeBackend {
@@ -252,8 +235,8 @@ const WORKS: [Work; 6] = [
     Work { name: "ensure_anchored", act: "ensure", network: anchored, started: Some(plain), drifts: DRIFTS },
 ];
 
-/// Whether this process is the one that is to fail. Its work is done then.
-pub(crate) fn is_the_work_to_be_faulted() -> bool {
+/// Does the work of the process that a test makes fail, and returns whether this is that process.
+pub(crate) fn ran_as_child() -> bool {
     let args: Vec<String> = env::args().collect();
     let [_, mode, work] = &args[..] else { return false };
     if mode != "--network" {

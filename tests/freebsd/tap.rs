@@ -1,7 +1,7 @@
 //! Taps. Their driver is in FreeBSD's own kernels; where it is not, and was loaded, it stays until
 //! the next boot.
 //!
-//! A tap keeps its jail from going, and the jail it (seen): each trial destroys its taps.
+//! A tap keeps its jail from going, and the jail it (seen): each test destroys its taps.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, ErrorKind as Io, Read, Write};
@@ -12,27 +12,20 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::{env, fs};
 
-use libtest_mimic::Trial;
 use vmbridge::{
-    BridgeBackend, BridgeSpec, Capability, ErrorKind, Guest, InterfaceName, LinkState, NativeBackend, Tap,
-    TapChange, TapSpec, Undo, UnicastMac, plug, unplug,
+    BridgeBackend, BridgeSpec, Capability, ErrorKind, Guest, LinkState, NativeBackend, Tap, TapChange, TapSpec,
+    Undo, plug, unplug,
 };
 
 use crate::command::{done, program};
-use crate::support::{add_interface, bridge_of, ifconfig, interface, needs, output, run, snapshot, trial};
+use crate::support::{
+    Registry, TAPS, Test, add_interface, bridge_of, ifconfig, interface, isolated, mac, name, output, run,
+    snapshot, tests,
+};
 
-macro_rules! trials {
-    ($($case:ident),+ $(,)?) => {
-        vec![$(trial(concat!("tap::", stringify!($case)), || {
-            $case();
-            // Whatever was left would keep its jail.
-            assert_eq!(output("ifconfig", ["-g", "tap"]).stdout, b"", "it left a tap");
-        })),+]
-    };
-}
-
-pub(crate) fn trials() -> Vec<Trial> {
-    let trials = trials![
+pub(crate) fn register(registry: &Registry) {
+    let registry = registry.needs(TAPS);
+    registry.run_by(leaving_no_tap).add(&tests![
         is_refused_at_once_while_someone_holds_it_open,
         has_its_name_and_keeps_its_device,
         takes_the_first_free_name,
@@ -52,11 +45,18 @@ pub(crate) fn trials() -> Vec<Trial> {
         is_taken_by_a_hypervisor_later,
         leaves_nothing_a_thousand_times,
         stays_in_the_jail_of_its_handle,
-    ];
-    // This one sees nothing in the end.
-    let hidden =
-        trial("tap::leaves_nothing_where_its_device_is_hidden", leaves_nothing_where_its_device_is_hidden);
-    trials.into_iter().chain([hidden]).map(|trial| needs("if_tuntap in the kernel", trial)).collect()
+    ]);
+    // Not with that check: this test sees nothing in the end.
+    registry.add(&tests![leaves_nothing_where_its_device_is_hidden]);
+}
+
+/// Runs a test in a jail, and checks that it leaves no tap: a tap keeps its jail alive.
+fn leaving_no_tap(name: &str, test: Test) {
+    let checked = || {
+        test();
+        assert_eq!(output("ifconfig", ["-g", "tap"]).stdout, b"", "it left a tap");
+    };
+    isolated(name, Box::new(checked));
 }
 
 const MAC: &str = "fe:54:00:01:02:03";
@@ -65,20 +65,12 @@ fn open() -> NativeBackend {
     NativeBackend::open().expect("it opens")
 }
 
-fn name(text: &str) -> InterfaceName {
-    text.parse().expect("a name")
-}
-
-fn mac(text: &str) -> UnicastMac {
-    text.parse().expect("a MAC")
-}
-
 fn spec(tap: &str) -> TapSpec {
     TapSpec::new().name(name(tap))
 }
 
 /// The name that its driver made a tap by. `ifconfig -D` tells it; the one of early 14 cannot, but
-/// its kernel makes the new name a link in `/dev`. All jails have the same there: only one trial may give
+/// its kernel makes the new name a link in `/dev`. All jails have the same there: only one test may give
 /// a tap such a name.
 fn made_as(tap: &str) -> String {
     let told = output("ifconfig", ["-D", tap]);
@@ -478,7 +470,7 @@ fn leaves_nothing_a_thousand_times() {
     }
     assert_eq!(ifconfig("-l"), before);
     assert_eq!(descriptors(), open_before);
-    // Other trials have taps, too, and all see the same devices.
+    // Other tests have taps, too, and all see the same devices.
     assert!((0..10).all(|number| !Path::new(&format!("/dev/many{number}")).is_symlink()));
 }
 

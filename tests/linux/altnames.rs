@@ -1,40 +1,36 @@
 //! Interfaces with alternative names (`ip link property`): the kernel finds them by any of their
 //! names, and a message about one of them may be larger than all others together.
 
-use libtest_mimic::Trial;
-use vmbridge::{Available, BridgeBackend, BridgeSpec, InterfaceName, UnicastMac};
+use vmbridge::{Available, BridgeBackend, BridgeSpec, UnicastMac};
 
-use crate::support::{batch, exists, ip, link, trial};
+use crate::support::{Registry, batch, exists, ip, link, name, open, tests};
 
 type Case = fn(&dyn BridgeBackend);
 
-const CASES: [(&str, Case); 4] = [
-    ("finds_by_any_name_and_tells_the_main_one", finds_by_any_name_and_tells_the_main_one),
-    ("deletes_by_any_name", deletes_by_any_name),
-    ("attaches_and_detaches_by_any_name", attaches_and_detaches_by_any_name),
-    ("is_not_disturbed_by_many", is_not_disturbed_by_many),
+const CASES: [(&str, Case); 4] = tests![
+    finds_by_any_name_and_tells_the_main_one,
+    deletes_by_any_name,
+    attaches_and_detaches_by_any_name,
+    is_not_disturbed_by_many
 ];
 
-pub(crate) fn trials() -> Vec<Trial> {
-    let trials = vmbridge::AVAILABLE.iter().flat_map(|backend| {
-        CASES.map(|(name, case)| trial(format!("altnames::{}::{name}", backend.name), move || on(backend, case)))
-    });
-    trials.collect()
+pub(crate) fn register(registry: &Registry) {
+    for backend in vmbridge::AVAILABLE {
+        for (path, case) in CASES {
+            registry.add_with(path, &[backend.name], move || with_altnames(backend, case));
+        }
+    }
 }
 
-/// On a host with the bridges `br0`, also known as `other`, and `br1`, and the interface `tap0`,
-/// also known as `plug`.
-fn on(backend: &Available, case: Case) {
+/// Runs a case on a host with the bridges `br0`, also known as `other`, and `br1`, and the interface
+/// `tap0`, also known as `plug`.
+fn with_altnames(backend: &Available, case: Case) {
     ip("link add name br0 address 52:54:00:00:00:01 type bridge");
     ip("link add name br1 address 52:54:00:00:00:02 type bridge");
     ip("link add name tap0 address 02:00:00:00:00:01 type veth peer name peer0");
     ip("link property add dev br0 altname other");
     ip("link property add dev tap0 altname plug");
-    case(&*(backend.open)().expect("it opens"));
-}
-
-fn name(text: &str) -> InterfaceName {
-    text.parse().expect("a name")
+    case(&*open(backend));
 }
 
 fn finds_by_any_name_and_tells_the_main_one(bridges: &dyn BridgeBackend) {

@@ -1,13 +1,12 @@
 //! Many operations in one call of the netlink backend, where they are not done one by one.
 
-mod faults;
+pub(crate) mod faults;
 
 use std::collections::HashSet;
 use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use libtest_mimic::Trial;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -17,48 +16,41 @@ use vmbridge::{
 };
 
 use crate::support::{
-    Guarded, batch, exists, has_vlans, in_namespace, ip, link, links, needs, run, snapshot, trial, wait_until,
+    Guarded, Registry, batch, exists, has_vlans, in_namespace, ip, link, links, name, run, snapshot, tests,
+    wait_until,
 };
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn register(registry: &Registry) {
     if !vmbridge::AVAILABLE.iter().any(|backend| backend.name == "netlink") {
-        return Vec::new();
+        return;
     }
-    let trials: [(&str, fn()); 10] = [
-        ("creates_a_thousand_bridges", creates_a_thousand_bridges),
-        ("creates_all_or_none_or_those_it_can", creates_all_or_none_or_those_it_can),
-        ("deletes_all_or_none_or_those_it_can", deletes_all_or_none_or_those_it_can),
-        ("deletes_more_than_in_one_go", deletes_more_than_in_one_go),
-        ("attaches_as_many_ports_as_the_kernel_has_numbers_for", attaches_as_many_as_there_can_be),
-        ("attaches_all_or_none_or_those_it_can", attaches_all_or_none_or_those_it_can),
-        ("adds_ten_thousand_entries", adds_ten_thousand_entries),
-        ("adds_all_entries_or_none_or_those_it_can", adds_all_entries_or_none_or_those_it_can),
-        ("changes_all_or_none_or_those_it_can", changes_all_or_none_or_those_it_can),
-        ("a_bridge_that_is_changed_twice_is_as_the_second_says", changes_one_twice),
-    ];
-    let trials = trials.map(|(name, test)| trial(format!("bulk::{name}"), test));
-    let on_strace: [(&str, fn()); 3] = [
-        ("deletes_nothing_that_has_joined_the_group", deletes_nothing_that_has_joined),
-        ("deletes_what_has_left_the_group", deletes_what_has_left_the_group),
-        ("deletes_what_is_all_in_another_group", deletes_what_is_all_in_another_group),
-    ];
-    let on_strace = on_strace.map(|(name, test)| needs("strace", trial(format!("bulk::{name}"), test)));
-    let with_vlans: &[(&str, fn())] = &[
-        ("lets_all_vlans_through_or_none_or_those_it_can", lets_all_through_or_none_or_those_it_can),
-        ("adds_entries_in_each_vlan_of_a_port", adds_entries_in_each_vlan_of_a_port),
-    ];
-    let with_vlans = if in_namespace(has_vlans) { with_vlans } else { &[] };
-    let with_vlans = with_vlans.iter().map(|&(name, test)| trial(format!("bulk::{name}"), test));
-    trials.into_iter().chain(with_vlans).chain(on_strace).chain(faults::trials()).collect()
+    registry.add(&tests![
+        creates_a_thousand_bridges,
+        creates_all_or_none_or_those_it_can,
+        deletes_all_or_none_or_those_it_can,
+        deletes_more_than_in_one_go,
+        attaches_as_many_ports_as_the_kernel_has_numbers_for,
+        attaches_all_or_none_or_those_it_can,
+        adds_ten_thousand_entries,
+        adds_all_entries_or_none_or_those_it_can,
+        changes_all_or_none_or_those_it_can,
+        a_bridge_that_is_changed_twice_is_as_the_second_says,
+    ]);
+    if in_namespace(has_vlans) {
+        registry
+            .add(&tests![lets_all_vlans_through_or_none_or_those_it_can, adds_entries_in_each_vlan_of_a_port,]);
+    }
+    registry.needs("strace").add(&tests![
+        deletes_nothing_that_has_joined_the_group,
+        deletes_what_has_left_the_group,
+        deletes_what_is_all_in_another_group,
+    ]);
+    faults::register(registry);
 }
 
 fn open() -> Box<dyn BridgeBackend> {
     let netlink = vmbridge::AVAILABLE.iter().find(|backend| backend.name == "netlink").expect("it is compiled in");
     (netlink.open)().expect("it opens")
-}
-
-fn name(text: &str) -> InterfaceName {
-    text.parse().expect(text)
 }
 
 fn names(texts: &[&str]) -> Vec<InterfaceName> {
@@ -186,7 +178,7 @@ fn ports_of(bridge: &str) -> HashSet<String> {
     ports.map(|link| link["ifname"].as_str().expect("a name").to_owned()).collect()
 }
 
-fn attaches_as_many_as_there_can_be() {
+fn attaches_as_many_ports_as_the_kernel_has_numbers_for() {
     const MOST: usize = 1023;
     let all = with_interfaces(MOST + 2);
     let bridges = open();
@@ -306,7 +298,7 @@ fn adds_entries_in_each_vlan_of_a_port() {
     assert_eq!(static_entries().len(), 4 + 1 + 3);
 }
 
-fn lets_all_through_or_none_or_those_it_can() {
+fn lets_all_vlans_through_or_none_or_those_it_can() {
     use VlanTagging::{Pvid, Tagged, Untagged};
     with_interfaces(3);
     ip("link set dev tap0 master virbr0");
@@ -372,7 +364,7 @@ fn changes_all_or_none_or_those_it_can() {
     }
 }
 
-fn changes_one_twice() {
+fn a_bridge_that_is_changed_twice_is_as_the_second_says() {
     with_bridges(2);
     let bridges = open();
     let change = |mtu, number| BridgeChange::default().mtu(mtu).mac(mac(number));
@@ -389,11 +381,6 @@ fn changes_one_twice() {
     let (failures, _) = outcome(bridges.change_many(&changes, Bulk::AllOrNothing));
     assert_eq!(failures, [(2, ErrorKind::InvalidMtu)]);
     is("virbr0", 1300, 3);
-}
-
-/// Whether this process does what a trial traces. It is done then.
-pub(crate) fn is_the_work_to_be_traced() -> bool {
-    faults::is_the_work()
 }
 
 /// A deletion of `virbr0` to `virbr2` that is stopped when it has sent so much: who has these names, whether the
@@ -431,7 +418,7 @@ impl Stopped {
 }
 
 /// Somebody puts an interface into the group, after it was seen to be unused.
-fn deletes_nothing_that_has_joined() {
+fn deletes_nothing_that_has_joined_the_group() {
     with_bridges(4);
     ip("link add name tap0 type veth peer name peer0");
     let stopped = Stopped::after(3);

@@ -9,20 +9,13 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 
-use libtest_mimic::Trial;
 use nix::fcntl::OFlag;
 use serde_json::{Value, json};
 
-use crate::support::{ip, link, needs, output, snapshot, trial};
+use crate::support::{Registry, ip, link, output, snapshot, tests};
 
-macro_rules! trials {
-    ($($case:ident),+ $(,)?) => {
-        vec![$(trial(concat!("command::", stringify!($case)), $case)),+]
-    };
-}
-
-pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = trials![
+pub(crate) fn register(registry: &Registry) {
+    registry.add(&tests![
         creates_shows_and_deletes,
         prints_the_mac_that_it_generates,
         attaches_and_detaches,
@@ -38,14 +31,12 @@ pub(crate) fn trials() -> Vec<Trial> {
         says_that_the_output_cannot_be_written,
         says_that_a_bridge_was_created_where_its_mac_cannot_be_printed,
         fails_where_errors_cannot_be_written,
-    ];
-    let on_strace = trials![the_demo_says_in_a_line_what_it_lacks];
-    trials.extend(bulk::trials());
-    trials.extend(controls::trials());
-    trials.extend(taps::trials());
-    trials.extend(networks::trials());
-    trials.extend(on_strace.into_iter().map(|trial| needs("strace", trial)));
-    trials
+    ]);
+    registry.needs("strace").add(&tests![the_demo_says_in_a_line_what_it_lacks]);
+    bulk::register(registry);
+    controls::register(registry);
+    taps::register(registry);
+    networks::register(registry);
 }
 
 const MAC: &str = "52:54:00:01:02:03";

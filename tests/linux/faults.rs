@@ -5,12 +5,11 @@
 use std::process::{Command, Output};
 mod taps;
 
-use libtest_mimic::Trial;
 use serde_json::Value;
 
 use crate::support::{
-    batch, exists, has_vlans, in_namespace, ip, is_up, link, links, needs, output, run, sysfs, wait_until,
-    with_fault,
+    Registry, batch, exists, has_vlans, in_namespace, ip, is_up, link, links, output, path_of, run, sysfs,
+    wait_until, with_fault,
 };
 
 const MAC: &str = "52:54:00:01:02:03";
@@ -240,11 +239,11 @@ const FAULTS: [(&str, &str, &str); 12] = [
     ("ioctl", "write", "EIO"),
 ];
 
-pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = Vec::new();
+pub(crate) fn register(registry: &Registry) {
+    let registry = registry.needs("strace").on_host();
     let with_vlans: &'static [Operation] = if in_namespace(has_vlans) { &WITH_VLANS } else { &[] };
     for backend in vmbridge::AVAILABLE {
-        trials.extend(taps::trials(backend.name));
+        taps::register(&registry, backend.name);
         for (_, call, errno) in FAULTS.into_iter().filter(|&(name, ..)| name == backend.name) {
             let operations = OPERATIONS.iter().chain(with_vlans).filter(|operation| {
                 // What is written to sysfs.
@@ -252,12 +251,10 @@ pub(crate) fn trials() -> Vec<Trial> {
                 (call != "write" || writes) && operation.backends.contains(&backend.name)
             });
             for operation in operations {
-                let case = Case { backend: backend.name, call, errno, operation, prepare: prepare_host };
-                trials.extend(case.trials());
+                Case { backend: backend.name, call, errno, operation, prepare: prepare_host }.register(&registry);
             }
         }
     }
-    trials
 }
 
 /// An operation in which a system call fails.
@@ -272,27 +269,21 @@ struct Case {
 }
 
 impl Case {
-    fn trials(self) -> Vec<Trial> {
+    fn register(self, registry: &Registry) {
         let Self { backend, call, errno, operation, .. } = self;
-        let trial = |what: &str, test: fn(&Self)| {
-            let name = format!("faults::{backend}::{call}::{errno}::{}::{what}", operation.name);
-            let trial = Trial::test(name, move || {
-                test(&self);
-                Ok(())
-            });
-            needs("strace", trial)
+        let add = |path, test: fn(&Self)| {
+            registry.add_with(path, &[backend, call, errno, operation.name], move || test(&self));
         };
-        let mut trials = vec![trial("fails_once", fails_once)];
+        add(path_of!(fails_once), fails_once);
         // What is left of a process depends on the calls that changed something, and not on the error
         // that others fail with.
         if ["sendto", "recvfrom", "ioctl", "write"].contains(&call) && errno != "EPERM" {
-            trials.push(trial("is_killed", is_killed));
+            add(path_of!(is_killed), is_killed);
         }
         // An error is written by the same call, and could not be read.
         if call != "write" {
-            trials.push(trial("fails_from_then_on", fails_from_then_on));
+            add(path_of!(fails_from_then_on), fails_from_then_on);
         }
-        trials
     }
 
     fn command<'a>(self) -> impl Iterator<Item = &'a str> {

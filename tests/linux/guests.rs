@@ -9,18 +9,18 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use libtest_mimic::Trial;
 use serde_json::Value;
 use tempfile::TempDir;
 use vmbridge::{
-    Available, BridgeBackend, BridgeSpec, Capability, ErrorKind, Guest, InterfaceName, LinkState, Plugged,
-    PortOptions, TapSpec, plug,
+    Available, BridgeBackend, BridgeSpec, Capability, ErrorKind, Guest, LinkState, Plugged, PortOptions, TapSpec,
+    plug,
 };
 
 use self::machine::{Image, Machine, Netdev};
 use crate::helper::{OURS, own_etc, write_acl};
 use crate::support::{
-    Guarded, exists, in_namespace, ip, is_up, link, links, needs, output, run, snapshot, sysfs, trial, wait_until,
+    Guarded, Registry, exists, in_namespace, ip, is_up, link, links, name, output, run, snapshot, sysfs, tests,
+    wait_until,
 };
 
 const BRIDGE_MAC: &str = "52:54:00:00:00:99";
@@ -37,38 +37,29 @@ const B: Identity = Identity { mac: "52:54:00:00:00:0b", address: "192.0.2.11" }
 
 type Case = fn(&Available, &Image);
 
-const CASES: [(&str, Case); 2] =
-    [("two_on_a_bridge", two_on_a_bridge), ("on_a_persistent_tap", on_a_persistent_tap)];
+const CASES: [(&str, Case); 2] = tests![two_on_a_bridge, on_a_persistent_tap];
 
-pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = Vec::new();
+pub(crate) fn register(registry: &Registry) {
     // It goes with the last of them.
     let image = Arc::new(OnceLock::new());
+    let with_qemu = registry.needs("QEMU, Debian's kernel, busybox, cpio, setcap").on_host();
     for backend in vmbridge::AVAILABLE {
-        for (name, case) in CASES {
+        for (path, case) in CASES {
             let image = Arc::clone(&image);
-            let trial = Trial::test(format!("guests::{}::{name}", backend.name), move || {
+            with_qemu.add_with(path, &[backend.name], move || {
                 let _turn = turn();
                 let image = image.get_or_init(Image::build);
                 in_namespace(|| case(backend, image));
-                Ok(())
             });
-            trials.push(needs("QEMU, Debian's kernel, busybox, cpio, setcap", trial));
         }
     }
-    let example = trial("guests::the_example_answers_arp", the_example_answers_arp);
-    trials.push(needs("the example arp, built", example));
-    trials
+    registry.needs("the example arp, built").add(&tests![the_example_answers_arp]);
 }
 
 /// Not more than two guests at a time: each is worth a processor.
 fn turn() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn name(text: &str) -> InterfaceName {
-    text.parse().expect("a name")
 }
 
 /// A program that does not outlive the thread that starts it, even when that is killed.

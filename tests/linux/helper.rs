@@ -11,18 +11,16 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Output, Stdio};
 
-use libtest_mimic::Trial;
 use nix::cmsg_space;
 use nix::mount::{MsFlags, mount};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 
-use crate::support::{exists, ip, is_up, link, snapshot, wait_until};
+use crate::support::{Registry, exists, ip, is_up, link, snapshot, wait_until};
 
-pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = acl::trials();
-    trials.extend(hostile::trials());
-    trials.extend(privileges::trials());
-    trials
+pub(crate) fn register(registry: &Registry) {
+    acl::register(registry);
+    hostile::register(registry);
+    privileges::register(registry);
 }
 
 pub(crate) const OURS: &str = env!("CARGO_BIN_EXE_vmbridge-helper");

@@ -9,7 +9,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use libtest_mimic::Trial;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -22,25 +21,22 @@ use vmbridge::{Available, BridgeOptions};
 
 use self::any::any_network;
 use self::daemon::{CONFIG, Libvirt, STATE, own_directories};
-use crate::support::{has_vlans, in_namespace, link, needs, output, sysfs, trial, wait_until};
+use crate::support::{Registry, has_vlans, in_namespace, link, output, sysfs, tests, wait_until};
 
 const MAC: &str = "52:54:00:01:02:03";
 const SCHEMA: &str = "/usr/share/libvirt/schemas/network.rng";
 
-pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = vec![
-        trial("libvirt::takes_and_keeps_what_is_written", takes_and_keeps_what_is_written),
-        trial("libvirt::takes_and_keeps_any_network", takes_and_keeps_any_network),
-        trial("libvirt::any_network_is_by_its_schema", any_network_is_by_its_schema),
-        trial("libvirt::agrees_on_small_documents", readers::agree_on_small_documents),
-        trial("libvirt::keeps_a_network_under_its_uuid", keeps_a_network_under_its_uuid),
-        trial("libvirt::takes_the_macs_of_a_migration", takes_the_macs_of_a_migration),
-    ];
-    for backend in vmbridge::AVAILABLE {
-        let name = format!("libvirt::{}::makes_the_same_bridges", backend.name);
-        trials.push(trial(name, || makes_the_same_bridges(backend)));
-    }
-    trials.into_iter().map(|trial| needs("libvirtd, virsh, dnsmasq, iptables, xmllint", trial)).collect()
+pub(crate) fn register(registry: &Registry) {
+    let registry = registry.needs("libvirtd, virsh, dnsmasq, iptables, xmllint");
+    registry.add(&tests![
+        takes_and_keeps_what_is_written,
+        takes_and_keeps_any_network,
+        any_network_is_by_its_schema,
+        keeps_a_network_under_its_uuid,
+        takes_the_macs_of_a_migration,
+    ]);
+    registry.add_on_each_backend(&tests![makes_the_same_bridges]);
+    readers::register(&registry);
 }
 
 fn base() -> Network {

@@ -1,4 +1,4 @@
-//! What only Linux asks: each trial on the real kernel, in a network namespace of its own.
+//! Tests of what only Linux has: each runs on the real kernel, in a network namespace of its own.
 
 #[cfg(target_os = "linux")]
 mod altnames;
@@ -40,35 +40,34 @@ mod xml;
 
 #[cfg(target_os = "linux")]
 fn main() {
-    let is_work = bulk::is_the_work_to_be_traced()
-        || udev::is_the_work_to_be_delayed()
-        || taps::is_the_work_to_leave_nothing()
-        || store::is_the_work_of_a_writer()
-        || networks::is_the_work_to_be_traced();
-    if is_work {
+    let ran_as_child = bulk::faults::ran_as_child()
+        || networks::ran_as_child()
+        || store::ran_as_child()
+        || taps::ran_as_child()
+        || udev::ran_as_child();
+    if ran_as_child {
         return;
     }
-    let args = libtest_mimic::Arguments::from_args();
-    support::prepare();
-    let mut trials = command::trials();
-    trials.extend(altnames::trials());
-    trials.extend(bulk::trials());
-    trials.extend(faults::trials());
-    trials.extend(guests::trials());
-    trials.extend(helper::trials());
-    trials.extend(libvirt::trials());
-    trials.extend(system_calls::trials());
-    trials.extend(plugging::trials());
-    trials.extend(state_machine::trials());
-    trials.extend(taps::trials());
-    trials.extend(store::trials());
-    trials.extend(networks::trials());
-    trials.extend(udev::trials());
-    trials.extend(watch::trials());
-    trials.extend(xml::trials());
-    // Last, since the kernel takes its time to clear thousands of bridges away.
-    trials.extend(namespaces::trials());
-    libtest_mimic::run(&args, trials).exit();
+    support::run_tests(|registry| {
+        command::register(registry);
+        altnames::register(registry);
+        bulk::register(registry);
+        faults::register(registry);
+        guests::register(registry);
+        helper::register(registry);
+        libvirt::register(registry);
+        system_calls::register(registry);
+        plugging::register(registry);
+        state_machine::register(registry);
+        taps::register(registry);
+        store::register(registry);
+        networks::register(registry);
+        udev::register(registry);
+        watch::register(registry);
+        xml::register(registry);
+        // Last, since the kernel needs time to remove thousands of bridges.
+        namespaces::register(registry);
+    });
 }
 
 #[cfg(not(target_os = "linux"))]

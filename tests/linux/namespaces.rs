@@ -5,38 +5,23 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
-use libtest_mimic::Trial;
-use vmbridge::{Available, BridgeBackend, BridgeSpec, InterfaceName, UnicastMac, Wake};
+use vmbridge::{Available, BridgeBackend, BridgeSpec, UnicastMac, Wake};
 
-use crate::support::{Case, batch, enter_namespace, exists, ip, link, on_each_backend, run, sysfs, trial};
+use crate::support::{Registry, batch, enter_namespace, exists, ip, link, name, open, run, sysfs, tests};
 
 /// Longer than any kernel needs.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-const CASES: [(&str, Case); 6] = [
-    ("a_handle_stays_in_its_namespace", a_handle_stays_in_its_namespace),
-    ("a_mac_is_set_and_not_only_assigned", a_mac_is_set_and_not_only_assigned),
-    ("takes_an_interface_by_a_name_that_is_no_utf8", takes_an_interface_by_a_name_that_is_no_utf8),
-    ("events_are_those_of_the_handles_namespace", events_are_those_of_the_handles_namespace),
-    ("events_that_were_lost_are_told", events_that_were_lost_are_told),
-    ("lists_while_others_come_and_go", lists_while_others_come_and_go),
-];
-
-pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = on_each_backend("namespaces", &CASES);
-    trials.push(trial(
-        "namespaces::ioctl::lists_more_bridges_than_one_call_tells",
-        lists_more_bridges_than_one_call_tells,
-    ));
-    trials
-}
-
-fn open(backend: &Available) -> Box<dyn BridgeBackend> {
-    (backend.open)().expect("it opens")
-}
-
-fn name(text: &str) -> InterfaceName {
-    text.parse().expect("a name")
+pub(crate) fn register(registry: &Registry) {
+    registry.add_on_each_backend(&tests![
+        a_handle_stays_in_its_namespace,
+        a_mac_is_set_and_not_only_assigned,
+        takes_an_interface_by_a_name_that_is_no_utf8,
+        events_are_those_of_the_handles_namespace,
+        events_that_were_lost_are_told,
+        lists_while_others_come_and_go,
+    ]);
+    registry.add(&tests![lists_more_bridges_than_one_call_tells]);
 }
 
 fn mac() -> UnicastMac {

@@ -4,57 +4,50 @@
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use libtest_mimic::Trial;
 use serde_json::Value;
 use vmbridge::network::{self, Anchor, DefinedNetwork, Ensured, Network, NetworkFailure, Status};
 use vmbridge::{Available, BridgeBackend, BridgeOptions};
 
 use crate::support::{
-    exists, in_namespace, ip, is_up, link, links, needs, run, snapshot, sysfs, trial, wait_until, with_fault,
+    Registry, exists, in_namespace, ip, is_up, link, links, open, run, snapshot, sysfs, tests, wait_until,
+    with_fault,
 };
 
 const MAC: &str = "52:54:00:01:02:03";
 
 type Case = fn(&dyn BridgeBackend);
 
-const CASES: [(&str, Case); 9] = [
-    ("starts_as_defined", starts_as_defined),
-    ("puts_right_what_has_drifted", puts_right_what_has_drifted),
-    ("a_rounded_time_has_not_drifted", a_rounded_time_has_not_drifted),
-    ("adopts_no_other_interface", adopts_no_other_interface),
-    ("an_adopted_bridge_keeps_its_mac", an_adopted_bridge_keeps_its_mac),
-    ("an_anchor_ends_duplicate_address_detection", an_anchor_ends_duplicate_address_detection),
-    ("an_anchor_waits_for_a_carrier_of_its_own", an_anchor_waits_for_a_carrier_of_its_own),
-    ("an_anchor_holds_the_mtu", an_anchor_holds_the_mtu),
-    ("stops_what_an_old_libvirt_left", stops_what_an_old_libvirt_left),
+const CASES: [(&str, Case); 9] = tests![
+    starts_as_defined,
+    puts_right_what_has_drifted,
+    a_rounded_time_has_not_drifted,
+    adopts_no_other_interface,
+    an_adopted_bridge_keeps_its_mac,
+    an_anchor_ends_duplicate_address_detection,
+    an_anchor_waits_for_a_carrier_of_its_own,
+    an_anchor_holds_the_mtu,
+    stops_what_an_old_libvirt_left,
 ];
 
-pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = Vec::new();
+type FaultTest = fn(&Available, &str, &Work);
+
+const ON_STRACE: [(&str, FaultTest); 2] = tests![is_killed, fails_once];
+
+pub(crate) fn register(registry: &Registry) {
     for backend in vmbridge::AVAILABLE {
-        for (name, case) in CASES {
-            trials.push(trial(format!("networks::{}::{name}", backend.name), move || case(&*open(backend))));
+        for (path, case) in CASES {
+            registry.add_with(path, &[backend.name], move || case(&*open(backend)));
         }
         for call in calls(backend.name) {
-            for work in WORKS {
-                let mut trial = |what: &str, test: fn(&Available, &str, &Work)| {
-                    let name = format!("networks::{}::{call}::{}::{what}", backend.name, work.name);
-                    let trial = Trial::test(name, move || {
-                        test(backend, call, &work);
-                        Ok(())
-                    });
-                    trials.push(needs("strace", trial));
-                };
-                trial("is_killed", is_killed);
-                trial("fails_once", fails_once);
+            for work in &WORKS {
+                for (path, test) in ON_STRACE {
+                    let values = [backend.name, call, work.name];
+                    let run = move || test(backend, call, work);
+                    registry.needs("strace").on_host().add_with(path, &values, run);
+                }
             }
         }
     }
-    trials
-}
-
-fn open(backend: &Available) -> Box<dyn BridgeBackend> {
-    (backend.open)().expect("it opens")
 }
 
 fn base() -> Network {
@@ -308,8 +301,8 @@ fn calls(backend: &str) -> &'static [&'static str] {
     }
 }
 
-/// Whether this process is the one that strace makes fail. Its work is done then.
-pub(crate) fn is_the_work_to_be_traced() -> bool {
+/// Does the work of the process that strace makes fail, and returns whether this is that process.
+pub(crate) fn ran_as_child() -> bool {
     let args: Vec<String> = std::env::args().collect();
     let [_, mode, backend, work] = &args[..] else { return false };
     if mode != "--network" {

@@ -6,7 +6,6 @@ use std::fs;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 
-use libtest_mimic::Trial;
 use nix::sched::{CloneFlags, unshare};
 use vmbridge::{
     Available, BridgeBackend, BridgeSpec, Capability, ErrorKind, Guest, InterfaceName, LinkState, PortOptions,
@@ -14,25 +13,19 @@ use vmbridge::{
 };
 use vmbridge::{plug, unplug};
 
-use crate::support::{Case, exists, ip, link, on_each_backend, snapshot, sysfs, wait_until};
+use crate::support::{Registry, exists, ip, link, name, snapshot, sysfs, tests, wait_until};
 
-const CASES: [(&str, Case); 4] = [
-    ("a_thousand_guests_leave_nothing", a_thousand_guests_leave_nothing),
-    ("a_tap_that_others_could_open_is_roots", a_tap_that_others_could_open_is_roots),
-    ("an_adopted_tap_is_given_back", an_adopted_tap_is_given_back),
-    ("a_renamed_tap_is_unplugged", a_renamed_tap_is_unplugged),
-];
-
-pub(crate) fn trials() -> Vec<Trial> {
-    on_each_backend("plugging", &CASES)
+pub(crate) fn register(registry: &Registry) {
+    registry.add_on_each_backend(&tests![
+        a_thousand_guests_leave_nothing,
+        a_tap_that_others_could_open_is_roots,
+        an_adopted_tap_is_given_back,
+        a_renamed_tap_is_unplugged,
+    ]);
 }
 
 fn bridge() -> InterfaceName {
     "virbr0".parse().expect("a name")
-}
-
-fn name(text: &str) -> InterfaceName {
-    text.parse().expect("a name")
 }
 
 fn create_bridge(backend: &dyn BridgeBackend) {

@@ -6,7 +6,6 @@ mod steps;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use libtest_mimic::Trial;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use vmbridge::model::Model;
@@ -17,7 +16,7 @@ use vmbridge::{
 };
 
 use self::steps::step;
-use crate::support::{has_vlans, in_namespace, ip, trial, wait_until};
+use crate::support::{Registry, has_vlans, in_namespace, ip, tests, wait_until};
 
 /// How many sequences are played with each backend (or `VMBRIDGE_SEQUENCES`), and how long they
 /// are at most.
@@ -72,14 +71,11 @@ impl Side<'_> {
     }
 }
 
-pub(crate) fn trials() -> Vec<Trial> {
-    let of = |backend: &'static Available| {
-        trial(format!("state_machine::{}::is_what_the_model_says", backend.name), move || play_all(backend))
-    };
-    vmbridge::AVAILABLE.iter().map(of).collect()
+pub(crate) fn register(registry: &Registry) {
+    registry.add_on_each_backend(&tests![is_what_the_model_says]);
 }
 
-fn play_all(backend: &Available) {
+fn is_what_the_model_says(backend: &Available) {
     // The same one each time unless one is given, so that nothing but a change makes this fail.
     let given = |name| std::env::var(name).ok().map(|number| number.parse().expect("a number"));
     let seed: u64 = given("VMBRIDGE_SEED").unwrap_or(1);
@@ -109,7 +105,7 @@ fn play(backend: &Available, has_vlans: bool, steps: &[Step]) -> Result<(), Stri
     let mut sides = [&*kernel, &model as &dyn BridgeBackend].map(|backend| Side { backend, open: Vec::new() });
     for (number, step) in steps.iter().enumerate() {
         let [of_kernel, mut of_model] = sides.each_mut().map(|side| take(side, step));
-        // A process that another trial is just starting has every descriptor until it executes: the
+        // A process that another test is just starting has every descriptor until it executes: the
         // backend waits for that, the model does not.
         for _ in 0..100 {
             if of_model != Some(ErrorKind::TapBusy) || of_kernel == of_model {

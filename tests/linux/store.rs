@@ -7,12 +7,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use libtest_mimic::Trial;
 use tempfile::TempDir;
 use vmbridge::model::Model;
 use vmbridge::network::{Document, MacSource, MigrationMode, MigrationOutcome, Store};
 
-use crate::support::{needs, with_fault};
+use crate::support::{Registry, path_of, tests, with_fault};
 
 const OLD: &str =
     "<network>\n  <name>a</name>\n  <bridge name='br0'/>\n  <mac address='02:00:00:00:00:01'/>\n</network>\n";
@@ -86,26 +85,17 @@ const FAULTS: [(&str, &str); 8] = [
     ("?rename,?renameat,renameat2,?unlink,unlinkat", "EIO"),
 ];
 
-pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials =
-        vec![trial("store::processes_at_once_lose_nothing".to_owned(), processes_at_once_lose_nothing)];
+pub(crate) fn register(registry: &Registry) {
+    registry.on_host().add(&tests![processes_at_once_lose_nothing]);
     for work in &WORKS {
-        let killed = trial(format!("store::{}::is_killed", work.name), || is_killed(work));
-        let fails = trial(format!("store::{}::fails", work.name), || fails(work));
-        trials.extend([needs("strace", killed), needs("strace", fails)]);
+        let on_strace = registry.needs("strace").on_host();
+        on_strace.add_with(path_of!(is_killed), &[work.name], || is_killed(work));
+        on_strace.add_with(path_of!(fails), &[work.name], || fails(work));
     }
-    trials
 }
 
-fn trial(name: String, test: impl FnOnce() + Send + 'static) -> Trial {
-    Trial::test(name, || {
-        test();
-        Ok(())
-    })
-}
-
-/// Whether this process is a writer that a trial has started. Its work is done then.
-pub(crate) fn is_the_work_of_a_writer() -> bool {
+/// Does the work of a writer that a test starts, and returns whether this process is one.
+pub(crate) fn ran_as_child() -> bool {
     let args: Vec<String> = env::args().collect();
     let [_, mode, root, work] = &args[..] else { return false };
     if mode != "--write-store" {

@@ -2,27 +2,20 @@
 
 use std::fs;
 
-use libtest_mimic::Trial;
+use vmbridge::Available;
 
-use crate::support::{ip, needs, run, trial};
+use crate::support::{Registry, ip, run, tests};
 
-pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = Vec::new();
-    for backend in vmbridge::AVAILABLE {
-        let name = format!("system_calls::{}::create_says_nothing_beside_the_point", backend.name);
-        trials.push(trial(name, || create_says_nothing_beside_the_point(backend.name)));
-        if backend.name == "netlink" {
-            trials.push(trial(
-                "system_calls::netlink::lists_few_bridges_among_many_interfaces",
-                lists_few_bridges_among_many_interfaces,
-            ));
-        }
+pub(crate) fn register(registry: &Registry) {
+    let on_strace = registry.needs("strace");
+    on_strace.add_on_each_backend(&tests![create_says_nothing_beside_the_point]);
+    if vmbridge::AVAILABLE.iter().any(|backend| backend.name == "netlink") {
+        on_strace.add(&tests![lists_few_bridges_among_many_interfaces]);
     }
-    trials.into_iter().map(|trial| needs("strace", trial)).collect()
 }
 
-fn create_says_nothing_beside_the_point(backend: &str) {
-    let expected: &[&str] = match backend {
+fn create_says_nothing_beside_the_point(backend: &Available) {
+    let expected: &[&str] = match backend.name {
         "netlink" => &["sendto RTM_NEWLINK", "recvfrom NLMSG_ERROR error=0"],
         // None begins with the final name, which nobody has: the kernel would look for a module.
         "ioctl" => &[
@@ -38,7 +31,7 @@ fn create_says_nothing_beside_the_point(backend: &str) {
         ],
         other => unreachable!("{other} is no backend of Linux"),
     };
-    assert_eq!(calls_of_create(backend), expected);
+    assert_eq!(calls_of_create(backend.name), expected);
 }
 
 /// The kernel picks out the bridges, and sends nothing of the other interfaces.

@@ -4,43 +4,23 @@ use std::fs;
 use std::io::{Read, Write};
 use std::num::NonZeroU16;
 
-use libtest_mimic::Trial;
 use nix::mount::{MsFlags, mount};
-use vmbridge::{
-    Available, BridgeBackend, ErrorKind, InterfaceName, LinkState, Tap, TapChange, TapSpec, UnicastMac,
-};
+use vmbridge::{Available, ErrorKind, LinkState, Tap, TapChange, TapSpec, UnicastMac};
 
 use crate::support::{
-    Case, enter_namespace, exists, has_users, ip, link, needs, on_each_backend, run, snapshot, sysfs, trial,
-    wait_until,
+    Registry, enter_namespace, exists, ip, lacks_users, link, name, open, run, snapshot, sysfs, tests, wait_until,
 };
 
-const CASES: [(&str, Case); 6] = [
-    ("are_of_the_namespace_of_the_handle", are_of_the_namespace_of_the_handle),
-    ("have_alternative_names", have_alternative_names),
-    ("carry_frames", carry_frames),
-    ("need_their_driver", need_their_driver),
-    ("wait_for_a_program_that_is_being_started", wait_for_a_program_that_is_being_started),
-    ("leave_nothing", leave_nothing),
-];
-
-pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = on_each_backend("taps", &CASES);
-    for backend in vmbridge::AVAILABLE {
-        let owned = trial(format!("taps::{}::belong_to_their_owner", backend.name), || {
-            belong_to_their_owner(backend);
-        });
-        trials.push(if has_users() { owned } else { needs("root", owned) });
-    }
-    trials
-}
-
-fn open(backend: &Available) -> Box<dyn BridgeBackend> {
-    (backend.open)().expect("it opens")
-}
-
-fn name(text: &str) -> InterfaceName {
-    text.parse().expect("a name")
+pub(crate) fn register(registry: &Registry) {
+    registry.add_on_each_backend(&tests![
+        are_of_the_namespace_of_the_handle,
+        have_alternative_names,
+        carry_frames,
+        need_their_driver,
+        wait_for_a_program_that_is_being_started,
+        leave_nothing,
+    ]);
+    registry.needs(lacks_users()).add_on_each_backend(&tests![belong_to_their_owner]);
 }
 
 fn mac() -> UnicastMac {
@@ -186,7 +166,7 @@ fn wait_for_a_program_that_is_being_started(backend: &Available) {
     });
 }
 
-/// In a process of its own: the other trials open descriptors, too.
+/// In a process of its own: the other tests open descriptors, too.
 fn leave_nothing(backend: &Available) {
     let before = snapshot();
     let program = std::env::current_exe().expect("it has a path");
@@ -194,8 +174,8 @@ fn leave_nothing(backend: &Available) {
     assert_eq!(snapshot(), before);
 }
 
-/// Whether this process is the one that makes taps for [`leave_nothing`]. Its work is done then.
-pub(crate) fn is_the_work_to_leave_nothing() -> bool {
+/// Does the work of the process that [`leave_nothing`] starts, and returns whether this is that process.
+pub(crate) fn ran_as_child() -> bool {
     let args: Vec<String> = std::env::args().collect();
     let [_, mode, backend, _] = &args[..] else { return false };
     if mode != "--leave-nothing" {

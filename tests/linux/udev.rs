@@ -9,42 +9,46 @@ use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
 
-use libtest_mimic::Trial;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use vmbridge::{BridgeBackend, BridgeSpec, ErrorKind, InterfaceName, TapSpec, UnicastMac};
 
-use crate::support::{Guarded, ip, link, needs, run, snapshot, sysfs, trial, wait_until};
+use crate::support::{Guarded, Registry, ip, link, run, snapshot, sysfs, tests, wait_until};
 
 /// How many bridges each backend creates.
 const BRIDGES: usize = 1000;
 /// The delays after each ioctl, in microseconds; a share of the bridges is created with each.
 const DELAYS: [usize; 5] = [0, 100, 200, 350, 500];
 
-pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = vec![
-        trial("udev::a_bridge_without_a_mac_gets_one_of_udevd", a_bridge_without_a_mac_gets_one_of_udevd),
-        trial("udev::ioctl::gives_up_a_stuck_udevd", gives_up_a_stuck_udevd),
-        trial("udev::ioctl::many_threads_give_up_a_stuck_udevd", many_threads_give_up_a_stuck_udevd),
-    ];
+type Case = fn(&str);
+
+const ON_EACH_BACKEND: [(&str, Case); 6] = tests![
+    keeps_every_mac,
+    keeps_every_mac_from_a_udevd_of_elsewhere,
+    creates_although_another_listens,
+    applies_settings_by_name,
+    keeps_every_mac_of_a_tap,
+    gives_up_a_stuck_udevd_over_a_tap,
+];
+
+pub(crate) fn register(registry: &Registry) {
+    let registry = registry.needs("udev, strace");
+    registry.add(&tests![
+        a_bridge_without_a_mac_gets_one_of_udevd,
+        gives_up_a_stuck_udevd,
+        many_threads_give_up_a_stuck_udevd,
+    ]);
     for backend in vmbridge::AVAILABLE {
-        let mut on = |name: &str, case: fn(&str)| {
-            trials.push(trial(format!("udev::{}::{name}", backend.name), move || case(backend.name)));
-        };
-        on("keeps_every_mac", keeps_every_mac);
-        on("keeps_every_mac_from_a_udevd_of_elsewhere", keeps_every_mac_from_a_udevd_of_elsewhere);
-        on("creates_although_another_listens", creates_although_another_listens);
-        on("applies_settings_by_name", applies_settings_by_name);
-        on("keeps_every_mac_of_a_tap", keeps_every_mac_of_a_tap);
-        on("gives_up_a_stuck_udevd_over_a_tap", gives_up_a_stuck_udevd_over_a_tap);
+        for (path, test) in ON_EACH_BACKEND {
+            registry.add_with(path, &[backend.name], move || test(backend.name));
+        }
     }
-    trials.into_iter().map(|trial| needs("udev, strace", trial)).collect()
 }
 
-/// Whether this process is the one that strace delays. Its work is done then.
-pub(crate) fn is_the_work_to_be_delayed() -> bool {
+/// Does the work of the process that strace delays, and returns whether this is that process.
+pub(crate) fn ran_as_child() -> bool {
     let args: Vec<String> = std::env::args().collect();
     let [_, mode, backend, first, last] = &args[..] else { return false };
     if mode != "--create" && mode != "--create-taps" {
@@ -214,7 +218,7 @@ fn lost(numbers: Range<usize>) -> Vec<usize> {
 /// systemd-sysctl for each that is added).
 fn applies_settings_by_name(backend: &str) {
     let _udevd = Udevd::start();
-    fs::create_dir("/run/sysctl.d").expect("/run is this trial's own");
+    fs::create_dir("/run/sysctl.d").expect("/run is this test's own");
     fs::write("/run/sysctl.d/50-virbr0.conf", "net.ipv4.conf.virbr0.forwarding=1\n").expect("it can be written");
     create(backend, 0..1);
     settle();

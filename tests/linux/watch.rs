@@ -7,38 +7,32 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use libtest_mimic::Trial;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 use vmbridge::network::{self, DefinedNetwork, Document, Ensured, Status, Store};
 use vmbridge::{Available, BridgeBackend};
 
-use crate::support::{Case, Guarded, batch, exists, ip, link, needs, on_each_backend, snapshot, wait_until};
+use crate::support::{Guarded, Registry, batch, exists, ip, link, snapshot, tests, wait_until};
 
 const DEFINITION: &str = "<network><name>default</name><bridge name='virbr0'/>\
                           <mac address='52:54:00:01:02:03'/><mtu size='1400'/></network>";
 /// As long as a day: only what the kernel tells is seen.
 const WHEN_TOLD: &str = "--every 86400";
 
-const CASES: [(&str, Case); 6] = [
-    ("says_what_others_change", says_what_others_change),
-    ("puts_right_what_others_change", puts_right_what_others_change),
-    ("a_network_that_is_stopped_has_not_vanished", a_network_that_is_stopped_has_not_vanished),
-    ("a_fight_is_limited", a_fight_is_limited),
-    ("signals_end_it", signals_end_it),
-    ("ends_without_a_word_when_its_reader_has", ends_without_a_word_when_its_reader_has),
-];
-
-const ON_STRACE: [(&str, Case); 2] = [
-    ("a_repair_that_a_signal_meets_is_whole", a_repair_that_a_signal_meets_is_whole),
-    ("a_network_is_not_stopped_in_the_middle_of_a_look", a_network_is_not_stopped_in_the_middle_of_a_look),
-];
-
-pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = on_each_backend("watch", &CASES);
-    trials.extend(on_each_backend("watch", &ON_STRACE).into_iter().map(|trial| needs("strace", trial)));
-    trials
+pub(crate) fn register(registry: &Registry) {
+    registry.add_on_each_backend(&tests![
+        says_what_others_change,
+        puts_right_what_others_change,
+        a_network_that_is_stopped_has_not_vanished,
+        a_fight_is_limited,
+        signals_end_it,
+        ends_without_a_word_when_its_reader_has,
+    ]);
+    registry.needs("strace").add_on_each_backend(&tests![
+        a_repair_that_a_signal_meets_is_whole,
+        a_network_is_not_stopped_in_the_middle_of_a_look,
+    ]);
 }
 
 /// A network that is active on this host.
@@ -109,7 +103,7 @@ impl Watch {
 
     fn line(&self) -> String {
         // A look waits for the kernel's lock of all interfaces, which it holds for long while it clears
-        // away the thousands of other trials.
+        // away the thousands of other tests.
         self.lines.recv_timeout(Duration::from_secs(120)).expect("a line")
     }
 

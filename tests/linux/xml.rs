@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use libtest_mimic::Trial;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::strategy::ValueTree;
@@ -12,6 +11,8 @@ use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 use vmbridge::UnicastMac;
 use vmbridge::network::{Document, DocumentReason};
+
+use crate::support::{Registry, tests};
 
 /// Reads a list of texts from its standard input. Of each it writes the MACs of the network and all
 /// else that it says, white space aside; or null if it is not well-formed.
@@ -66,17 +67,10 @@ const DOCUMENTS: [&str; 4] = [
      <mac/><name>n</name><?p i?></network>",
 ];
 
-pub(crate) fn trials() -> Vec<Trial> {
-    let trial = |name, test: fn()| {
-        Trial::test(name, move || {
-            test();
-            Ok(())
-        })
-    };
-    vec![
-        trial("xml::malformed_is_what_is_not_well_formed", malformed_is_what_is_not_well_formed),
-        trial("xml::another_reader_finds_the_mac_and_the_rest_as_before", finds_the_mac_and_the_rest_as_before),
-    ]
+pub(crate) fn register(registry: &Registry) {
+    registry
+        .on_host()
+        .add(&tests![malformed_is_what_is_not_well_formed, another_reader_finds_the_mac_and_the_rest_as_before,]);
 }
 
 fn witness(texts: &[String]) -> Vec<Value> {
@@ -174,7 +168,7 @@ fn malformed_is_what_is_not_well_formed() {
     assert!(taken > 200, "{taken} are hardly enough");
 }
 
-fn finds_the_mac_and_the_rest_as_before() {
+fn another_reader_finds_the_mac_and_the_rest_as_before() {
     let mac: UnicastMac = "52:54:00:12:34:56".parse().expect("a MAC");
     let mut texts = texts(5_000);
     texts.extend(DOCUMENTS.map(str::to_owned));

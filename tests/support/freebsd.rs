@@ -1,16 +1,13 @@
-//! VNET jails for the tests, and the eyes of `ifconfig` on them.
+//! VNET jails for the tests, with `ifconfig` as the oracle.
 //!
-//! A jail is a process's, not a thread's: each trial runs in a process of its own, which `jail`
-//! starts there as this program with the trial's name.
-#![allow(dead_code, reason = "each test program uses a part of it")]
+//! A jail holds a process, not a thread: `jail` starts this program again in a new jail, with the name
+//! of the test.
 
 use std::env;
-use std::ffi::OsStr;
-use std::process::{Command, Output};
+use std::process::Command;
 use std::sync::{Once, PoisonError, RwLock};
-use std::time::{Duration, Instant};
 
-use libtest_mimic::Trial;
+use super::{Test, output, run};
 
 /// Set in the environment of a process in its jail.
 const JAILED: &str = "VMBRIDGE_JAILED";
@@ -18,52 +15,47 @@ const JAILED: &str = "VMBRIDGE_JAILED";
 /// The modules that interfaces of the tests need; no jail may load any.
 const MODULES: [&str; 2] = ["if_bridge", "if_epair"];
 
-/// A trial in a jail of its own.
-pub(crate) fn trial(name: impl Into<String>, test: impl FnOnce() + Send + 'static) -> Trial {
-    let name = name.into();
-    Trial::test(name.clone(), move || {
-        in_jail(&name, test);
-        Ok(())
-    })
+/// What tests need that not every machine has. `ci/freebsd/run` looks for the name of the module.
+pub(crate) const TAPS: &str = "if_tuntap in the kernel";
+pub(crate) const FAULTS: &str = "the library of ci/freebsd/faults.c as VMBRIDGE_FAULTS";
+pub(crate) const TAPS_AND_FAULTS: &str =
+    "if_tuntap in the kernel, and the library of ci/freebsd/faults.c as VMBRIDGE_FAULTS";
+
+/// Nothing: the first jail loads the modules.
+pub(crate) const fn prepare() {}
+
+/// Runs a test in a jail of its own.
+pub(crate) fn isolated(name: &str, test: Test) {
+    in_jail(name, test);
 }
 
-/// Beside which of the trials of faults one may run: jails have the numbers of taps in common, and
-/// the lock that who makes an interface holds.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Beside {
-    Others,
-    None,
+/// Jails share the numbers of taps, and the lock that a process holds while it makes an interface. So
+/// some tests of faults run alone.
+static FAULTS_LOCK: RwLock<()> = RwLock::new(());
+
+/// Runs a test of faults in a jail of its own, beside others.
+pub(crate) fn beside_other_faults(name: &str, test: Test) {
+    let _read = FAULTS_LOCK.read().unwrap_or_else(PoisonError::into_inner);
+    in_jail(name, test);
 }
 
-/// A trial of faults, in a jail of its own.
-pub(crate) fn fault_trial(name: String, beside: Beside, test: impl FnOnce() + Send + 'static) -> Trial {
-    static FAULTS: RwLock<()> = RwLock::new(());
-    Trial::test(name.clone(), move || {
-        let (_read, _write) = match beside {
-            Beside::Others => (Some(FAULTS.read().unwrap_or_else(PoisonError::into_inner)), None),
-            Beside::None => (None, Some(FAULTS.write().unwrap_or_else(PoisonError::into_inner))),
-        };
-        in_jail(&name, test);
-        Ok(())
-    })
+/// Runs a test of faults in a jail of its own, with no other test of faults at the same time.
+pub(crate) fn without_other_faults(name: &str, test: Test) {
+    let _write = FAULTS_LOCK.write().unwrap_or_else(PoisonError::into_inner);
+    in_jail(name, test);
 }
 
-/// A trial that needs what not every machine has; it runs only when it is asked for.
-pub(crate) fn needs(what: &str, trial: Trial) -> Trial {
-    trial.with_kind(format!("needs {what}")).with_ignored_flag(true)
-}
-
-/// Runs the test of a trial in a jail, where the interfaces of bridges and ports can be made.
-pub(crate) fn in_jail(trial: &str, test: impl FnOnce()) {
+/// Runs a test in a jail where bridges and interfaces can be created.
+fn in_jail(name: &str, test: impl FnOnce()) {
     static LOADED: Once = Once::new();
     if !is_jailed() {
         LOADED.call_once(|| MODULES.into_iter().for_each(|module| drop(run("kldload", ["-n", module]))));
     }
-    in_bare_jail(trial, test);
+    in_bare_jail(name, test);
 }
 
-/// Runs the test of a trial in a jail, with the modules that happen to be loaded.
-pub(crate) fn in_bare_jail(trial: &str, test: impl FnOnce()) {
+/// Runs a test in a jail, with the modules that happen to be loaded.
+pub(crate) fn in_bare_jail(name: &str, test: impl FnOnce()) {
     if is_jailed() {
         return test();
     }
@@ -73,7 +65,7 @@ pub(crate) fn in_bare_jail(trial: &str, test: impl FnOnce()) {
     let jail = ["-c", "vnet", "path=/", "children.max=1", &command];
     let output = Command::new("jail")
         .args(jail)
-        .args(["--include-ignored", "--exact", trial])
+        .args(["--include-ignored", "--exact", name])
         .env(JAILED, "")
         .output()
         .expect("jail can be run");
@@ -84,20 +76,6 @@ pub(crate) fn in_bare_jail(trial: &str, test: impl FnOnce()) {
 
 fn is_jailed() -> bool {
     env::var_os(JAILED).is_some()
-}
-
-/// Runs a program that must succeed, and gives its standard output.
-pub(crate) fn run<S: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = S>) -> String {
-    let output = output(program, args);
-    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("UTF-8")
-}
-
-/// Runs a program to its end.
-pub(crate) fn output<S: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = S>) -> Output {
-    let mut command = Command::new(program);
-    command.args(args);
-    command.output().unwrap_or_else(|error| panic!("{program} cannot be run: {error}"))
 }
 
 /// `ifconfig` with these arguments, separated by blanks; what it prints, without the newline.
@@ -159,13 +137,4 @@ pub(crate) fn bridge_of(port: &str) -> Option<String> {
         interface(bridge).is_some_and(|bridge| bridge.members.iter().any(|member| member == port))
     };
     bridges.into_iter().find(|bridge| !is_bridge && has_it(bridge))
-}
-
-/// Waits until a condition holds, and panics when it does not within 20 s.
-pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !condition() {
-        assert!(Instant::now() < deadline, "waited for nothing: {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }

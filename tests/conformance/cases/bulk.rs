@@ -7,8 +7,23 @@ use vmbridge::{
     LinkState, MacAddr, StaticEntry, UnicastMac,
 };
 
-use super::{BRIDGE_MAC, HIGH, LOW, create};
+use super::{BRIDGE_MAC, Group, HIGH, LOW, create};
 use crate::host::{Host, mac, name};
+use crate::support::tests;
+
+pub(super) const CASES: &[Group] = &[(
+    None,
+    &tests![
+        of_nothing_is_done,
+        creates_changes_and_deletes,
+        creates_none_or_the_others,
+        deletes_none_or_the_others,
+        changes_none_or_the_others,
+        changes_one_twice,
+        fails_for_each_where_there_is_no_bridge,
+        needs_privilege
+    ],
+)];
 
 pub(super) const BULKS: [Bulk; 2] = [Bulk::AllOrNothing, Bulk::AsMuchAsPossible];
 
@@ -61,7 +76,7 @@ pub(super) fn guest(number: u16) -> UnicastMac {
     UnicastMac::new(MacAddr::new([0x52, 0x54, 0, 2, high, low])).expect("of one station")
 }
 
-pub(crate) fn of_nothing_is_done(host: &dyn Host) {
+fn of_nothing_is_done(host: &dyn Host) {
     create(host, "virbr0");
     let before = host.snapshot();
     let bridges = host.bridges();
@@ -78,7 +93,7 @@ pub(crate) fn of_nothing_is_done(host: &dyn Host) {
     assert_eq!(host.snapshot(), before);
 }
 
-pub(crate) fn creates_changes_and_deletes(host: &dyn Host) {
+fn creates_changes_and_deletes(host: &dyn Host) {
     let before = host.snapshot();
     for bulk in BULKS {
         // More than the answers to which fit into one buffer.
@@ -108,7 +123,7 @@ pub(crate) fn creates_changes_and_deletes(host: &dyn Host) {
     }
 }
 
-pub(crate) fn creates_none_or_the_others(host: &dyn Host) {
+fn creates_none_or_the_others(host: &dyn Host) {
     create(host, "virbr7");
     host.add_interface(name("tap0"), mac(LOW));
     for (bad, kind) in [
@@ -129,7 +144,7 @@ pub(crate) fn creates_none_or_the_others(host: &dyn Host) {
     }
 }
 
-pub(crate) fn deletes_none_or_the_others(host: &dyn Host) {
+fn deletes_none_or_the_others(host: &dyn Host) {
     host.add_interface(name("tap0"), mac(LOW));
     host.add_interface(name("tap1"), mac(HIGH));
     for (bad, kind) in [
@@ -149,7 +164,7 @@ pub(crate) fn deletes_none_or_the_others(host: &dyn Host) {
     }
 }
 
-pub(crate) fn changes_none_or_the_others(host: &dyn Host) {
+fn changes_none_or_the_others(host: &dyn Host) {
     host.add_interface(name("tap0"), mac(LOW));
     host.bridges().create_many(&["virbr0", "virbr1", "virbr2"].map(spec), Bulk::AllOrNothing).expect("free");
     let minute = BridgeOptions::default().ageing_time(Duration::from_secs(60));
@@ -179,7 +194,7 @@ pub(crate) fn changes_none_or_the_others(host: &dyn Host) {
 }
 
 /// In the order in which they are given, and back to what was before the first.
-pub(crate) fn changes_one_twice(host: &dyn Host) {
+fn changes_one_twice(host: &dyn Host) {
     create(host, "virbr0");
     let to = |bridge: &str, mtu| (name(bridge), BridgeChange::default().mtu(mtu));
     let changes = [to("virbr0", 1400), to("virbr0", 1300), to("virbr9", 1300)];
@@ -197,7 +212,7 @@ pub(super) fn add_interfaces(host: &dyn Host, numbers: std::ops::Range<u16>) -> 
     ports
 }
 
-pub(crate) fn fails_for_each_where_there_is_no_bridge(host: &dyn Host) {
+fn fails_for_each_where_there_is_no_bridge(host: &dyn Host) {
     add_interfaces(host, 0..3);
     let ports = [name("tap0"), name("tap1")];
     for (bridge, kind) in [("virbr0", ErrorKind::NotFound), ("tap2", ErrorKind::NotABridge)] {
@@ -210,7 +225,7 @@ pub(crate) fn fails_for_each_where_there_is_no_bridge(host: &dyn Host) {
     }
 }
 
-pub(crate) fn needs_privilege(host: &dyn Host) {
+fn needs_privilege(host: &dyn Host) {
     host.bridges().create_many(&["virbr0", "virbr1"].map(spec), Bulk::AllOrNothing).expect("the names are free");
     add_interfaces(host, 0..3);
     host.bridges().add_port(name("virbr0"), name("tap2")).expect("it can be a port");

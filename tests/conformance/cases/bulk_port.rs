@@ -3,10 +3,17 @@
 use vmbridge::{Bulk, Capability, ErrorKind, InterfaceName, PortVlans, StaticEntry, VlanTagging};
 
 use super::bulk::{BULKS, add_interfaces, fails_for_each, fails_for_one, guest};
-use super::create;
+use super::{Group, create};
 use crate::host::{Host, name};
+use crate::support::tests;
 
-pub(crate) fn adds_ports(host: &dyn Host) {
+pub(super) const CASES: &[Group] = &[
+    (None, &tests![adds_ports, adds_no_port_or_the_others, has_entries_or_says_by_name_that_it_has_none]),
+    (Some(Capability::FdbStatic), &tests![adds_entries, adds_no_entry_or_the_others]),
+    (Some(Capability::PortVlans), &tests![adds_vlans_to_no_port_or_to_the_others]),
+];
+
+fn adds_ports(host: &dyn Host) {
     create(host, "virbr0");
     let ports = add_interfaces(host, 0..40);
     let before = host.snapshot();
@@ -24,7 +31,7 @@ fn bridge_of(host: &dyn Host, port: InterfaceName) -> Option<String> {
     host.look(port).expect("it is there").bridge
 }
 
-pub(crate) fn adds_no_port_or_the_others(host: &dyn Host) {
+fn adds_no_port_or_the_others(host: &dyn Host) {
     create(host, "virbr0");
     create(host, "virbr1");
     add_interfaces(host, 0..5);
@@ -57,7 +64,7 @@ fn with_ports(host: &dyn Host) {
     host.bridges().add_ports(name("virbr0"), &ports[..3], Bulk::AllOrNothing).expect("they can be ports");
 }
 
-pub(crate) fn adds_entries(host: &dyn Host) {
+fn adds_entries(host: &dyn Host) {
     with_ports(host);
     for bulk in BULKS {
         let port = |number| name(&format!("tap{}", number % 3));
@@ -71,7 +78,7 @@ pub(crate) fn adds_entries(host: &dyn Host) {
     }
 }
 
-pub(crate) fn adds_no_entry_or_the_others(host: &dyn Host) {
+fn adds_no_entry_or_the_others(host: &dyn Host) {
     with_ports(host);
     let entry = |number, port| StaticEntry::new(guest(number), name(port));
     let add = |entries: &[StaticEntry]| {
@@ -98,7 +105,7 @@ pub(crate) fn adds_no_entry_or_the_others(host: &dyn Host) {
     }
 }
 
-pub(crate) fn has_entries_or_says_by_name_that_it_has_none(host: &dyn Host) {
+fn has_entries_or_says_by_name_that_it_has_none(host: &dyn Host) {
     with_ports(host);
     let capability = Capability::FdbStatic;
     let entries = [1, 2].map(|number| StaticEntry::new(guest(number), name("tap0")));
@@ -123,7 +130,7 @@ fn seen_vlans(host: &dyn Host) -> String {
     format!("{seen:?}")
 }
 
-pub(crate) fn adds_vlans_to_no_port_or_to_the_others(host: &dyn Host) {
+fn adds_vlans_to_no_port_or_to_the_others(host: &dyn Host) {
     with_ports(host);
     let add = |vlans: &[_], bulk| host.bridges().add_port_vlans(name("virbr0"), vlans, bulk);
     if !host.has_vlans() {

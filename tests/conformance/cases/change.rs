@@ -1,11 +1,24 @@
 use vmbridge::{BridgeChange, BridgeSpec, ErrorKind, LinkState};
 
-use super::{BRIDGE_MAC, HIGH, LOW, create, refused};
+use super::{BRIDGE_MAC, Group, HIGH, LOW, create, refused};
 use crate::host::{Host, mac, name};
+use crate::support::tests;
+
+pub(super) const CASES: &[Group] = &[(
+    None,
+    &tests![
+        sets_each_alone_and_all_together,
+        fixes_a_mac_that_follows_its_ports,
+        changes_nothing_when_one_part_is_refused,
+        changes_nothing_when_nothing_is_asked,
+        refuses_what_is_no_bridge,
+        needs_privilege
+    ],
+)];
 
 const OTHER_MAC: &str = "52:54:00:00:00:99";
 
-pub(crate) fn sets_each_alone_and_all_together(host: &dyn Host) {
+fn sets_each_alone_and_all_together(host: &dyn Host) {
     create(host, "virbr0");
     let change = |change: BridgeChange| {
         host.bridges().change(name("virbr0"), &change).expect("it can be changed");
@@ -22,7 +35,7 @@ pub(crate) fn sets_each_alone_and_all_together(host: &dyn Host) {
     assert_eq!(change(all), to(OTHER_MAC, 65535, false));
 }
 
-pub(crate) fn fixes_a_mac_that_follows_its_ports(host: &dyn Host) {
+fn fixes_a_mac_that_follows_its_ports(host: &dyn Host) {
     host.bridges().create(&BridgeSpec::new(name("virbr0"))).expect("the name is free");
     host.add_interface(name("high"), mac(HIGH));
     host.bridges().add_port(name("virbr0"), name("high")).expect("it can be a port");
@@ -35,7 +48,7 @@ pub(crate) fn fixes_a_mac_that_follows_its_ports(host: &dyn Host) {
     assert_eq!(host.look(name("virbr0")).expect("it is there").mac, own);
 }
 
-pub(crate) fn changes_nothing_when_one_part_is_refused(host: &dyn Host) {
+fn changes_nothing_when_one_part_is_refused(host: &dyn Host) {
     create(host, "virbr0");
     for mtu in [0, 65536, 0x8000_0000] {
         let change = BridgeChange::default().mac(mac(OTHER_MAC)).mtu(mtu).link(LinkState::Up);
@@ -43,7 +56,7 @@ pub(crate) fn changes_nothing_when_one_part_is_refused(host: &dyn Host) {
     }
 }
 
-pub(crate) fn changes_nothing_when_nothing_is_asked(host: &dyn Host) {
+fn changes_nothing_when_nothing_is_asked(host: &dyn Host) {
     create(host, "virbr0");
     let before = host.snapshot();
     host.bridges().change(name("virbr0"), &BridgeChange::default()).expect("nothing is always possible");
@@ -52,7 +65,7 @@ pub(crate) fn changes_nothing_when_nothing_is_asked(host: &dyn Host) {
     assert_eq!(host.snapshot(), before);
 }
 
-pub(crate) fn refuses_what_is_no_bridge(host: &dyn Host) {
+fn refuses_what_is_no_bridge(host: &dyn Host) {
     host.add_interface(name("tap0"), mac(LOW));
     let up = BridgeChange::default().link(LinkState::Up);
     refused(
@@ -65,7 +78,7 @@ pub(crate) fn refuses_what_is_no_bridge(host: &dyn Host) {
     );
 }
 
-pub(crate) fn needs_privilege(host: &dyn Host) {
+fn needs_privilege(host: &dyn Host) {
     create(host, "virbr0");
     host.without_privilege(&|| {
         let denied = |change: BridgeChange| {

@@ -1,9 +1,25 @@
 use vmbridge::{BridgeSpec, Capability, ErrorKind, LinkState};
 
-use super::{BRIDGE_MAC, HIGH, LOW, create, refused};
+use super::{BRIDGE_MAC, Group, HIGH, LOW, create, refused};
 use crate::host::{Host, mac, name};
+use crate::support::tests;
 
-pub(crate) fn has_what_its_spec_says(host: &dyn Host) {
+pub(super) const CASES: &[Group] = &[(
+    None,
+    &tests![
+        has_what_its_spec_says,
+        leaves_to_the_kernel_what_its_spec_leaves,
+        takes_names_that_look_like_something_else,
+        keeps_its_mac_as_ports_come_and_go,
+        follows_its_ports_without_a_mac,
+        refuses_a_name_that_a_bridge_has,
+        refuses_a_name_that_another_interface_has,
+        refuses_an_mtu_that_the_kernel_refuses,
+        needs_privilege
+    ],
+)];
+
+fn has_what_its_spec_says(host: &dyn Host) {
     let spec = BridgeSpec::new(name("virbr0")).mac(mac(BRIDGE_MAC)).mtu(1400).link(LinkState::Up);
     host.bridges().create(&spec).expect("the name is free");
     let seen = host.look(name("virbr0")).expect("it was created");
@@ -11,14 +27,14 @@ pub(crate) fn has_what_its_spec_says(host: &dyn Host) {
     assert!(seen.up && seen.is_bridge);
 }
 
-pub(crate) fn leaves_to_the_kernel_what_its_spec_leaves(host: &dyn Host) {
+fn leaves_to_the_kernel_what_its_spec_leaves(host: &dyn Host) {
     host.bridges().create(&BridgeSpec::new(name("virbr0"))).expect("the name is free");
     let seen = host.look(name("virbr0")).expect("it was created");
     assert_eq!(seen.mtu, 1500);
     assert!(!seen.up && seen.is_bridge && !seen.mac.is_zero() && !seen.mac.is_multicast());
 }
 
-pub(crate) fn takes_names_that_look_like_something_else(host: &dyn Host) {
+fn takes_names_that_look_like_something_else(host: &dyn Host) {
     // A driver's own names, a VLAN's, a template's beginning, an option's, and the longest.
     for bridge in ["bridge7", "bridge07", "tap3", "em0.5", "vmb00000000", "-", "...", "fifteen-bytes-x", "brücke"]
     {
@@ -30,7 +46,7 @@ pub(crate) fn takes_names_that_look_like_something_else(host: &dyn Host) {
     }
 }
 
-pub(crate) fn keeps_its_mac_as_ports_come_and_go(host: &dyn Host) {
+fn keeps_its_mac_as_ports_come_and_go(host: &dyn Host) {
     create(host, "virbr0");
     let check = |step| {
         assert_eq!(host.look(name("virbr0")).expect("it is there").mac, mac(BRIDGE_MAC), "{step}");
@@ -46,7 +62,7 @@ pub(crate) fn keeps_its_mac_as_ports_come_and_go(host: &dyn Host) {
     check("the last port vanished");
 }
 
-pub(crate) fn follows_its_ports_without_a_mac(host: &dyn Host) {
+fn follows_its_ports_without_a_mac(host: &dyn Host) {
     host.bridges().create(&BridgeSpec::new(name("virbr0"))).expect("the name is free");
     let own = host.look(name("virbr0")).expect("it was created").mac;
     let follows = host.bridges().capabilities().contains(Capability::MacFollowsPorts);
@@ -66,7 +82,7 @@ pub(crate) fn follows_its_ports_without_a_mac(host: &dyn Host) {
     check("00:00:00:00:00:00");
 }
 
-pub(crate) fn refuses_a_name_that_a_bridge_has(host: &dyn Host) {
+fn refuses_a_name_that_a_bridge_has(host: &dyn Host) {
     create(host, "virbr0");
     let other = BridgeSpec::new(name("virbr0")).mac(mac("52:54:00:00:00:08")).mtu(1400).link(LinkState::Up);
     let without = BridgeSpec::new(name("virbr0"));
@@ -80,7 +96,7 @@ pub(crate) fn refuses_a_name_that_a_bridge_has(host: &dyn Host) {
     host.without_privilege(&|| refused(host, &[(ErrorKind::BridgeExists, &|| host.bridges().create(&other))]));
 }
 
-pub(crate) fn refuses_a_name_that_another_interface_has(host: &dyn Host) {
+fn refuses_a_name_that_another_interface_has(host: &dyn Host) {
     host.add_interface(name("virbr0"), mac(LOW));
     let with_mac = BridgeSpec::new(name("virbr0")).mac(mac(BRIDGE_MAC));
     let without = BridgeSpec::new(name("virbr0"));
@@ -95,7 +111,7 @@ pub(crate) fn refuses_a_name_that_another_interface_has(host: &dyn Host) {
     );
 }
 
-pub(crate) fn refuses_an_mtu_that_the_kernel_refuses(host: &dyn Host) {
+fn refuses_an_mtu_that_the_kernel_refuses(host: &dyn Host) {
     for mtu in [0, 1, 67, 65536, 0x7fff_ffff, 0x8000_0000, u32::MAX] {
         let with_mac = BridgeSpec::new(name("virbr0")).mac(mac(BRIDGE_MAC)).mtu(mtu).link(LinkState::Up);
         let without = BridgeSpec::new(name("virbr0")).mtu(mtu);
@@ -109,7 +125,7 @@ pub(crate) fn refuses_an_mtu_that_the_kernel_refuses(host: &dyn Host) {
     }
 }
 
-pub(crate) fn needs_privilege(host: &dyn Host) {
+fn needs_privilege(host: &dyn Host) {
     let with_mac = BridgeSpec::new(name("virbr0")).mac(mac(BRIDGE_MAC)).link(LinkState::Up);
     let without = BridgeSpec::new(name("virbr0"));
     let refused_mtu = BridgeSpec::new(name("virbr0")).mtu(1);

@@ -1,9 +1,21 @@
 use vmbridge::ErrorKind;
 
-use super::{LOW, create, create_up, refused};
+use super::{Group, LOW, create, create_up, refused};
 use crate::host::{Host, mac, name};
+use crate::support::tests;
 
-pub(crate) fn takes_only_the_bridge(host: &dyn Host) {
+pub(super) const CASES: &[Group] = &[(
+    None,
+    &tests![
+        takes_only_the_bridge,
+        takes_a_bridge_that_is_up,
+        refuses_what_is_no_bridge,
+        refuses_what_is_not_there,
+        needs_privilege
+    ],
+)];
+
+fn takes_only_the_bridge(host: &dyn Host) {
     host.add_interface(name("tap0"), mac(LOW));
     let before = host.snapshot();
     create(host, "virbr0");
@@ -11,7 +23,7 @@ pub(crate) fn takes_only_the_bridge(host: &dyn Host) {
     assert_eq!(host.snapshot(), before);
 }
 
-pub(crate) fn takes_a_bridge_that_is_up(host: &dyn Host) {
+fn takes_a_bridge_that_is_up(host: &dyn Host) {
     create_up(host, "virbr0");
     host.add_interface(name("tap0"), mac(LOW));
     host.bridges().add_port(name("virbr0"), name("tap0")).expect("it can be a port");
@@ -20,7 +32,7 @@ pub(crate) fn takes_a_bridge_that_is_up(host: &dyn Host) {
     assert_eq!(host.look(name("tap0")).expect("a port stays").bridge, None);
 }
 
-pub(crate) fn refuses_what_is_no_bridge(host: &dyn Host) {
+fn refuses_what_is_no_bridge(host: &dyn Host) {
     host.add_interface(name("vlan7"), mac(LOW));
     refused(
         host,
@@ -31,14 +43,14 @@ pub(crate) fn refuses_what_is_no_bridge(host: &dyn Host) {
     );
 }
 
-pub(crate) fn refuses_what_is_not_there(host: &dyn Host) {
+fn refuses_what_is_not_there(host: &dyn Host) {
     refused(host, &[(ErrorKind::NotFound, &|| host.bridges().delete(name("virbr0")))]);
     create(host, "virbr0");
     host.bridges().delete(name("virbr0")).expect("it is a bridge");
     refused(host, &[(ErrorKind::NotFound, &|| host.bridges().delete(name("virbr0")))]);
 }
 
-pub(crate) fn needs_privilege(host: &dyn Host) {
+fn needs_privilege(host: &dyn Host) {
     create(host, "down");
     create_up(host, "up");
     host.without_privilege(&|| {

@@ -1,14 +1,17 @@
 use std::time::Duration;
 
-use vmbridge::{BridgeChange, Wake};
+use vmbridge::{BridgeChange, Capability, Wake};
 
-use super::{HIGH, create};
+use super::{Group, HIGH, create};
 use crate::host::{Host, mac, name};
+use crate::support::tests;
+
+pub(super) const CASES: &[Group] = &[(Some(Capability::Events), &tests![wake_whoever_follows_the_host])];
 
 /// Longer than any kernel needs.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-pub(crate) fn wake_whoever_follows_the_host(host: &dyn Host) {
+fn wake_whoever_follows_the_host(host: &dyn Host) {
     let events = host.bridges().events().expect("it can be followed");
     let rest = || while events.wait(Duration::from_millis(1)).expect("no error") == Wake::Changed {};
     let woken = |act: &dyn Fn()| {

@@ -3,8 +3,27 @@ use vmbridge::{
     UnicastMac, VlanId, VlanTagging,
 };
 
-use super::{HIGH, LOW, create, refused};
+use super::{Group, HIGH, LOW, create, refused};
 use crate::host::{Host, mac, name};
+use crate::support::tests;
+
+pub(super) const CASES: &[Group] = &[
+    (None, &tests![is_refused_by_name_where_the_backend_has_none]),
+    (
+        Some(Capability::FdbStatic),
+        &tests![
+            takes_and_gives_back_static_entries,
+            refuses_what_is_there_and_what_is_not,
+            moves_an_entry_that_is_replaced,
+            loses_the_entries_of_a_port_that_leaves,
+            keeps_static_entries_when_it_is_flushed,
+            takes_many_entries
+        ],
+    ),
+    (Some(Capability::FdbVlan), &tests![keeps_entries_of_vlans_apart]),
+    (Some(Capability::FdbList), &tests![lists_ten_thousand_entries]),
+    (Some(Capability::FdbFlush), &tests![is_flushed_where_it_is_one]),
+];
 
 const GUEST: &str = "52:54:00:aa:00:01";
 
@@ -39,7 +58,7 @@ fn at(guest: &str, port: &str) -> (MacAddr, String) {
     (mac(guest).into(), port.to_owned())
 }
 
-pub(crate) fn takes_and_gives_back_static_entries(host: &dyn Host) {
+fn takes_and_gives_back_static_entries(host: &dyn Host) {
     with_two_ports(host);
     assert_eq!(listed(host), []);
     add(host, GUEST, "tap0").expect("there is none yet");
@@ -48,7 +67,7 @@ pub(crate) fn takes_and_gives_back_static_entries(host: &dyn Host) {
     assert_eq!(listed(host), []);
 }
 
-pub(crate) fn refuses_what_is_there_and_what_is_not(host: &dyn Host) {
+fn refuses_what_is_there_and_what_is_not(host: &dyn Host) {
     with_two_ports(host);
     host.add_interface(name("tap2"), mac("02:00:00:00:00:03"));
     add(host, GUEST, "tap0").expect("there is none yet");
@@ -79,7 +98,7 @@ pub(crate) fn refuses_what_is_there_and_what_is_not(host: &dyn Host) {
     });
 }
 
-pub(crate) fn moves_an_entry_that_is_replaced(host: &dyn Host) {
+fn moves_an_entry_that_is_replaced(host: &dyn Host) {
     with_two_ports(host);
     for port in ["tap0", "tap1", "tap1", "tap0"] {
         host.bridges().replace_fdb_entry(name("virbr0"), &entry(GUEST, port)).expect("it moves");
@@ -88,7 +107,7 @@ pub(crate) fn moves_an_entry_that_is_replaced(host: &dyn Host) {
 }
 
 /// On Linux an entry needs a port that has its VLAN, and one without is for those of its port, too.
-pub(crate) fn keeps_entries_of_vlans_apart(host: &dyn Host) {
+fn keeps_entries_of_vlans_apart(host: &dyn Host) {
     with_two_ports(host);
     let bridges = host.bridges();
     let seven = VlanId::new(7).expect("a VLAN");
@@ -127,7 +146,7 @@ pub(crate) fn keeps_entries_of_vlans_apart(host: &dyn Host) {
     assert_eq!(vlans(), []);
 }
 
-pub(crate) fn loses_the_entries_of_a_port_that_leaves(host: &dyn Host) {
+fn loses_the_entries_of_a_port_that_leaves(host: &dyn Host) {
     with_two_ports(host);
     add(host, GUEST, "tap0").expect("there is none yet");
     add(host, "52:54:00:aa:00:02", "tap1").expect("there is none yet");
@@ -135,14 +154,14 @@ pub(crate) fn loses_the_entries_of_a_port_that_leaves(host: &dyn Host) {
     assert_eq!(listed(host), [at("52:54:00:aa:00:02", "tap1")]);
 }
 
-pub(crate) fn keeps_static_entries_when_it_is_flushed(host: &dyn Host) {
+fn keeps_static_entries_when_it_is_flushed(host: &dyn Host) {
     with_two_ports(host);
     add(host, GUEST, "tap0").expect("there is none yet");
     host.bridges().flush_fdb(name("virbr0")).expect("it is a bridge");
     assert_eq!(listed(host), [at(GUEST, "tap0")]);
 }
 
-pub(crate) fn is_flushed_where_it_is_one(host: &dyn Host) {
+fn is_flushed_where_it_is_one(host: &dyn Host) {
     with_two_ports(host);
     let flush = |bridge: &str| host.bridges().flush_fdb(name(bridge));
     flush("virbr0").expect("it is a bridge");
@@ -158,7 +177,7 @@ fn guests(count: u16) -> Vec<UnicastMac> {
     (0..count).map(guest).collect()
 }
 
-pub(crate) fn takes_many_entries(host: &dyn Host) {
+fn takes_many_entries(host: &dyn Host) {
     with_two_ports(host);
     let guests = guests(1000);
     for &guest in &guests {
@@ -168,7 +187,7 @@ pub(crate) fn takes_many_entries(host: &dyn Host) {
 }
 
 /// More than one system call gives, on every system; not all of them behind one port.
-pub(crate) fn lists_ten_thousand_entries(host: &dyn Host) {
+fn lists_ten_thousand_entries(host: &dyn Host) {
     with_two_ports(host);
     if host.bridges().capabilities().contains(Capability::MaxAddresses) {
         let room = BridgeOptions::default().max_addresses(20_000);
@@ -184,7 +203,7 @@ pub(crate) fn lists_ten_thousand_entries(host: &dyn Host) {
     assert!(listed(host) == expected, "it is not what was added");
 }
 
-pub(crate) fn is_refused_by_name_where_the_backend_has_none(host: &dyn Host) {
+fn is_refused_by_name_where_the_backend_has_none(host: &dyn Host) {
     with_two_ports(host);
     let bridges = host.bridges();
     let capabilities = bridges.capabilities();

@@ -4,8 +4,22 @@ use vmbridge::{
     BridgeChange, BridgeOption, BridgeOptions, BridgeSpec, Capability, ErrorKind, LinkState, StpProtocol, VlanId,
 };
 
-use super::{BRIDGE_MAC, create, refused};
+use super::{BRIDGE_MAC, Group, create, refused};
 use crate::host::{Host, bridge_value, mac, name};
+use crate::support::tests;
+
+pub(super) const CASES: &[Group] = &[(
+    None,
+    &tests![
+        of_a_new_bridge_is_set_when_it_is_there,
+        is_changed_alone,
+        is_changed_with_others_and_all_together,
+        that_depends_on_another_comes_in_the_order_that_works,
+        is_refused_where_the_kernel_refuses_it,
+        is_refused_by_name_where_the_backend_has_none,
+        needs_privilege
+    ],
+)];
 
 /// A value for each option that no bridge has from the start, and that every system takes.
 fn samples() -> [BridgeOption; 12] {
@@ -56,7 +70,7 @@ fn check(host: &dyn Host, bridge: &str, options: &BridgeOptions) {
     }
 }
 
-pub(crate) fn of_a_new_bridge_is_set_when_it_is_there(host: &dyn Host) {
+fn of_a_new_bridge_is_set_when_it_is_there(host: &dyn Host) {
     for option in supported(host) {
         let options = with_its_needs(host, option);
         let spec = BridgeSpec::new(name("virbr0")).mac(mac(BRIDGE_MAC)).options(options);
@@ -71,7 +85,7 @@ pub(crate) fn of_a_new_bridge_is_set_when_it_is_there(host: &dyn Host) {
     assert_eq!(host.look(name("virbr0")).expect("it is there").mac, mac(BRIDGE_MAC));
 }
 
-pub(crate) fn is_changed_alone(host: &dyn Host) {
+fn is_changed_alone(host: &dyn Host) {
     for option in supported(host) {
         create(host, "virbr0");
         let options = with_its_needs(host, option);
@@ -83,7 +97,7 @@ pub(crate) fn is_changed_alone(host: &dyn Host) {
     }
 }
 
-pub(crate) fn is_changed_with_others_and_all_together(host: &dyn Host) {
+fn is_changed_with_others_and_all_together(host: &dyn Host) {
     create(host, "virbr0");
     let all: BridgeOptions = supported(host).into_iter().collect();
     let change = BridgeChange::default().mtu(1400).link(LinkState::Up).options(all);
@@ -93,7 +107,7 @@ pub(crate) fn is_changed_with_others_and_all_together(host: &dyn Host) {
 }
 
 /// With STP on a forward delay of 1 s is refused; set before, it becomes 2 s.
-pub(crate) fn that_depends_on_another_comes_in_the_order_that_works(host: &dyn Host) {
+fn that_depends_on_another_comes_in_the_order_that_works(host: &dyn Host) {
     let delay = Duration::from_secs(4);
     let mut options = BridgeOptions::default().forward_delay(delay);
     if host.bridges().capabilities().contains(Capability::Stp) {
@@ -103,7 +117,7 @@ pub(crate) fn that_depends_on_another_comes_in_the_order_that_works(host: &dyn H
     check(host, "virbr0", &options);
 }
 
-pub(crate) fn is_refused_where_the_kernel_refuses_it(host: &dyn Host) {
+fn is_refused_where_the_kernel_refuses_it(host: &dyn Host) {
     create(host, "virbr0");
     let refused_by_all = [
         BridgeOption::HelloTime(Duration::from_secs(11)),
@@ -132,7 +146,7 @@ pub(crate) fn is_refused_where_the_kernel_refuses_it(host: &dyn Host) {
     }
 }
 
-pub(crate) fn is_refused_by_name_where_the_backend_has_none(host: &dyn Host) {
+fn is_refused_by_name_where_the_backend_has_none(host: &dyn Host) {
     create(host, "virbr0");
     let (capabilities, has_vlans) = (host.bridges().capabilities(), host.has_vlans());
     for option in samples() {
@@ -157,7 +171,7 @@ pub(crate) fn is_refused_by_name_where_the_backend_has_none(host: &dyn Host) {
     }
 }
 
-pub(crate) fn needs_privilege(host: &dyn Host) {
+fn needs_privilege(host: &dyn Host) {
     create(host, "virbr0");
     let options = BridgeOptions::default().ageing_time(Duration::from_secs(77));
     let change = BridgeChange::default().options(options);

@@ -1,9 +1,23 @@
 use vmbridge::ErrorKind;
 
-use super::{HIGH, LOW, create, create_up, refused};
+use super::{Group, HIGH, LOW, create, create_up, refused};
 use crate::host::{Host, mac, name};
+use crate::support::tests;
 
-pub(crate) fn joins_and_leaves(host: &dyn Host) {
+pub(super) const CASES: &[Group] = &[(
+    None,
+    &tests![
+        joins_and_leaves,
+        refuses_what_cannot_be_a_port,
+        refuses_a_port_of_this_or_another_bridge,
+        refuses_to_release_what_is_no_port,
+        refuses_a_bridge_that_is_none,
+        tells_who_has_a_port_without_privilege,
+        needs_privilege
+    ],
+)];
+
+fn joins_and_leaves(host: &dyn Host) {
     create_up(host, "virbr0");
     host.add_interface(name("tap0"), mac(LOW));
     host.bridges().add_port(name("virbr0"), name("tap0")).expect("it can be a port");
@@ -13,7 +27,7 @@ pub(crate) fn joins_and_leaves(host: &dyn Host) {
     host.bridges().add_port(name("virbr0"), name("tap0")).expect("it can be a port again");
 }
 
-pub(crate) fn refuses_what_cannot_be_a_port(host: &dyn Host) {
+fn refuses_what_cannot_be_a_port(host: &dyn Host) {
     create(host, "virbr0");
     create(host, "virbr1");
     let add = |port: &str| host.bridges().add_port(name("virbr0"), name(port));
@@ -28,7 +42,7 @@ pub(crate) fn refuses_what_cannot_be_a_port(host: &dyn Host) {
     );
 }
 
-pub(crate) fn refuses_a_port_of_this_or_another_bridge(host: &dyn Host) {
+fn refuses_a_port_of_this_or_another_bridge(host: &dyn Host) {
     create(host, "virbr0");
     create(host, "virbr1");
     host.add_interface(name("tap0"), mac(LOW));
@@ -42,7 +56,7 @@ pub(crate) fn refuses_a_port_of_this_or_another_bridge(host: &dyn Host) {
     );
 }
 
-pub(crate) fn refuses_to_release_what_is_no_port(host: &dyn Host) {
+fn refuses_to_release_what_is_no_port(host: &dyn Host) {
     create(host, "virbr0");
     create(host, "virbr1");
     host.add_interface(name("tap0"), mac(LOW));
@@ -60,7 +74,7 @@ pub(crate) fn refuses_to_release_what_is_no_port(host: &dyn Host) {
     );
 }
 
-pub(crate) fn refuses_a_bridge_that_is_none(host: &dyn Host) {
+fn refuses_a_bridge_that_is_none(host: &dyn Host) {
     host.add_interface(name("tap0"), mac(LOW));
     host.add_interface(name("tap1"), mac(HIGH));
     refused(
@@ -77,7 +91,7 @@ pub(crate) fn refuses_a_bridge_that_is_none(host: &dyn Host) {
     );
 }
 
-pub(crate) fn tells_who_has_a_port_without_privilege(host: &dyn Host) {
+fn tells_who_has_a_port_without_privilege(host: &dyn Host) {
     create(host, "virbr0");
     create(host, "virbr1");
     host.add_interface(name("tap0"), mac(LOW));
@@ -95,7 +109,7 @@ pub(crate) fn tells_who_has_a_port_without_privilege(host: &dyn Host) {
     });
 }
 
-pub(crate) fn needs_privilege(host: &dyn Host) {
+fn needs_privilege(host: &dyn Host) {
     create(host, "virbr0");
     host.add_interface(name("tap0"), mac(LOW));
     host.add_interface(name("tap1"), mac(HIGH));

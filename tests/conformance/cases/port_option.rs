@@ -1,7 +1,22 @@
 use vmbridge::{Capability, ErrorKind, PortOption, PortOptions};
 
-use super::{LOW, create, refused};
+use super::{Group, LOW, create, refused};
 use crate::host::{Host, mac, name, port_value};
+use crate::support::tests;
+
+pub(super) const CASES: &[Group] = &[
+    (
+        None,
+        &tests![
+            is_set_and_read,
+            is_set_with_others_or_not_at_all,
+            is_refused_by_name_where_the_backend_has_none,
+            is_refused_for_what_is_no_port,
+            needs_privilege
+        ],
+    ),
+    (Some(Capability::PortStpState), &tests![tells_where_a_port_stands_in_stp]),
+];
 
 /// A value for each option that no port has from the start, and that every system takes.
 fn samples() -> [PortOption; 15] {
@@ -49,7 +64,7 @@ fn check(host: &dyn Host, options: &PortOptions) {
     }
 }
 
-pub(crate) fn is_set_and_read(host: &dyn Host) {
+fn is_set_and_read(host: &dyn Host) {
     with_a_port(host);
     let before = found(host);
     for option in supported(host) {
@@ -64,7 +79,7 @@ pub(crate) fn is_set_and_read(host: &dyn Host) {
     assert_eq!(found(host), before);
 }
 
-pub(crate) fn is_set_with_others_or_not_at_all(host: &dyn Host) {
+fn is_set_with_others_or_not_at_all(host: &dyn Host) {
     with_a_port(host);
     let before = found(host);
     let mut all: PortOptions = supported(host).into_iter().collect();
@@ -81,7 +96,7 @@ pub(crate) fn is_set_with_others_or_not_at_all(host: &dyn Host) {
     check(host, &good);
 }
 
-pub(crate) fn is_refused_by_name_where_the_backend_has_none(host: &dyn Host) {
+fn is_refused_by_name_where_the_backend_has_none(host: &dyn Host) {
     with_a_port(host);
     let before = found(host);
     let capabilities = host.bridges().capabilities();
@@ -93,7 +108,7 @@ pub(crate) fn is_refused_by_name_where_the_backend_has_none(host: &dyn Host) {
     assert_eq!(found(host), before);
 }
 
-pub(crate) fn is_refused_for_what_is_no_port(host: &dyn Host) {
+fn is_refused_for_what_is_no_port(host: &dyn Host) {
     with_a_port(host);
     create(host, "virbr1");
     host.add_interface(name("tap1"), mac("02:00:00:00:00:02"));
@@ -111,7 +126,7 @@ pub(crate) fn is_refused_for_what_is_no_port(host: &dyn Host) {
     );
 }
 
-pub(crate) fn needs_privilege(host: &dyn Host) {
+fn needs_privilege(host: &dyn Host) {
     with_a_port(host);
     let isolated = PortOptions::default().isolated(true);
     host.without_privilege(&|| {
@@ -121,7 +136,7 @@ pub(crate) fn needs_privilege(host: &dyn Host) {
 }
 
 /// FreeBSD tells it of ports that speak STP only.
-pub(crate) fn tells_where_a_port_stands_in_stp(host: &dyn Host) {
+fn tells_where_a_port_stands_in_stp(host: &dyn Host) {
     with_a_port(host);
     let state = || {
         let ports = host.bridges().ports(name("virbr0")).expect("it is a bridge");

@@ -2,10 +2,23 @@ use std::collections::BTreeSet;
 
 use vmbridge::{BridgeSpec, ErrorKind, LinkState, unused_mac};
 
-use super::{BRIDGE_MAC, HIGH, LOW, create, create_up, refused};
+use super::{BRIDGE_MAC, Group, HIGH, LOW, create, create_up, refused};
 use crate::host::{Host, mac, name};
+use crate::support::tests;
 
-pub(crate) fn finds_what_is_there(host: &dyn Host) {
+pub(super) const CASES: &[Group] = &[(
+    None,
+    &tests![
+        finds_what_is_there,
+        lists_bridges_and_nothing_else,
+        lists_ports_of_one_bridge,
+        lists_every_interface,
+        needs_no_privilege,
+        an_unused_mac_is_unused
+    ],
+)];
+
+fn finds_what_is_there(host: &dyn Host) {
     let spec = BridgeSpec::new(name("virbr0")).mac(mac(BRIDGE_MAC)).mtu(9000).link(LinkState::Up);
     host.bridges().create(&spec).expect("the name is free");
     host.add_interface(name("tap0"), mac(LOW));
@@ -24,7 +37,7 @@ pub(crate) fn finds_what_is_there(host: &dyn Host) {
     );
 }
 
-pub(crate) fn lists_bridges_and_nothing_else(host: &dyn Host) {
+fn lists_bridges_and_nothing_else(host: &dyn Host) {
     assert_eq!(host.bridges().list().expect("reading works"), []);
     for bridge in ["c", "a", "b"] {
         create(host, bridge);
@@ -41,7 +54,7 @@ pub(crate) fn lists_bridges_and_nothing_else(host: &dyn Host) {
     }
 }
 
-pub(crate) fn lists_ports_of_one_bridge(host: &dyn Host) {
+fn lists_ports_of_one_bridge(host: &dyn Host) {
     create(host, "virbr0");
     create(host, "virbr1");
     assert_eq!(host.bridges().ports(name("virbr0")).expect("reading works"), []);
@@ -59,7 +72,7 @@ pub(crate) fn lists_ports_of_one_bridge(host: &dyn Host) {
     }
 }
 
-pub(crate) fn lists_every_interface(host: &dyn Host) {
+fn lists_every_interface(host: &dyn Host) {
     create(host, "virbr0");
     host.add_interface(name("tap0"), mac(LOW));
     let interfaces = host.bridges().interfaces().expect("reading works");
@@ -70,7 +83,7 @@ pub(crate) fn lists_every_interface(host: &dyn Host) {
     let _ = mac_of(host.loopback());
 }
 
-pub(crate) fn needs_no_privilege(host: &dyn Host) {
+fn needs_no_privilege(host: &dyn Host) {
     create_up(host, "virbr0");
     host.add_interface(name("tap0"), mac(LOW));
     host.bridges().add_port(name("virbr0"), name("tap0")).expect("it can be a port");
@@ -83,7 +96,7 @@ pub(crate) fn needs_no_privilege(host: &dyn Host) {
     host.without_privilege(&|| assert_eq!(format!("{:?}", read()), with));
 }
 
-pub(crate) fn an_unused_mac_is_unused(host: &dyn Host) {
+fn an_unused_mac_is_unused(host: &dyn Host) {
     let mac = unused_mac(host.bridges()).expect("there is one");
     assert_eq!(mac.bytes()[..3], [0x52, 0x54, 0x00]);
     assert!(host.bridges().interfaces().expect("reading works").iter().all(|other| other.mac != Some(mac.into())));

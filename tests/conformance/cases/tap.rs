@@ -5,8 +5,36 @@ use std::time::{Duration, Instant};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use vmbridge::{Capability, Error, ErrorKind, LinkState, MacAddr, Tap, TapChange, TapSpec, TapState};
 
-use super::{BRIDGE_MAC, HIGH, LOW, create, refused};
+use super::{BRIDGE_MAC, Group, HIGH, LOW, create, refused};
 use crate::host::{Host, SeenTap, mac, name};
+use crate::support::tests;
+
+pub(super) const CASES: &[Group] = &[
+    (
+        Some(Capability::Tap),
+        &tests![
+            has_what_its_spec_says,
+            leaves_to_the_kernel_what_its_spec_leaves,
+            is_closed_on_exec,
+            stays_when_it_is_persisted,
+            refuses_a_name_that_is_taken,
+            refuses_an_mtu_that_the_kernel_refuses,
+            is_refused_by_name_where_the_backend_cannot,
+            is_adopted_where_that_was_asked_for,
+            is_not_adopted_where_it_cannot_be,
+            is_as_before_when_adopting_fails,
+            is_changed,
+            is_not_changed_when_one_part_is_refused,
+            is_deleted_when_nobody_has_it_open,
+            is_listed_and_nothing_else,
+            needs_privilege
+        ],
+    ),
+    (Some(Capability::TapTransient), &tests![goes_with_its_descriptors]),
+    (Some(Capability::TapQueues), &tests![has_several_queues]),
+    (Some(Capability::TapVnetHdr), &tests![has_headers]),
+    (Some(Capability::TapOwner), &tests![has_an_owner]),
+];
 
 const OTHER_MAC: &str = "fe:54:00:00:00:99";
 
@@ -52,7 +80,7 @@ fn state(host: &dyn Host) -> TapState {
     tap.clone()
 }
 
-pub(crate) fn has_what_its_spec_says(host: &dyn Host) {
+fn has_what_its_spec_says(host: &dyn Host) {
     let tap = open(host, &vnet0().mac(mac(HIGH)).mtu(9000));
     assert_eq!((tap.name(), tap.queues().len()), (name("vnet0"), 1));
     assert_eq!(seen(host, "vnet0"), (HIGH.to_owned(), 9000, false));
@@ -63,7 +91,7 @@ pub(crate) fn has_what_its_spec_says(host: &dyn Host) {
     assert_eq!((state.owner, state.group), (None, None));
 }
 
-pub(crate) fn leaves_to_the_kernel_what_its_spec_leaves(host: &dyn Host) {
+fn leaves_to_the_kernel_what_its_spec_leaves(host: &dyn Host) {
     let taps = [open(host, &TapSpec::new()), open(host, &TapSpec::new().mac(mac(HIGH)))];
     assert_ne!(taps[0].name(), taps[1].name());
     for tap in &taps {
@@ -75,17 +103,17 @@ pub(crate) fn leaves_to_the_kernel_what_its_spec_leaves(host: &dyn Host) {
     assert!(!mac_of(&taps[0]).is_zero() && !mac_of(&taps[0]).is_multicast());
 }
 
-pub(crate) fn is_closed_on_exec(host: &dyn Host) {
+fn is_closed_on_exec(host: &dyn Host) {
     for queue in open(host, &vnet0()).queues() {
         let flags = fcntl(queue.as_fd(), FcntlArg::F_GETFD).expect("it is open");
         assert!(FdFlag::from_bits_retain(flags).contains(FdFlag::FD_CLOEXEC));
     }
 }
 
-pub(crate) fn goes_with_its_descriptors(host: &dyn Host) {
+fn goes_with_its_descriptors(host: &dyn Host) {
     let before = host.snapshot();
     drop(open(host, &vnet0().mac(mac(HIGH)).mtu(1400)));
-    // Another trial may just be starting a program: the new process has every descriptor at first.
+    // Another test may just be starting a program: the new process has every descriptor at first.
     let deadline = Instant::now() + Duration::from_secs(20);
     while host.look(name("vnet0")).is_some() {
         assert!(Instant::now() < deadline, "it stays");
@@ -94,7 +122,7 @@ pub(crate) fn goes_with_its_descriptors(host: &dyn Host) {
     assert_eq!(host.snapshot(), before);
 }
 
-pub(crate) fn stays_when_it_is_persisted(host: &dyn Host) {
+fn stays_when_it_is_persisted(host: &dyn Host) {
     let before = host.snapshot();
     leave(host, &vnet0().mac(mac(HIGH)).mtu(1400));
     assert_eq!(seen(host, "vnet0"), (HIGH.to_owned(), 1400, false));
@@ -103,7 +131,7 @@ pub(crate) fn stays_when_it_is_persisted(host: &dyn Host) {
     assert_eq!(host.snapshot(), before);
 }
 
-pub(crate) fn refuses_a_name_that_is_taken(host: &dyn Host) {
+fn refuses_a_name_that_is_taken(host: &dyn Host) {
     create(host, "virbr0");
     host.add_interface(name("eth7"), mac(LOW));
     let tap = open(host, &vnet0());
@@ -125,7 +153,7 @@ pub(crate) fn refuses_a_name_that_is_taken(host: &dyn Host) {
     drop(tap);
 }
 
-pub(crate) fn refuses_an_mtu_that_the_kernel_refuses(host: &dyn Host) {
+fn refuses_an_mtu_that_the_kernel_refuses(host: &dyn Host) {
     for mtu in [0, 1, 65536, 0x7fff_ffff, 0x8000_0000, u32::MAX] {
         let spec = vnet0().mac(mac(HIGH)).mtu(mtu);
         let unnamed = TapSpec::new().mtu(mtu);
@@ -139,7 +167,7 @@ pub(crate) fn refuses_an_mtu_that_the_kernel_refuses(host: &dyn Host) {
     }
 }
 
-pub(crate) fn is_refused_by_name_where_the_backend_cannot(host: &dyn Host) {
+fn is_refused_by_name_where_the_backend_cannot(host: &dyn Host) {
     let specs = [
         (Capability::TapQueues, several()),
         (Capability::TapVnetHdr, vnet0().vnet_hdr()),
@@ -159,7 +187,7 @@ pub(crate) fn is_refused_by_name_where_the_backend_cannot(host: &dyn Host) {
     }
 }
 
-pub(crate) fn is_adopted_where_that_was_asked_for(host: &dyn Host) {
+fn is_adopted_where_that_was_asked_for(host: &dyn Host) {
     leave(host, &vnet0().mac(mac(HIGH)).mtu(1400));
     let before = state(host);
     let adopted = open(host, &vnet0().adopt_existing());
@@ -177,7 +205,7 @@ pub(crate) fn is_adopted_where_that_was_asked_for(host: &dyn Host) {
     drop(new);
 }
 
-pub(crate) fn is_not_adopted_where_it_cannot_be(host: &dyn Host) {
+fn is_not_adopted_where_it_cannot_be(host: &dyn Host) {
     create(host, "virbr0");
     host.add_interface(name("eth7"), mac(LOW));
     let tap = open(host, &vnet0());
@@ -196,7 +224,7 @@ pub(crate) fn is_not_adopted_where_it_cannot_be(host: &dyn Host) {
     drop(tap);
 }
 
-pub(crate) fn is_as_before_when_adopting_fails(host: &dyn Host) {
+fn is_as_before_when_adopting_fails(host: &dyn Host) {
     leave(host, &vnet0().mac(mac(HIGH)).mtu(1400));
     let before = state(host);
     for mtu in [0, 65536, u32::MAX] {
@@ -211,7 +239,7 @@ pub(crate) fn is_as_before_when_adopting_fails(host: &dyn Host) {
     }
 }
 
-pub(crate) fn has_several_queues(host: &dyn Host) {
+fn has_several_queues(host: &dyn Host) {
     let tap = open(host, &several());
     assert_eq!(tap.queues().len(), 3);
     for queue in tap.queues() {
@@ -241,7 +269,7 @@ pub(crate) fn has_several_queues(host: &dyn Host) {
     assert_eq!(most.queues().len(), 256);
 }
 
-pub(crate) fn has_headers(host: &dyn Host) {
+fn has_headers(host: &dyn Host) {
     // Who cannot read it from a tap that another has open tells nothing.
     let has = |expected: bool| {
         let told = state(host).vnet_hdr;
@@ -259,7 +287,7 @@ pub(crate) fn has_headers(host: &dyn Host) {
 }
 
 /// Root is the only user that each user namespace has.
-pub(crate) fn has_an_owner(host: &dyn Host) {
+fn has_an_owner(host: &dyn Host) {
     leave(host, &vnet0().owner(0).group(0));
     let seen = host.look_at_tap(name("vnet0")).expect("it was created");
     let expected =
@@ -276,7 +304,7 @@ pub(crate) fn has_an_owner(host: &dyn Host) {
     refused(host, &[(ErrorKind::InvalidOption, &|| attempt(host, &nobody.clone().adopt_existing()))]);
 }
 
-pub(crate) fn is_changed(host: &dyn Host) {
+fn is_changed(host: &dyn Host) {
     let tap = open(host, &vnet0().mac(mac(HIGH)));
     let changed = |to: TapChange| {
         change(host, "vnet0", to).expect("it can be changed");
@@ -293,7 +321,7 @@ pub(crate) fn is_changed(host: &dyn Host) {
     drop(tap);
 }
 
-pub(crate) fn is_not_changed_when_one_part_is_refused(host: &dyn Host) {
+fn is_not_changed_when_one_part_is_refused(host: &dyn Host) {
     create(host, "virbr0");
     host.add_interface(name("eth7"), mac(LOW));
     let tap = open(host, &vnet0().mac(mac(HIGH)));
@@ -316,7 +344,7 @@ pub(crate) fn is_not_changed_when_one_part_is_refused(host: &dyn Host) {
     drop(tap);
 }
 
-pub(crate) fn is_deleted_when_nobody_has_it_open(host: &dyn Host) {
+fn is_deleted_when_nobody_has_it_open(host: &dyn Host) {
     create(host, "virbr0");
     host.add_interface(name("eth7"), mac(LOW));
     let tap = open(host, &vnet0().mac(mac(HIGH)));
@@ -341,7 +369,7 @@ pub(crate) fn is_deleted_when_nobody_has_it_open(host: &dyn Host) {
     assert_eq!(host.bridges().taps().expect("it lists"), []);
 }
 
-pub(crate) fn is_listed_and_nothing_else(host: &dyn Host) {
+fn is_listed_and_nothing_else(host: &dyn Host) {
     create(host, "virbr0");
     host.add_interface(name("eth7"), mac(LOW));
     assert_eq!(host.bridges().taps().expect("it lists"), []);
@@ -353,7 +381,7 @@ pub(crate) fn is_listed_and_nothing_else(host: &dyn Host) {
     assert!(taps.is_sorted_by_key(|tap| tap.index));
 }
 
-pub(crate) fn needs_privilege(host: &dyn Host) {
+fn needs_privilege(host: &dyn Host) {
     let tap = open(host, &vnet0().mac(mac(HIGH)));
     let new = TapSpec::new().name(name("vnet1"));
     host.without_privilege(&|| {

@@ -3,14 +3,20 @@ use std::thread;
 
 use vmbridge::{BridgeSpec, ErrorKind, LinkState, MacAddr, UnicastMac};
 
-use super::{LOW, create, refused};
+use super::{Group, LOW, create, refused};
 use crate::host::{Host, mac, name};
+use crate::support::tests;
+
+pub(super) const CASES: &[Group] = &[(
+    None,
+    &tests![one_of_many_creates_of_a_name_wins, many_bridges_at_once, an_interface_that_vanished_is_not_found],
+)];
 
 fn numbered_mac(number: u8) -> UnicastMac {
     UnicastMac::new(MacAddr::new([0x52, 0x54, 0, 0, 0, number])).expect("of one station")
 }
 
-pub(crate) fn one_of_many_creates_of_a_name_wins(host: &dyn Host) {
+fn one_of_many_creates_of_a_name_wins(host: &dyn Host) {
     let bridges = host.bridges();
     let barrier = Barrier::new(8);
     let outcomes: Vec<_> = thread::scope(|scope| {
@@ -35,7 +41,7 @@ pub(crate) fn one_of_many_creates_of_a_name_wins(host: &dyn Host) {
     assert_eq!(host.look(name("virbr0")).expect("one has won").mac, numbered_mac(won[0].0));
 }
 
-pub(crate) fn many_bridges_at_once(host: &dyn Host) {
+fn many_bridges_at_once(host: &dyn Host) {
     let bridges = host.bridges();
     thread::scope(|scope| {
         for thread in 0..4_u8 {
@@ -55,7 +61,7 @@ pub(crate) fn many_bridges_at_once(host: &dyn Host) {
     }
 }
 
-pub(crate) fn an_interface_that_vanished_is_not_found(host: &dyn Host) {
+fn an_interface_that_vanished_is_not_found(host: &dyn Host) {
     create(host, "virbr0");
     create(host, "virbr1");
     host.add_interface(name("tap0"), mac(LOW));

@@ -1,7 +1,16 @@
 use vmbridge::{BridgeOptions, BridgeSpec, Capability, ErrorKind, PortVlans, VlanId, VlanRange, VlanTagging};
 
-use super::{LOW, refused};
+use super::{Group, LOW, refused};
 use crate::host::{Host, mac, name};
+use crate::support::tests;
+
+pub(super) const CASES: &[Group] = &[
+    (None, &tests![passes_as_it_is_told_or_is_unsupported_by_name]),
+    (
+        Some(Capability::PortVlans),
+        &tests![is_left_without_a_tag_or_that_is_unsupported_by_name, passes_in_as_many_ranges_as_there_can_be],
+    ),
+];
 
 fn range(text: &str) -> VlanRange {
     text.parse().expect("a range")
@@ -31,7 +40,7 @@ fn listed(host: &dyn Host) -> Vec<PortVlans> {
     listed
 }
 
-pub(crate) fn passes_as_it_is_told_or_is_unsupported_by_name(host: &dyn Host) {
+fn passes_as_it_is_told_or_is_unsupported_by_name(host: &dyn Host) {
     let works = with_a_port(host);
     let add = |vlans| host.bridges().add_vlans(name("virbr0"), name("tap0"), vlans);
     let remove = |text| host.bridges().remove_vlans(name("virbr0"), name("tap0"), range(text));
@@ -79,7 +88,7 @@ pub(crate) fn passes_as_it_is_told_or_is_unsupported_by_name(host: &dyn Host) {
     assert_eq!(listed(host), [vlans("14-20", VlanTagging::Tagged)]);
 }
 
-pub(crate) fn is_left_without_a_tag_or_that_is_unsupported_by_name(host: &dyn Host) {
+fn is_left_without_a_tag_or_that_is_unsupported_by_name(host: &dyn Host) {
     if !with_a_port(host) {
         return;
     }
@@ -105,7 +114,7 @@ pub(crate) fn is_left_without_a_tag_or_that_is_unsupported_by_name(host: &dyn Ho
     );
 }
 
-pub(crate) fn passes_in_as_many_ranges_as_there_can_be(host: &dyn Host) {
+fn passes_in_as_many_ranges_as_there_can_be(host: &dyn Host) {
     if !with_a_port(host) {
         return;
     }

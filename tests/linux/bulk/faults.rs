@@ -3,12 +3,11 @@
 
 use std::process::{Command, Output};
 
-use libtest_mimic::Trial;
 use vmbridge::{BridgeBackend, BridgeChange, BridgeOptions, Bulk, BulkResult};
 
-use super::{entry, mac, name, names, open, spec, static_entries, with_bridges, with_interfaces};
+use super::{entry, mac, names, open, spec, static_entries, with_bridges, with_interfaces};
 use crate::faults::state;
-use crate::support::{in_namespace, ip, link, needs, with_fault};
+use crate::support::{Registry, in_namespace, ip, link, name, path_of, with_fault};
 
 /// Three operations in one call.
 struct Work {
@@ -103,36 +102,31 @@ type Times = fn(usize) -> String;
 
 /// Which calls fail, from the one of this number on.
 const TIMES: [(&str, Times); 3] = [
-    ("fails_once", |number| number.to_string()),
+    ("once", |number| number.to_string()),
     // Of several answers the first is lost, and with the second all that are left.
-    ("fails_twice", |number| format!("{number}..{}", number + 1)),
-    ("fails_from_then_on", |number| format!("{number}+")),
+    ("twice", |number| format!("{number}..{}", number + 1)),
+    ("from_then_on", |number| format!("{number}+")),
 ];
 
-pub(super) fn trials() -> Vec<Trial> {
-    let mut trials = Vec::new();
+pub(super) fn register(registry: &Registry) {
+    let registry = registry.needs("strace").on_host();
     for work in &WORKS {
         for (how, bulk) in [("all", Bulk::AllOrNothing), ("some", Bulk::AsMuchAsPossible)] {
             for (call, errno) in FAULTS {
-                let name = |what: &str| format!("bulk::faults::{call}::{}::{how}::{what}", work.name);
-                for (what, times) in TIMES {
-                    trials.push(Trial::test(name(what), move || {
+                for (which, times) in TIMES {
+                    registry.add_with(path_of!(fails), &[call, work.name, how, which], move || {
                         fails(work, how, bulk, call, &|number| format!("error={errno}:when={}", times(number)));
-                        Ok(())
-                    }));
+                    });
                 }
-                trials.push(Trial::test(name("is_killed"), move || {
-                    is_killed(work, how, call);
-                    Ok(())
-                }));
+                registry
+                    .add_with(path_of!(is_killed), &[call, work.name, how], move || is_killed(work, how, call));
             }
         }
     }
-    trials.into_iter().map(|trial| needs("strace", trial)).collect()
 }
 
-/// Whether this process is to do one of these. It is done then.
-pub(super) fn is_the_work() -> bool {
+/// Does the work of the process that a test traces, and returns whether this is that process.
+pub(crate) fn ran_as_child() -> bool {
     let args: Vec<String> = std::env::args().collect();
     let [_, mode, work, how] = &args[..] else { return false };
     if mode != "--bulk" {

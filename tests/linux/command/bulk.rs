@@ -3,28 +3,20 @@
 use std::fmt::Write;
 use std::fs;
 
-use libtest_mimic::Trial;
-
 use super::networks::{Store, network};
 use super::{MAC, done, on_each, refused, vmbridge};
-use crate::support::{exists, ip, link, links, needs, output, snapshot, trial};
+use crate::support::{Registry, exists, ip, link, links, output, snapshot, tests};
 
-macro_rules! trials {
-    ($($case:ident),+ $(,)?) => {
-        vec![$(trial(concat!("command::bulk::", stringify!($case)), $case)),+]
-    };
-}
-
-pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = trials![
+pub(crate) fn register(registry: &Registry) {
+    registry.add(&tests![
         deletes_all_that_can_be_deleted,
         attaches_all_that_can_be_attached,
         starts_ensures_and_stops_two_hundred_networks,
         says_of_each_of_many_networks_why_it_failed,
-    ];
-    let on_strace = trials![shows_how_far_it_is_where_that_takes_long, shows_nothing_where_nobody_watches];
-    trials.extend(on_strace.into_iter().map(|trial| needs("strace", trial)));
-    trials
+    ]);
+    registry
+        .needs("strace")
+        .add(&tests![shows_how_far_it_is_where_that_takes_long, shows_nothing_where_nobody_watches,]);
 }
 
 fn bridges() -> usize {

@@ -1,21 +1,14 @@
 //! The options of bridges and ports, the FDB and VLANs, as the command's users see them; `ip` and
 //! `bridge` of iproute2 say what is true.
 
-use libtest_mimic::Trial;
 use serde_json::{Value, json};
 use vmbridge::{AVAILABLE, Capability};
 
 use super::{MAC, done, on_each, parse, refused, vmbridge};
-use crate::support::{ip, link, output, run, snapshot, trial, wait_until};
+use crate::support::{Registry, ip, link, output, run, snapshot, tests, wait_until};
 
-macro_rules! trials {
-    ($($case:ident),+ $(,)?) => {
-        vec![$(trial(concat!("command::controls::", stringify!($case)), $case)),+]
-    };
-}
-
-pub(crate) fn trials() -> Vec<Trial> {
-    trials![
+pub(crate) fn register(registry: &Registry) {
+    registry.add(&tests![
         creates_and_sets_with_bridge_options,
         attaches_and_sets_with_port_options,
         shows_options,
@@ -27,7 +20,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         manages_the_fdb,
         manages_vlans_or_says_that_the_kernel_has_none,
         refuses_bad_options_as_usage,
-    ]
+    ]);
 }
 
 const GUEST: &str = "52:54:00:00:00:07";

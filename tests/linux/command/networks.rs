@@ -6,22 +6,15 @@ use std::fs;
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
-use libtest_mimic::Trial;
 use nix::mount::{MsFlags, mount};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{MAC, full, on_each, parse, vmbridge};
-use crate::support::{exists, ip, is_up, link, output, snapshot, trial};
+use crate::support::{Registry, exists, ip, is_up, link, output, snapshot, tests};
 
-macro_rules! trials {
-    ($($case:ident),+ $(,)?) => {
-        vec![$(trial(concat!("command::networks::", stringify!($case)), $case)),+]
-    };
-}
-
-pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = trials![
+pub(crate) fn register(registry: &Registry) {
+    registry.add(&tests![
         defines_starts_and_stops,
         shows_text_json_and_xml,
         lists_text_and_json,
@@ -40,9 +33,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         ensures_with_no_more_than_its_service_has,
         says_that_it_is_defined_where_its_mac_cannot_be_printed,
         wrong_usage,
-    ];
-    trials.extend(killed::trials());
-    trials
+    ]);
+    killed::register(registry);
 }
 
 /// Directories of definitions of their own.

@@ -1,29 +1,20 @@
 //! Guests' taps, as the command's users see them; `ip` of iproute2 says what is true.
 
-use libtest_mimic::Trial;
 use nix::mount::{MsFlags, mount};
 use serde_json::{Value, json};
 
 use super::{done, on_each, parse, refused, vmbridge};
-use crate::support::{exists, has_users, ip, is_up, link, needs, output, snapshot, sysfs, trial, wait_until};
+use crate::support::{Registry, exists, ip, is_up, lacks_users, link, output, snapshot, sysfs, tests, wait_until};
 
-macro_rules! trials {
-    ($($case:ident),+ $(,)?) => {
-        vec![$(trial(concat!("command::taps::", stringify!($case)), $case)),+]
-    };
-}
-
-pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = trials![
+pub(crate) fn register(registry: &Registry) {
+    registry.add(&tests![
         creates_lists_and_deletes,
         adopts_a_tap_with_its_owner,
         says_what_where_and_why,
         refuses_what_is_no_number_or_mac_as_usage,
         hints_at_what_is_missing,
-    ];
-    let of_users = trials![belongs_to_root_or_its_owner];
-    trials.extend(of_users.into_iter().map(|trial| if has_users() { trial } else { needs("root", trial) }));
-    trials
+    ]);
+    registry.needs(lacks_users()).add(&tests![belongs_to_root_or_its_owner]);
 }
 
 const GUEST: &str = "52:54:00:01:02:09";

@@ -1,10 +1,9 @@
 //! The same of taps and of guests on them.
 
-use libtest_mimic::Trial;
 use serde_json::Value;
 
 use super::{Case, Operation, is_behind};
-use crate::support::{batch, exists, is_up, link, sysfs};
+use crate::support::{Registry, batch, exists, is_up, link, sysfs};
 
 /// The host's side of the guest 52:54:00:01:02:09.
 const HOST_SIDE: &str = "fe:54:00:01:02:09";
@@ -69,19 +68,19 @@ const FAULTS: [(&str, &str, &str); 16] = [
     ("ioctl", "write", "EIO"),
 ];
 
-pub(super) fn trials(backend: &'static str) -> Vec<Trial> {
-    let of = |&(_, call, errno): &(&str, &'static str, &'static str)| {
-        let operations = OPERATIONS.iter().filter(move |operation| {
+pub(super) fn register(registry: &Registry, backend: &'static str) {
+    for &(_, call, errno) in FAULTS.iter().filter(|&&(name, ..)| name == backend) {
+        for operation in &OPERATIONS {
             // Nothing is written to sysfs to delete a tap, nor is its name tried.
             let never = matches!(
                 (backend, call, operation.name),
                 (_, "write", "tap_delete") | ("ioctl", "setsockopt", "tap_delete")
             );
-            operation.backends.contains(&backend) && !never
-        });
-        operations.flat_map(move |operation| Case { backend, call, errno, operation, prepare }.trials())
-    };
-    FAULTS.iter().filter(|&&(name, ..)| name == backend).flat_map(of).collect()
+            if operation.backends.contains(&backend) && !never {
+                Case { backend, call, errno, operation, prepare }.register(registry);
+            }
+        }
+    }
 }
 
 fn prepare() {

@@ -4,10 +4,8 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use libtest_mimic::Trial;
-
 use super::{ACL, OURS, ask, prepare_host, qemus, set_mode, write, write_acl};
-use crate::support::{ip, needs, snapshot, trial};
+use crate::support::{Registry, ip, path_of, snapshot};
 
 #[derive(Clone, Copy)]
 enum Answers {
@@ -204,36 +202,37 @@ fn add_other_name() {
     ip("link property add dev br0 altname lan");
 }
 
-pub(super) fn trials() -> Vec<Trial> {
-    let texts =
-        TEXTS.iter().flat_map(|&(name, text, answers)| pair(name, move || write_acl(text), "br0", answers));
-    let cases = CASES.iter().flat_map(|case| pair(case.name, case.prepare, case.bridge, case.answers));
-    texts.chain(cases).collect()
+pub(super) fn register(registry: &Registry) {
+    for &(name, text, answers) in &TEXTS {
+        add_for_both(registry, name, move || write_acl(text), "br0", answers);
+    }
+    for case in &CASES {
+        add_for_both(registry, case.name, case.prepare, case.bridge, case.answers);
+    }
 }
 
-/// One for our helper, and one for QEMU's.
-fn pair(
+/// Adds a test for our helper, and one for QEMU's.
+fn add_for_both(
+    registry: &Registry,
     name: &str,
     prepare: impl Fn() + Copy + Send + 'static,
     bridge: &'static str,
     answers: Answers,
-) -> [Trial; 2] {
-    let of = |whose, helper: fn() -> &'static str, expected: Expected| {
-        trial(format!("helper::acl::{whose}::{name}"), move || {
+) {
+    let add = |whose, needs: Option<&'static str>, helper: fn() -> &'static str, expected: Expected| {
+        registry.needs(needs).add_with(path_of!(answers_as_expected), &[whose, name], move || {
             prepare_host();
             prepare();
-            check(helper(), bridge, &expected);
-        })
+            answers_as_expected(helper(), bridge, &expected);
+        });
     };
     let (ours, qemus_own) = match answers {
         Taps => (None, true),
         Refusals(why) => (Some(why), false),
         OursIsStricter(why) => (Some(why), true),
     };
-    [
-        of("ours", || OURS, Expected { tap: ours.is_none(), words: ours.unwrap_or_default() }),
-        needs("qemu-bridge-helper", of("qemus", qemus, Expected { tap: qemus_own, words: "" })),
-    ]
+    add("ours", None, || OURS, Expected { tap: ours.is_none(), words: ours.unwrap_or_default() });
+    add("qemus", Some("qemu-bridge-helper"), qemus, Expected { tap: qemus_own, words: "" });
 }
 
 struct Expected {
@@ -241,7 +240,7 @@ struct Expected {
     words: &'static str,
 }
 
-fn check(helper: &str, bridge: &str, expected: &Expected) {
+fn answers_as_expected(helper: &str, bridge: &str, expected: &Expected) {
     let before = snapshot();
     let answer = ask(helper, bridge);
     if expected.tap {

@@ -6,22 +6,12 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::process::{Command, Stdio};
 
-use libtest_mimic::Trial;
-
 use super::{OURS, ask, prepare_host, qemus, start, write, write_acl};
-use crate::support::{ip, needs, output, snapshot, trial};
+use crate::support::{Registry, Test, in_namespace, ip, output, snapshot, tests};
 
-macro_rules! trials {
-    ($($case:ident),+ $(,)?) => {
-        vec![$(trial(concat!("helper::hostile::", stringify!($case)), || {
-            prepare_host();
-            $case();
-        })),+]
-    };
-}
-
-pub(super) fn trials() -> Vec<Trial> {
-    let mut trials = trials![
+pub(super) fn register(registry: &Registry) {
+    let registry = registry.run_by(on_prepared_host);
+    registry.add(&tests![
         answers_what_people_ask,
         refuses_arguments,
         refuses_descriptors,
@@ -33,12 +23,16 @@ pub(super) fn trials() -> Vec<Trial> {
         takes_nothing_from_the_environment,
         no_limit_leaves_anything,
         no_limit_hides_a_deny,
-    ];
-    let on_strace = trials![no_failing_call_leaves_anything];
-    trials.extend(on_strace.into_iter().map(|trial| needs("strace", trial)));
-    let on_qemu = trials![a_limit_hides_a_deny_from_qemus];
-    trials.extend(on_qemu.into_iter().map(|trial| needs("qemu-bridge-helper", trial)));
-    trials
+    ]);
+    registry.needs("strace").add(&tests![no_failing_call_leaves_anything]);
+    registry.needs("qemu-bridge-helper").add(&tests![a_limit_hides_a_deny_from_qemus]);
+}
+
+fn on_prepared_host(_name: &str, test: Test) {
+    in_namespace(|| {
+        prepare_host();
+        test();
+    });
 }
 
 const ASK: [&str; 4] = [OURS, "--use-vnet", "--br=br0", "--fd=3"];

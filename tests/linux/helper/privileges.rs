@@ -7,25 +7,14 @@ use std::os::unix::fs::chown;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 
-use libtest_mimic::Trial;
 use nix::mount::{MsFlags, mount};
 
 use super::{ACL, Answer, OURS, prepare_host, qemus, set_mode, start, write, write_acl};
-use crate::support::{Guarded, links, needs, run, snapshot, trial, wait_until};
+use crate::support::{Guarded, Registry, Test, in_namespace, links, run, snapshot, tests, wait_until};
 
-macro_rules! trials {
-    ($($case:ident),+ $(,)?) => {
-        vec![$(trial(concat!("helper::privileges::", stringify!($case)), || {
-            prepare_host();
-            mount(Some("tmpfs"), "/mnt", Some("tmpfs"), MsFlags::empty(), Some("mode=755"))
-                .expect("a tmpfs can be mounted");
-            $case();
-        })),+]
-    };
-}
-
-pub(super) fn trials() -> Vec<Trial> {
-    let on_root = trials![
+pub(super) fn register(registry: &Registry) {
+    let registry = registry.run_by(where_root_installs);
+    registry.needs("root").add(&tests![
         a_setuid_helper_makes_a_tap,
         a_helper_without_privilege_says_how_to_install_it,
         a_setuid_helper_has_none_left_when_it_sends,
@@ -33,15 +22,20 @@ pub(super) fn trials() -> Vec<Trial> {
         an_included_file_that_the_user_may_not_read_is_left_out,
         a_file_for_a_group_of_the_users_is_read,
         an_acl_of_another_user_is_refused,
-    ];
-    let on_setcap = trials![a_helper_with_a_file_capability_makes_a_tap];
-    let on_strace = trials![a_setuid_helper_gives_up_privileges_before_it_reads];
-    let on_qemu = trials![qemus_setuid_helper_does_the_same];
-    let mut trials: Vec<Trial> = on_root.into_iter().map(|trial| needs("root", trial)).collect();
-    trials.extend(on_setcap.into_iter().map(|trial| needs("root, setcap", trial)));
-    trials.extend(on_strace.into_iter().map(|trial| needs("root, strace", trial)));
-    trials.extend(on_qemu.into_iter().map(|trial| needs("root, qemu-bridge-helper", trial)));
-    trials
+    ]);
+    registry.needs("root, setcap").add(&tests![a_helper_with_a_file_capability_makes_a_tap]);
+    registry.needs("root, strace").add(&tests![a_setuid_helper_gives_up_privileges_before_it_reads]);
+    registry.needs("root, qemu-bridge-helper").add(&tests![qemus_setuid_helper_does_the_same]);
+}
+
+/// Runs a test on a host where root installs helpers in `/mnt`.
+fn where_root_installs(_name: &str, test: Test) {
+    in_namespace(|| {
+        prepare_host();
+        mount(Some("tmpfs"), "/mnt", Some("tmpfs"), MsFlags::empty(), Some("mode=755"))
+            .expect("a tmpfs can be mounted");
+        test();
+    });
 }
 
 const INSTALLED: &str = "/mnt/helper";

@@ -6,6 +6,7 @@ use vmbridge::network::Document;
 
 use super::completed;
 use super::daemon::{Libvirt, own_directories};
+use crate::support::{Registry, tests};
 
 /// Both take them for the same.
 const SAME: &[&str] = &[
@@ -188,7 +189,11 @@ enum Verdict {
     Laxer,
 }
 
-pub(super) fn agree_on_small_documents() {
+pub(super) fn register(registry: &Registry) {
+    registry.add(&tests![agree_on_small_documents]);
+}
+
+fn agree_on_small_documents() {
     own_directories();
     let libvirt = Libvirt::start();
     let body = |body: &str| format!("<network><name>n</name>{body}</network>");

@@ -4,11 +4,10 @@
 
 use std::fs;
 
-use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use super::{Store, network, text};
-use crate::support::{in_namespace, link, links, needs, with_fault};
+use crate::support::{Registry, in_namespace, link, links, path_of, with_fault};
 
 /// The calls by which the command writes, locks and speaks to the kernel; with those that open, which
 /// may make a file.
@@ -82,25 +81,16 @@ fn without_mac(store: &Store) {
     store.write("run/lan.xml", &network("lan", BODY));
 }
 
-pub(super) fn trials() -> Vec<Trial> {
-    let mut trials = Vec::new();
+pub(super) fn register(registry: &Registry) {
+    let registry = registry.needs("strace").on_host();
     for backend in vmbridge::AVAILABLE {
         for work in WORKS {
-            let name = format!("command::networks::{}::{}::is_killed", backend.name, work.name);
-            trials.push(Trial::test(name, move || {
-                is_killed(backend.name, work);
-                Ok(())
-            }));
+            let values = [backend.name, work.name];
+            registry.add_with(path_of!(is_killed), &values, move || is_killed(backend.name, work));
         }
-        for (name, fails) in [("start", start_fails as fn(&str)), ("start_all", start_all_fails)] {
-            let name = format!("command::networks::{}::{name}::fails", backend.name);
-            trials.push(Trial::test(name, move || {
-                fails(backend.name);
-                Ok(())
-            }));
-        }
+        registry.add_with(path_of!(start_fails), &[backend.name], || start_fails(backend.name));
+        registry.add_with(path_of!(start_all_fails), &[backend.name], || start_all_fails(backend.name));
     }
-    trials.into_iter().map(|trial| needs("strace", trial)).collect()
 }
 
 /// Repeats a check for the first call, the second, and so on, each on a host of its own.
