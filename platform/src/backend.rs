@@ -53,7 +53,7 @@ pub trait BridgeBackend: fmt::Debug + Send + Sync {
     /// Creates a bridge, complete.
     ///
     /// # Errors
-    /// `Unsupported` for an option, before anything is made; `InvalidOption`, `BridgeExists`, `NameInUse`, `InvalidMtu`, `PermissionDenied`, `NoDriver`; `MacNotKept` or
+    /// `InvalidName`, or `Unsupported` for an option, before anything is made; `InvalidOption`, `BridgeExists`, `NameInUse`, `InvalidMtu`, `PermissionDenied`, `NoDriver`; `MacNotKept` or
     /// `TimedOut` where something else on the host sets MACs and could not be outlasted;
     /// `NotFound` when someone deletes the bridge before it is complete.
     fn create(&self, spec: &BridgeSpec) -> Result<()>;
@@ -209,7 +209,7 @@ pub trait BridgeBackend: fmt::Debug + Send + Sync {
     /// the backend lacks [`TapTransient`](Capability::TapTransient), it stays.
     ///
     /// # Errors
-    /// `Unsupported` before anything is made; `TapExists`, `BridgeExists`, `NameInUse`,
+    /// `InvalidName`, `Unsupported` before anything is made; `TapExists`, `BridgeExists`, `NameInUse`,
     /// `InvalidMtu`, `InvalidMac`, `InvalidOption`, `PermissionDenied`, `NoDriver`; `TapBusy` or
     /// `NotATap` where one is to be adopted; `MacNotKept` or `TimedOut` where something else on the
     /// host sets MACs and could not be outlasted. One that was adopted is then as it was before.

@@ -258,7 +258,9 @@ pub enum MacReason {
 }
 
 #[cfg(feature = "serde")]
-crate::serde_forms::serde_as_text!(MacAddr, UnicastMac);
+crate::serde_forms::serde_as_text!(MacAddr);
+#[cfg(feature = "serde")]
+crate::serde_forms::serde_as_text!(UnicastMac);
 
 #[cfg(test)]
 mod tests {

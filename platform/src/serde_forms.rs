@@ -1,21 +1,24 @@
 //! The forms in which serde writes types whose derived form does not suit files and other languages.
 
-/// Implements serde's traits for types with `Display` and `FromStr`: the text is the form.
+/// Implements serde's traits for a type with `Display` and a function that parses the same text.
 macro_rules! serde_as_text {
-    ($($word:ty),+) => {$(
-        impl serde::Serialize for $word {
+    ($Type:ty) => {
+        crate::serde_forms::serde_as_text!($Type, str::parse);
+    };
+    ($Type:ty, $parse:expr) => {
+        impl serde::Serialize for $Type {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
             }
         }
 
-        impl<'de> serde::Deserialize<'de> for $word {
+        impl<'de> serde::Deserialize<'de> for $Type {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
                 let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-                text.parse().map_err(serde::de::Error::custom)
+                $parse(&text).map_err(serde::de::Error::custom)
             }
         }
-    )+};
+    };
 }
 
 pub(crate) use serde_as_text;

@@ -1,6 +1,6 @@
 //! What a caller wants of a bridge.
 
-use crate::{BridgeOptions, InterfaceName, LinkState, UnicastMac};
+use crate::{Attempt, BridgeOptions, Capabilities, ErrorKind, InterfaceName, LinkState, Result, UnicastMac};
 
 /// The bridge that [`create`](crate::BridgeBackend::create) makes.
 ///
@@ -70,6 +70,15 @@ impl BridgeSpec {
     pub const fn options(mut self, options: BridgeOptions) -> Self {
         self.options = options;
         self
+    }
+
+    /// Refuses a bridge that a backend with these capabilities cannot create, before it tries.
+    ///
+    /// # Errors
+    /// `InvalidName` for a name that only a kernel may report; `Unsupported` for an option.
+    pub fn check(&self, at: Attempt, capabilities: Capabilities) -> Result<()> {
+        self.name.check().map_err(|_| at.error(ErrorKind::InvalidName))?;
+        self.options.check(at, capabilities)
     }
 }
 

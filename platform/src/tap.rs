@@ -134,6 +134,9 @@ impl TapSpec {
             (self.owner.is_some() || self.group.is_some(), Capability::TapOwner),
         ];
         let lacks = |&(needed, capability): &(bool, Capability)| needed && !capabilities.contains(capability);
+        if self.name.is_some_and(|name| name.check().is_err()) {
+            return Err(at.error(ErrorKind::InvalidName));
+        }
         match needs.into_iter().find(lacks) {
             Some((_, capability)) => Err(at.with(capability).error(ErrorKind::Unsupported)),
             None => Ok(()),

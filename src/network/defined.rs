@@ -1,5 +1,6 @@
 //! A network that a host can start.
 
+use super::name::{checked_name, invalid_name};
 use super::{Anchor, BridgeName, InvalidNetwork, Network, NetworkName, NetworkReason};
 use crate::{BridgeSpec, Capabilities, InterfaceName, UnicastMac};
 
@@ -88,20 +89,16 @@ impl DefinedNetwork {
 
 pub(super) fn anchor_name(bridge: InterfaceName) -> Result<InterfaceName, InvalidNetwork> {
     const SUFFIX: &str = "-nic";
-    let name = bridge.to_string();
-    let name = if name.len() + SUFFIX.len() <= InterfaceName::MAX_LEN {
-        name
+    let bridge = checked_name(&bridge)?;
+    let name = if bridge.len() + SUFFIX.len() <= InterfaceName::MAX_LEN {
+        bridge.to_owned()
     } else {
         // A letter of more than one byte is not torn.
-        let head = (0..=8).rev().find_map(|end| name.get(..end)).unwrap_or_default();
-        let tail = (name.len() - 3..).find_map(|start| name.get(start..)).unwrap_or_default();
+        let head = (0..=8).rev().find_map(|end| bridge.get(..end)).unwrap_or_default();
+        let tail = (bridge.len() - 3..).find_map(|start| bridge.get(start..)).unwrap_or_default();
         format!("{head}{tail}")
     };
-    let anchor = format!("{name}{SUFFIX}");
-    let invalid = |error: crate::InvalidName| {
-        InvalidNetwork::new("bridge@name", bridge.to_string(), NetworkReason::Name(error.reason()))
-    };
-    InterfaceName::new(&anchor).map_err(invalid)
+    InterfaceName::new(&format!("{name}{SUFFIX}")).map_err(|error| invalid_name(bridge, &error))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::{InvalidNetwork, NetworkReason};
-use crate::InterfaceName;
+use crate::{InterfaceName, InvalidName};
 
 /// The name of a network.
 ///
@@ -97,9 +97,13 @@ impl Default for BridgeName {
 }
 
 impl fmt::Display for BridgeName {
+    /// Writes the text of a definition, in which a name has no escapes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Fixed(name) => name.fmt(f),
+            Self::Fixed(name) => match checked_name(name) {
+                Ok(text) => f.pad(text),
+                Err(_) => name.fmt(f),
+            },
             Self::Template(template) => template.fmt(f),
         }
     }
@@ -112,8 +116,7 @@ impl FromStr for BridgeName {
         if text.contains('%') {
             return text.parse().map(Self::Template);
         }
-        let name = InterfaceName::new(text).map_err(|error| invalid(text, NetworkReason::Name(error.reason())))?;
-        Ok(Self::Fixed(name))
+        InterfaceName::new(text).map(Self::Fixed).map_err(|error| invalid_name(text, &error))
     }
 }
 
@@ -129,9 +132,8 @@ impl BridgeTemplate {
     /// Whether it could have made this name.
     #[cfg(feature = "store")]
     pub(super) fn makes(&self, name: InterfaceName) -> bool {
-        let text = name.to_string();
         let around = self.0.split_once("%d");
-        let number = around.and_then(|(before, after)| text.strip_prefix(before)?.strip_suffix(after));
+        let number = around.and_then(|(before, after)| name.as_str()?.strip_prefix(before)?.strip_suffix(after));
         // Neither a sign nor leading zeros.
         number.and_then(|number| self.with(number.parse().ok()?)) == Some(name)
     }
@@ -186,6 +188,16 @@ impl serde::Serialize for BridgeName {
     }
 }
 
+/// Returns the text that a definition has for the name of a bridge.
+pub(super) fn checked_name(bridge: &InterfaceName) -> Result<&str, InvalidNetwork> {
+    let checked = bridge.check().map(|()| bridge.as_str().unwrap_or_default());
+    checked.map_err(|error| invalid_name(&bridge.to_string(), &error))
+}
+
+pub(super) fn invalid_name(bridge: &str, error: &InvalidName) -> InvalidNetwork {
+    invalid(bridge, NetworkReason::Name(error.reason()))
+}
+
 fn invalid(name: &str, reason: NetworkReason) -> InvalidNetwork {
     InvalidNetwork::new("bridge@name", name, reason)
 }
@@ -210,6 +222,17 @@ mod tests {
             assert_eq!((error.element(), error.value()), ("name", bad));
         }
         assert!(NetworkName::new(&long[1..]).is_ok());
+    }
+
+    /// A backslash is libvirt's own, and a kernel may report any byte but NUL.
+    #[test]
+    fn a_definition_has_names_without_escapes() {
+        let backslash = r"a\x1b".parse::<BridgeName>().expect("a name");
+        assert_eq!(backslash.to_string(), r"a\x1b");
+        let odd = InterfaceName::from_bytes(b"a\x1b").expect("a name");
+        assert_eq!(BridgeName::Fixed(odd).to_string(), r"a\x1b");
+        let error = checked_name(&odd).expect_err("no definition can have it");
+        assert_eq!(error.reason(), &NetworkReason::Name(NameReason::Character('\x1b')));
     }
 
     #[test]

@@ -54,6 +54,9 @@ pub enum ErrorKind {
     /// The process may not do this.
     #[error("permission denied")]
     PermissionDenied,
+    /// A new interface cannot have this name ([`InterfaceName::check`](crate::InterfaceName::check)).
+    #[error("a new interface cannot have this name")]
+    InvalidName,
     /// The kernel refuses the MAC.
     #[error("the kernel refuses this MAC")]
     InvalidMac,
@@ -113,10 +116,15 @@ impl ErrorKind {
                 io::ErrorKind::AlreadyExists
             }
             Self::PermissionDenied => io::ErrorKind::PermissionDenied,
-            Self::NotABridge | Self::NotATap | Self::NotAPort | Self::PortIsBridge | Self::PortUnsuitable => {
-                io::ErrorKind::InvalidInput
-            }
-            Self::InvalidMac | Self::InvalidMtu | Self::InvalidOption => io::ErrorKind::InvalidInput,
+            Self::NotABridge
+            | Self::NotATap
+            | Self::NotAPort
+            | Self::PortIsBridge
+            | Self::PortUnsuitable
+            | Self::InvalidName
+            | Self::InvalidMac
+            | Self::InvalidMtu
+            | Self::InvalidOption => io::ErrorKind::InvalidInput,
             Self::PortBusy | Self::TapBusy => io::ErrorKind::ResourceBusy,
             Self::TooManyPorts => io::ErrorKind::QuotaExceeded,
             Self::Unsupported | Self::NoDriver => io::ErrorKind::Unsupported,

@@ -51,7 +51,7 @@ impl BridgeBackend for FreeBsdBackend {
 
     fn create(&self, spec: &BridgeSpec) -> Result<()> {
         let at = Self::at(Operation::Create).on(spec.name);
-        spec.options.check(at, self.capabilities())?;
+        spec.check(at, self.capabilities())?;
         options::check(at, &spec.options)?;
         self.check_free(at, Driver::Bridge, spec.name)?;
         self.make(at, spec)

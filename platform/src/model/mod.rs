@@ -174,7 +174,7 @@ impl BridgeBackend for Model {
 
     fn create(&self, spec: &BridgeSpec) -> Result<()> {
         let at = Attempt::new(NAME, Operation::Create).on(spec.name);
-        spec.options.check(at, self.capabilities())?;
+        spec.check(at, self.capabilities())?;
         self.transact(|host| {
             host.check_free(at, spec.name)?;
             host.check_privilege(at)?;

@@ -27,7 +27,8 @@ use std::str::FromStr;
 
 pub use self::invalid::{DocumentReason, InvalidDocument};
 use self::scan::{Kind, Scan};
-use super::{InvalidNetwork, Network, NetworkName, NetworkReason};
+use super::name::checked_name;
+use super::{BridgeName, InvalidNetwork, Network, NetworkName, NetworkReason};
 use crate::{InterfaceName, UnicastMac};
 
 const MAX_LEN: usize = 1 << 20;
@@ -39,7 +40,7 @@ const MAX_ATTRIBUTES: usize = 64;
 
 /// The namespace of what vmbridge adds to a network's metadata, which libvirt carries through. There,
 /// `bridge` has as attributes `anchor` (`tap` or `none`) and the options of the bridge by their names
-/// ([`Capability::name`](crate::Capability::name)), but those that libvirt has itself.
+/// ([`OptionText::name`](crate::OptionText::name)), but those that libvirt has itself.
 const NAMESPACE: &str = "https://vmbridge.org/network/1";
 
 /// A network's definition as libvirt's XML.
@@ -114,8 +115,12 @@ impl Document {
     /// written, and no names of bridges but those of ASCII letters, digits, `_`, `.`, `-` and `\`.
     ///
     /// # Errors
-    /// [`DocumentReason::Character`] if the bridge's name has a character that XML cannot have.
+    /// [`DocumentReason::Character`] if the bridge's name has a character that XML cannot have, and
+    /// [`NetworkReason::Name`] if [`InterfaceName::check`] refuses the name.
     pub fn of(network: &Network) -> Result<Self, InvalidDocument> {
+        if let BridgeName::Fixed(name) = network.bridge() {
+            checked_name(name).map_err(DocumentReason::Network)?;
+        }
         Self::new(write::text(network))
     }
 
@@ -166,9 +171,10 @@ impl Document {
     /// With a bridge of this name, as [`with_mac`](Self::with_mac).
     ///
     /// # Errors
-    /// As [`with_mac`](Self::with_mac); [`DocumentReason::Character`].
+    /// As [`with_mac`](Self::with_mac) and [`of`](Self::of).
     pub fn with_bridge(&self, name: InterfaceName) -> Result<Self, InvalidDocument> {
-        self.edited(Kind::Bridge, "name", &name.to_string())
+        let name = checked_name(&name).map_err(DocumentReason::Network)?;
+        self.edited(Kind::Bridge, "name", name)
     }
 
     /// With this UUID, where libvirt writes it, for a network that has none.

@@ -1,4 +1,4 @@
-use vmbridge::{BridgeSpec, Capability, ErrorKind, LinkState};
+use vmbridge::{BridgeSpec, Capability, ErrorKind, InterfaceName, LinkState, TapSpec};
 
 use super::{BRIDGE_MAC, Group, HIGH, LOW, create, refused};
 use crate::host::{Host, mac, name};
@@ -14,6 +14,7 @@ pub(super) const CASES: &[Group] = &[(
         follows_its_ports_without_a_mac,
         refuses_a_name_that_a_bridge_has,
         refuses_a_name_that_another_interface_has,
+        refuses_a_name_that_only_a_kernel_reports,
         refuses_an_mtu_that_the_kernel_refuses,
         needs_privilege
     ],
@@ -109,6 +110,17 @@ fn refuses_a_name_that_another_interface_has(host: &dyn Host) {
             (ErrorKind::NameInUse, &|| host.bridges().create(&loopback)),
         ],
     );
+}
+
+fn refuses_a_name_that_only_a_kernel_reports(host: &dyn Host) {
+    for odd in [&b"br%d"[..], b"a b", b"a/b", b"a\x1b", b"\xff", b"default"] {
+        let name = InterfaceName::from_bytes(odd).expect("1 to 15 bytes without NUL");
+        let (spec, tap) = (BridgeSpec::new(name), TapSpec::new().name(name));
+        refused(host, &[(ErrorKind::InvalidName, &|| host.bridges().create(&spec))]);
+        if host.bridges().capabilities().contains(Capability::Tap) {
+            refused(host, &[(ErrorKind::InvalidName, &|| host.bridges().create_tap(&tap).map(drop))]);
+        }
+    }
 }
 
 fn refuses_an_mtu_that_the_kernel_refuses(host: &dyn Host) {

@@ -17,7 +17,7 @@ const STAGING_TRIES: usize = 4;
 impl IoctlBackend {
     pub(super) fn create_bridge(&self, spec: &BridgeSpec) -> Result<()> {
         let at = Self::at(Operation::Create).on(spec.name);
-        spec.options.check(at, self.capabilities())?;
+        spec.check(at, self.capabilities())?;
         self.check_bridge_options(at, &spec.options)?;
         self.check_free(at, spec.name)?;
         let watch = match spec.mac {

@@ -39,7 +39,7 @@ impl NetlinkBackend {
     }
 
     fn check_spec(&self, spec: &BridgeSpec) -> Result<()> {
-        spec.options.check(at(spec), self.capabilities())?;
+        spec.check(at(spec), self.capabilities())?;
         options::check(at(spec), &spec.options)
     }
 
