@@ -1,3 +1,5 @@
+//! Changing a bridge: MAC, MTU, link.
+
 use vmbridge::{BridgeChange, BridgeSpec, ErrorKind, LinkState};
 
 use super::{BRIDGE_MAC, Group, HIGH, LOW, create, refused};

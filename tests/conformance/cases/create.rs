@@ -1,3 +1,5 @@
+//! Creating a bridge.
+
 use vmbridge::{BridgeSpec, Capability, ErrorKind, InterfaceName, LinkState, TapSpec};
 
 use super::{BRIDGE_MAC, Group, HIGH, LOW, create, refused};

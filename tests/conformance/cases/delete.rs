@@ -1,3 +1,5 @@
+//! Deleting a bridge.
+
 use vmbridge::ErrorKind;
 
 use super::{Group, LOW, create, create_up, refused};

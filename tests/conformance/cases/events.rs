@@ -1,3 +1,5 @@
+//! Events: a wait ends when the host changes.
+
 use std::time::Duration;
 
 use vmbridge::{BridgeChange, Capability, Wake};

@@ -1,3 +1,5 @@
+//! The forwarding database (FDB) of a bridge.
+
 use vmbridge::{
     BridgeChange, BridgeOptions, Capability, Error, ErrorKind, FdbOrigin, MacAddr, PortVlans, StaticEntry,
     UnicastMac, VlanId, VlanTagging,

@@ -1,3 +1,5 @@
+//! The options of a bridge.
+
 use std::time::Duration;
 
 use vmbridge::{

@@ -1,3 +1,5 @@
+//! Attaching and detaching ports.
+
 use vmbridge::ErrorKind;
 
 use super::{Group, HIGH, LOW, create, create_up, refused};

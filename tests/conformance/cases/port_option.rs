@@ -1,3 +1,5 @@
+//! The options of a port.
+
 use vmbridge::{Capability, ErrorKind, PortOption, PortOptions};
 
 use super::{Group, LOW, create, refused};

@@ -1,3 +1,5 @@
+//! Finding and listing bridges, ports and interfaces.
+
 use std::collections::BTreeSet;
 
 use vmbridge::{BridgeSpec, ErrorKind, LinkState, unused_mac};

@@ -1,3 +1,5 @@
+//! Taps: creating, adopting, changing, deleting, listing.
+
 use std::num::NonZeroU16;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};

@@ -1,3 +1,5 @@
+//! Several threads at once, and interfaces that vanish.
+
 use std::sync::Barrier;
 use std::thread;
 

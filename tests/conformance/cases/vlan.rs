@@ -1,3 +1,5 @@
+//! The VLANs of a port.
+
 use vmbridge::{BridgeOptions, BridgeSpec, Capability, ErrorKind, PortVlans, VlanId, VlanRange, VlanTagging};
 
 use super::{Group, LOW, refused};
