@@ -11,8 +11,9 @@
 use nix::errno::Errno;
 
 use super::bridge::{FreeBsdBackend, mtu_error};
+use super::claim::Claim;
 use super::module;
-use super::staging::Claim;
+use super::staging::is_taken;
 use super::unit::Driver;
 use crate::error::Attempt;
 use crate::{BridgeSpec, Error, ErrorKind, InterfaceIndex, InterfaceName, LinkState, Result, UnicastMac};
@@ -157,9 +158,4 @@ impl FreeBsdBackend {
         Ok(names
             .find(|&name| self.control.index(name) == Ok(index) && self.control.kind(name) == Ok(driver.kind())))
     }
-}
-
-/// Whether a name or its number is taken.
-pub(super) fn is_taken(error: &Error) -> bool {
-    error.raw_os_error() == Some(libc::EEXIST)
 }

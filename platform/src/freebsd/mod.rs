@@ -9,6 +9,7 @@ mod abi;
 mod abi15;
 mod backend;
 mod bridge;
+mod claim;
 mod create;
 mod driver;
 mod events;

@@ -1,83 +1,30 @@
 //! The numbers that interfaces have while they are made: [`Driver::staging_name`].
 //!
-//! They follow from the final name, so that who makes an interface that another process has died
-//! over finds what that one has left, and takes it away. What another process is just making must
-//! not be taken for that. So who makes one holds a lock on a file (`flock(2)`), which the kernel
-//! frees when the process ends, however it does.
+//! They follow from the final name. So a process that makes an interface finds what another process
+//! left that died over the same one, and takes it away. It must not take away what another process is
+//! just making: who makes one holds the lock of [`claim`](super::claim).
 //!
 //! Who cannot get the lock has other numbers, which also follow from the final name, and takes
 //! nothing away. There the number is the lock: the kernel gives it to one interface only, and a name
 //! to two, if both are renamed at the same time (`SIOCSIFNAME` in `net/if.c` looks whether the name
 //! is free and takes it later; seen).
 
-use std::fs::{self, DirBuilder, File};
-use std::io;
 use std::ops::Range;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
 use std::thread;
-use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
 
 use super::bridge::FreeBsdBackend;
-use super::create::is_taken;
+use super::claim::{Claim, LOOKS, PAUSE};
 use super::unit::Driver;
 use crate::error::Attempt;
-use crate::{InterfaceName, LinkState, Result};
-
-/// One file is enough for all names: making an interface takes a millisecond or so. Only root can
-/// open it. Jails that have their files in common have this one in common, too, and wait for one
-/// another.
-const LOCK: &str = "/var/run/vmbridge/making";
+use crate::{Error, InterfaceName, LinkState, Result};
 
 /// The numbers that are tried by who has the lock; each is taken with odds of the number of bridges
 /// to 16384.
 const LOCKED: Range<u8> = 0..4;
 /// Those of who has not.
 const UNLOCKED: Range<u8> = 4..8;
-/// How often it is looked whether another process is done.
-const LOOKS: usize = 50;
-/// The time between two looks.
-const PAUSE: Duration = Duration::from_millis(20);
-
-/// What no other process has, until it is dropped.
-#[derive(Debug)]
-pub(super) struct Claim {
-    _lock: Flock<File>,
-}
-
-impl Claim {
-    /// `None` where there is no such file, or another process has it for long.
-    fn take() -> Option<Self> {
-        Self::on(Path::new(LOCK))
-    }
-
-    fn on(path: &Path) -> Option<Self> {
-        let mut file = open(path).ok()?;
-        for _ in 0..LOOKS {
-            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-                Ok(lock) => return Some(Self { _lock: lock }),
-                Err((same, Errno::EWOULDBLOCK | Errno::EINTR)) => file = same,
-                Err(_) => return None,
-            }
-            thread::sleep(PAUSE);
-        }
-        None
-    }
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    if let Some(directory) = path.parent() {
-        match DirBuilder::new().mode(0o755).create(directory) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
-    }
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(path)
-}
 
 impl FreeBsdBackend {
     /// Makes an interface that is to be renamed to `name`, and gives the name that it has until then,
@@ -143,19 +90,7 @@ impl FreeBsdBackend {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_has_it_at_a_time() {
-        let directory = std::env::temp_dir().join(format!("vmbridge-claim-{}", std::process::id()));
-        let path = directory.join("making");
-        let claim = Claim::on(&path).expect("nobody has it");
-        assert!(Claim::on(&path).is_none());
-        drop(claim);
-        assert!(Claim::on(&path).is_some());
-        assert!(Claim::on(&directory.join("making/x")).is_none(), "no such directory can be made");
-        fs::remove_dir_all(directory).expect("it is there");
-    }
+/// Returns whether a creation failed because the name or its number is taken.
+pub(super) fn is_taken(error: &Error) -> bool {
+    error.raw_os_error() == Some(libc::EEXIST)
 }
