@@ -5,7 +5,9 @@
 
 mod abi;
 mod bridges;
+mod capabilities;
 mod carrier;
+mod convert;
 mod events;
 mod identity;
 mod ioctl;
@@ -29,12 +31,8 @@ pub use netlink::NetlinkBackend;
 pub use privileges::NetworkPrivileges;
 pub use sandbox::Sandbox;
 
-use std::io;
-
-use nix::errno::Errno;
-
 use crate::backend::Available;
-use crate::{Capability, ErrorKind, InterfaceIndex, Operation};
+use crate::{ErrorKind, Operation};
 
 /// This system's backend.
 #[cfg(feature = "netlink")]
@@ -56,10 +54,6 @@ pub const CONFIG_DIR: &str = "/etc/vmbridge/networks";
 /// Where it is kept, until the next boot, with which definitions networks were started.
 pub const STATE_DIR: &str = "/run/vmbridge/networks";
 
-/// The MTUs that Linux takes for a bridge (`br_dev_setup()`: `ETH_MIN_MTU` to `ETH_MAX_MTU`).
-#[cfg(feature = "netlink")]
-const BRIDGE_MTU: std::ops::RangeInclusive<u32> = 68..=65535;
-
 /// What to do about an error of this kind.
 pub(crate) const fn hint(operation: Operation, kind: ErrorKind) -> Option<&'static str> {
     match kind {
@@ -73,50 +67,4 @@ pub(crate) const fn hint(operation: Operation, kind: ErrorKind) -> Option<&'stat
         }
         _ => None,
     }
-}
-
-/// What both of Linux's backends can do.
-const CAPABILITIES: [Capability; 33] = [
-    Capability::MacFollowsPorts,
-    Capability::ForwardDelay,
-    Capability::HelloTime,
-    Capability::MaxAge,
-    Capability::Priority,
-    Capability::Stp,
-    Capability::AgeingTime,
-    Capability::MulticastSnooping,
-    Capability::GroupForwardMask,
-    Capability::VlanFiltering,
-    Capability::DefaultPvid,
-    Capability::Isolated,
-    Capability::Learning,
-    Capability::UnicastFlood,
-    Capability::MulticastFlood,
-    Capability::BroadcastFlood,
-    Capability::BpduGuard,
-    Capability::RootBlock,
-    Capability::FastLeave,
-    Capability::Hairpin,
-    Capability::NeighborSuppression,
-    Capability::PathCost,
-    Capability::PortPriority,
-    Capability::PortStpState,
-    Capability::FdbList,
-    Capability::FdbFlush,
-    Capability::Events,
-    Capability::Tap,
-    Capability::TapQueues,
-    Capability::TapVnetHdr,
-    Capability::TapOwner,
-    Capability::TapTransient,
-    Capability::Carrier,
-];
-
-/// An index for a kernel's structure, in which it is a C int.
-fn c_index(index: InterfaceIndex) -> std::ffi::c_int {
-    index.get().try_into().expect("InterfaceIndex::new takes none beyond i32::MAX")
-}
-
-fn errno(error: &io::Error) -> Errno {
-    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
 }

@@ -6,7 +6,7 @@ use std::{io, thread};
 
 use nix::sched::{CloneFlags, setns};
 
-use super::errno;
+use super::convert::errno;
 
 /// The calling thread's.
 const OWN: &str = "/proc/thread-self/ns/net";

@@ -5,7 +5,7 @@ use nix::errno::Errno;
 use super::staging::{self, Claim};
 use super::{IoctlBackend, mtu_error};
 use crate::error::Attempt;
-use crate::linux;
+use crate::linux::convert::errno;
 use crate::linux::udev::Watch;
 use crate::{
     BridgeBackend, BridgeSpec, ErrorKind, InterfaceIndex, InterfaceName, LinkState, Operation, Result, UnicastMac,
@@ -87,7 +87,7 @@ impl IoctlBackend {
             }
         }
         for _ in 0..STAGING_TRIES {
-            let name = staging::by_chance().map_err(|error| linux::errno(&error))?;
+            let name = staging::by_chance().map_err(|error| errno(&error))?;
             if let Some(made) = add(name)? {
                 return Ok(made);
             }

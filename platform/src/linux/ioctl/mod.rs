@@ -24,6 +24,7 @@ use self::sys::Control;
 use self::sysfs::{Interface, Sysfs};
 use crate::change::{self, Step};
 use crate::error::Attempt;
+use crate::linux::capabilities::CAPABILITIES;
 use crate::linux::carrier;
 use crate::linux::events;
 use crate::linux::namespace::Namespace;
@@ -146,7 +147,7 @@ impl BridgeBackend for IoctlBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        super::CAPABILITIES.into_iter().collect()
+        CAPABILITIES.into_iter().collect()
     }
 
     fn create(&self, spec: &BridgeSpec) -> Result<()> {

@@ -20,8 +20,9 @@ use crate::linux::abi::{
     BRCTL_SET_PORT_PRIORITY, ETHTOOL_GDRVINFO, IFF_UP, SIOCBRADDBR, SIOCBRADDIF, SIOCBRDELBR, SIOCBRDELIF,
     SIOCDEVPRIVATE, ethtool_drvinfo,
 };
+use crate::linux::bridges;
+use crate::linux::convert::c_index;
 use crate::linux::request::{self, c_name, empty_request, request, retry, to_char};
-use crate::linux::{bridges, c_index};
 use crate::{InterfaceIndex, InterfaceName, LinkState, MacAddr};
 
 /// `BR_MAX_PORTS` (`net/bridge/br_private.h`).

@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use nix::errno::Errno;
 
 use super::mount::{mount_sysfs, open_dir, open_file};
-use crate::linux::errno;
+use crate::linux::convert::errno;
 use crate::{InterfaceIndex, InterfaceName};
 
 /// The directory of the network's interfaces in a sysfs.

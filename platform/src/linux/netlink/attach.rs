@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use nix::errno::Errno;
 
 use super::batch::Batch;
-use super::decode::Link;
-use super::{Failure, Found, NetlinkBackend, encode, error};
+use super::link::Link;
+use super::request::Request;
+use super::{Failure, Found, NetlinkBackend, error, requests};
 use crate::error::Attempt;
 use crate::{Bulk, BulkResult, Error, ErrorKind, InterfaceIndex, InterfaceName, Operation, Result};
 
@@ -32,8 +33,8 @@ impl Joining {
         }
     }
 
-    fn request(&self) -> encode::Request {
-        encode::set_master(self.port, Some(self.bridge))
+    fn request(&self) -> Request {
+        requests::set_master(self.port, Some(self.bridge))
     }
 }
 
@@ -47,7 +48,7 @@ impl NetlinkBackend {
     pub(super) fn attach_many(&self, bridge: InterfaceName, ports: &[InterfaceName], bulk: Bulk) -> BulkResult {
         let at = |port: &InterfaceName| Self::at(Operation::AddPort).on(bridge).port(*port);
         let Some(bridge) = self.bridge_of_each(bridge, ports, at)? else { return Ok(()) };
-        let mut found = self.look_for(ports.iter().copied(), |&port| encode::get_by_name(port));
+        let mut found = self.look_for(ports.iter().copied(), |&port| requests::get_by_name(port));
         let mut seen = HashSet::new();
         let checked = Batch::new(bulk, ports).each(|port| {
             let joining = Joining::new(at(port), bridge.index, found.next().unwrap_or(Ok(None)))?;
@@ -77,7 +78,7 @@ impl NetlinkBackend {
     pub(super) fn detach(&self, bridge: InterfaceName, port: InterfaceName) -> Result<()> {
         let at = Self::at(Operation::RemovePort).on(bridge).port(port);
         let (_, port) = self.port_of(at, bridge, port)?;
-        self.conclude_leaving(at, port.index, self.socket.execute(encode::set_master(port.index, None)))
+        self.conclude_leaving(at, port.index, self.socket.execute(requests::set_master(port.index, None)))
     }
 
     /// The kernel releases a port from whichever bridge it is with by now.
@@ -96,7 +97,7 @@ impl NetlinkBackend {
 
     /// Releases ports that have just joined, and gives those that could not be.
     fn release(&self, joined: Vec<(usize, Joining)>) -> Vec<(usize, Error)> {
-        let found = self.look_for(joined.iter().map(|(_, one)| one.port), |&port| encode::get_by_index(port));
+        let found = self.look_for(joined.iter().map(|(_, one)| one.port), |&port| requests::get_by_index(port));
         let mut looked_at = joined.into_iter().zip(found).collect::<Vec<_>>();
         looked_at.retain(|((_, one), found)| match found {
             Ok(Some(port)) => port.master == Some(one.bridge),
@@ -108,7 +109,7 @@ impl NetlinkBackend {
         let ports = Batch::numbered(Bulk::AsMuchAsPossible, ports)
             .each(|(one, found)| found.map(|_| one).map_err(|failure| error(one.at, failure)));
         let conclude = |one: Joining, outcome| self.conclude_leaving(one.at, one.port, outcome);
-        let (released, _) = self.act(ports, |one| encode::set_master(one.port, None), conclude);
+        let (released, _) = self.act(ports, |one| requests::set_master(one.port, None), conclude);
         let mut failures = released.into_failures();
         failures.retain(|(_, error)| error.kind() != ErrorKind::PortNotFound);
         failures

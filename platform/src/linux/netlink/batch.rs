@@ -1,7 +1,7 @@
 //! Many operations of one kind on their way through what each consists of.
 
-use super::decode::Link;
-use super::encode::Request;
+use super::link::Link;
+use super::request::Request;
 use super::{Failure, Found, NetlinkBackend, found};
 use crate::bulk;
 use crate::{Bulk, BulkError, BulkResult, Error, Result};

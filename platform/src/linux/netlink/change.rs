@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use nix::errno::Errno;
 
 use super::batch::Batch;
-use super::{Cause, Failure, NetlinkBackend, as_bridge, bridge_state, encode, error, options};
+use super::{Cause, Failure, NetlinkBackend, as_bridge, bridge_state, error, options, requests};
 use crate::change::{self, Step};
 use crate::error::Attempt;
 use crate::{
@@ -45,7 +45,7 @@ impl NetlinkBackend {
     pub(super) fn change_bridges(&self, changes: &[(InterfaceName, BridgeChange)], bulk: Bulk) -> BulkResult {
         let at = |bridge: InterfaceName| Self::at(Operation::Change).on(bridge);
         let mut found =
-            self.look_for(changes.iter().map(|&(bridge, _)| bridge), |&name| encode::get_by_name(name));
+            self.look_for(changes.iter().map(|&(bridge, _)| bridge), |&name| requests::get_by_name(name));
         let checked = Batch::new(bulk, changes).each(|(bridge, change)| {
             let (at, found) = (at(*bridge), found.next().unwrap_or(Ok(None)));
             self.check_change(at, change)?;
@@ -72,7 +72,7 @@ impl NetlinkBackend {
 
     fn looked_at_again<'a>(&self, changing: Batch<Changing<'a>>) -> Batch<Changing<'a>> {
         let indices: Vec<_> = changing.items().map(|one| one.before.index).collect();
-        let mut found = self.look_for(indices, |&index| encode::get_by_index(index));
+        let mut found = self.look_for(indices, |&index| requests::get_by_index(index));
         changing.each(|one| {
             let link = as_bridge(one.at, found.next().unwrap_or(Ok(None)))?;
             Ok(Changing::new(one.at, one.change, bridge_state(&link)))
@@ -88,7 +88,7 @@ impl NetlinkBackend {
             if next.items().len() == 0 || changing.is_over() {
                 return changing.join(next);
             }
-            let request = |one: &Changing<'_>| encode::set(one.before.index, one.steps[one.taken]);
+            let request = |one: &Changing<'_>| requests::set(one.before.index, one.steps[one.taken]);
             let (acted, waiting) = self.act(next, request, |one, outcome| self.conclude_changing(one, outcome));
             changing = changing.join(acted).join(Batch::numbered(bulk, waiting));
         }
@@ -122,7 +122,7 @@ impl NetlinkBackend {
     /// Takes a step with a bridge that was in the state `before`, forth or back.
     fn take_step(&self, at: Attempt, before: &BridgeState, step: Step) -> Result<()> {
         let set =
-            |step| self.conclude_step(at, before, step, self.socket.execute(encode::set(before.index, step)));
+            |step| self.conclude_step(at, before, step, self.socket.execute(requests::set(before.index, step)));
         set(step)?;
         match step {
             // Undone: what it had made of the forward delay is not.

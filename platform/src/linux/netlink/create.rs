@@ -4,12 +4,12 @@ use nix::errno::Errno;
 
 use super::batch::Batch;
 use super::change::is_same;
-use super::decode::Link;
 use super::delete::Doomed;
+use super::link::Link;
 use super::socket::Failure;
-use super::{Cause, Found, NetlinkBackend, as_bridge, encode, error, options};
+use super::{Cause, Found, NetlinkBackend, as_bridge, error, options, requests};
 use crate::error::Attempt;
-use crate::linux::BRIDGE_MTU;
+use crate::linux::capabilities::BRIDGE_MTU;
 use crate::{
     BridgeBackend, BridgeOption, BridgeOptions, BridgeSpec, Bulk, BulkResult, Error, ErrorKind, Operation, Result,
 };
@@ -21,16 +21,16 @@ fn at(spec: &BridgeSpec) -> Attempt {
 impl NetlinkBackend {
     pub(super) fn create_bridge(&self, spec: &BridgeSpec) -> Result<()> {
         self.check_spec(spec)?;
-        self.conclude_creation(spec, self.socket.execute(encode::create(spec)))?;
+        self.conclude_creation(spec, self.socket.execute(requests::create(spec)))?;
         if has_options(spec) { self.check_created(spec, self.look(spec.name)) } else { Ok(()) }
     }
 
     pub(super) fn create_bridges(&self, specs: &[BridgeSpec], bulk: Bulk) -> BulkResult {
         let checked = Batch::new(bulk, specs).each(|spec| self.check_spec(spec).map(|()| spec)).ready()?;
         let conclude = |spec, outcome| self.conclude_creation(spec, outcome).map(|()| spec);
-        let (created, _) = self.act(checked, |spec| encode::create(spec), conclude);
+        let (created, _) = self.act(checked, |spec| requests::create(spec), conclude);
         let with_options = created.items().copied().filter(|spec| has_options(spec));
-        let mut found = self.look_for(with_options, |spec| encode::get_by_name(spec.name));
+        let mut found = self.look_for(with_options, |spec| requests::get_by_name(spec.name));
         let check = |spec| {
             let looked_at = if has_options(spec) { found.next() } else { None };
             looked_at.map_or(Ok(()), |found| self.check_created(spec, found)).map(|()| spec)
@@ -86,7 +86,7 @@ impl NetlinkBackend {
             None => Ok(()),
             Some(option) => {
                 let outcome =
-                    self.socket.execute(encode::delete(link.index)).map_err(|failure| error(at, failure));
+                    self.socket.execute(requests::delete(link.index)).map_err(|failure| error(at, failure));
                 let error = at.with(option.capability()).error(ErrorKind::Unsupported);
                 Err(error.undone(outcome, format_args!("bridge {}", spec.name)))
             }
@@ -95,7 +95,7 @@ impl NetlinkBackend {
 
     /// Deletes bridges that were just created, and gives those that could not be.
     fn take_bridges_back(&self, made: Vec<(usize, &BridgeSpec)>) -> Vec<(usize, Error)> {
-        let found = self.look_for(made.iter().map(|(_, spec)| spec.name), |&name| encode::get_by_name(name));
+        let found = self.look_for(made.iter().map(|(_, spec)| spec.name), |&name| requests::get_by_name(name));
         let (mut failed, mut doomed) = (Vec::new(), Vec::new());
         for ((number, spec), found) in made.into_iter().zip(found) {
             let at = Self::at(Operation::Delete).on(spec.name);

@@ -21,8 +21,8 @@
 use nix::errno::Errno;
 
 use super::batch::Batch;
-use super::decode::Link;
-use super::encode::{self, Filter};
+use super::link::Link;
+use super::requests::{self, Filter};
 use super::socket::Failure;
 use super::{NetlinkBackend, as_bridge, error, found};
 use crate::bulk;
@@ -76,7 +76,7 @@ impl NetlinkBackend {
     }
 
     pub(super) fn delete_bridges(&self, bridges: &[InterfaceName], bulk: Bulk) -> BulkResult {
-        let mut found = self.look_for(bridges.iter().copied(), |&name| encode::get_by_name(name));
+        let mut found = self.look_for(bridges.iter().copied(), |&name| requests::get_by_name(name));
         let mut seen = std::collections::HashSet::new();
         let looked_at = Batch::new(bulk, bridges).each(|&name| {
             let at = Self::at(Operation::Delete).on(name);
@@ -104,7 +104,7 @@ impl NetlinkBackend {
 
     fn delete_one(&self, one: Doomed) -> Result<()> {
         let refusal = |errno, _: Option<&str>| ErrorKind::of(errno);
-        self.execute(one.at, encode::delete(one.index), || self.is_deleted(one.index), refusal)
+        self.execute(one.at, requests::delete(one.index), || self.is_deleted(one.index), refusal)
     }
 
     fn is_deleted(&self, index: InterfaceIndex) -> std::result::Result<bool, Failure> {
@@ -120,7 +120,7 @@ impl NetlinkBackend {
                 Ok(group) => group,
                 Err(failure) => return doomed.each(|one| Err(error(one.at, failure.again()))),
             };
-            let join = |one: &Doomed| encode::set_group(one.index, group);
+            let join = |one: &Doomed| requests::set_group(one.index, group);
             let conclude = |one: Doomed, outcome| self.conclude_grouping(&one, group, outcome).map(|()| one);
             let (joined, _) = self.act(doomed, join, conclude);
             if joined.is_over() || joined.items().len() == 0 {
@@ -151,7 +151,7 @@ impl NetlinkBackend {
 
     /// The interfaces in a group, by index.
     fn members(&self, group: u32) -> std::result::Result<Vec<Link>, Failure> {
-        self.socket.dump(|| encode::dump(Filter::All), |link| link.group == group)
+        self.socket.dump(|| requests::dump(Filter::All), |link| link.group == group)
     }
 
     /// Whether these bridges, and nothing else, are in a group.
@@ -165,9 +165,9 @@ impl NetlinkBackend {
 
     /// Deletes the bridges that a group consists of, and alone those that have left it since that was seen.
     fn delete_group(&self, joined: Batch<Doomed>, group: u32) -> Batch<()> {
-        let outcome = self.socket.execute(encode::delete_group(group));
+        let outcome = self.socket.execute(requests::delete_group(group));
         let indices: Vec<_> = joined.items().map(|one| one.index).collect();
-        let mut left = self.look_for(indices, |&index| encode::get_by_index(index));
+        let mut left = self.look_for(indices, |&index| requests::get_by_index(index));
         joined.each(|one| {
             let outcome = match (&outcome, left.next().unwrap_or(Ok(None))) {
                 // Where it cannot be looked at, the kernel's word for the group is taken for it.
@@ -175,7 +175,7 @@ impl NetlinkBackend {
                 // Someone has put it, or all of them (ENODEV), elsewhere; kernels before 4.1 delete no
                 // groups (EINVAL, `rtnl_dellink()`).
                 (Ok(()) | Err(Failure::Refused(Errno::EINVAL | Errno::ENODEV, _)), _) => {
-                    self.socket.execute(encode::delete(one.index))
+                    self.socket.execute(requests::delete(one.index))
                 }
                 (Err(failure), _) => Err(failure.again()),
             };
@@ -205,7 +205,7 @@ impl NetlinkBackend {
         if now.group != group {
             return Ok(());
         }
-        let outcome = self.socket.execute(encode::set_group(one.index, one.group));
+        let outcome = self.socket.execute(requests::set_group(one.index, one.group));
         self.conclude_grouping(one, one.group, outcome)
     }
 
@@ -229,17 +229,17 @@ fn are_the_same(mut bridges: Vec<InterfaceIndex>, members: &[Link]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::linux::netlink::decode;
+    use crate::linux::netlink::request::Request;
 
     /// An `RTM_NEWLINK` of an interface of this index and kind.
     fn member(number: u32, kind: &[u8]) -> Link {
         let mut header = [0; 16];
         header[4..8].copy_from_slice(&number.to_ne_bytes());
-        let message = encode::Request::new(0, 0, &header)
+        let message = Request::new(0, 0, &header)
             .attribute(libc::IFLA_IFNAME, format!("br{number}\0").as_bytes())
             .attribute(libc::IFLA_MTU, &1500_u32.to_ne_bytes())
             .nested(libc::IFLA_LINKINFO, |info| info.attribute(libc::IFLA_INFO_KIND, kind));
-        decode::link(&message.into_bytes(0)[16..]).expect("well formed")
+        Link::decode(&message.into_bytes(0)[16..]).expect("well formed")
     }
 
     #[test]

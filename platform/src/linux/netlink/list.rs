@@ -6,8 +6,8 @@
 
 use std::path::Path;
 
-use super::decode::Link;
-use super::encode::{self, Filter};
+use super::link::Link;
+use super::requests::{self, Filter};
 use super::socket::Failure;
 use super::{Found, NetlinkBackend, bridge_state, error};
 use crate::{BridgeState, Operation, Result};
@@ -20,7 +20,7 @@ impl NetlinkBackend {
         let at = Self::at(Operation::List);
         let links = match self.few_bridges() {
             Some(links) => links,
-            None => self.socket.dump(|| encode::dump(Filter::Bridges), |link| link.is_bridge),
+            None => self.socket.dump(|| requests::dump(Filter::Bridges), |link| link.is_bridge),
         };
         Ok(links.map_err(|failure| error(at, failure))?.iter().map(bridge_state).collect())
     }
@@ -33,7 +33,7 @@ impl NetlinkBackend {
         }
         let mut indices = self.socket.bridges(FEW)?;
         indices.sort_unstable();
-        let found = self.look_for(indices, |&index| encode::get_by_index(index));
+        let found = self.look_for(indices, |&index| requests::get_by_index(index));
         // Where one has gone meanwhile, another may have come in its place, which a dump tells.
         let bridge = |found: Found| match found {
             Ok(Some(link)) if link.is_bridge => Some(Ok(link)),

@@ -3,32 +3,39 @@
 //! The kernel's side is `net/core/rtnetlink.c` and `net/bridge/br_netlink.c`.
 
 mod attach;
+mod attribute;
 mod batch;
 mod change;
 mod create;
-mod decode;
 mod delete;
-mod encode;
 mod fdb;
+mod link;
 mod list;
+mod message;
+mod neighbour;
 mod options;
 mod outcome;
 mod port;
+mod request;
+mod requests;
 mod socket;
 mod tap;
+mod tun_data;
 mod vlan;
+mod vlan_info;
 
 use std::sync::OnceLock;
 
 use nix::errno::Errno;
 
-use self::decode::Link;
-use self::encode::{Filter, Request};
+use self::link::Link;
 use self::outcome::{Cause, Found, again, as_bridge, error, found, with_text};
+use self::request::Request;
+use self::requests::Filter;
 use self::socket::{Failure, Socket};
 use crate::bulk;
 use crate::error::Attempt;
-use crate::linux::CAPABILITIES;
+use crate::linux::capabilities::CAPABILITIES;
 use crate::linux::carrier;
 use crate::linux::events;
 use crate::linux::namespace::Namespace;
@@ -39,9 +46,6 @@ use crate::{
     ErrorKind, Events, FdbEntry, InterfaceIndex, InterfaceName, InterfaceState, MacAddr, Operation, PortOptions,
     PortState, PortVlans, Result, StaticEntry, Tap, TapChange, TapSpec, TapState, UnicastMac, VlanId, VlanRange,
 };
-
-/// A bridge's `IFLA_INFO_KIND`.
-const KIND: &str = "bridge";
 
 /// What it can do that the ioctls cannot.
 const BEYOND_IOCTLS: [Capability; 6] = [
@@ -88,7 +92,7 @@ impl NetlinkBackend {
 
     /// Adds a veth, one end with this name and MAC: an Ethernet interface for a [`Sandbox`](super::Sandbox).
     pub(super) fn add_veth(&self, name: InterfaceName, mac: UnicastMac) -> std::io::Result<()> {
-        self.socket.execute(encode::create_veth(name, mac)).map_err(|failure| match failure {
+        self.socket.execute(requests::create_veth(name, mac)).map_err(|failure| match failure {
             Failure::Refused(errno, _) => errno.into(),
             Failure::Io(source) => source,
             Failure::Malformed | Failure::Cut | Failure::ListChanged => std::io::ErrorKind::InvalidData.into(),
@@ -97,7 +101,7 @@ impl NetlinkBackend {
 
     /// What has this name.
     fn look(&self, name: InterfaceName) -> Found {
-        found(self.socket.get_link(|| encode::get_by_name(name)))
+        found(self.socket.get_link(|| requests::get_by_name(name)))
     }
 
     /// The interface of this name, of whatever kind.
@@ -162,7 +166,7 @@ impl NetlinkBackend {
 
     /// The interface of this index.
     fn indexed(&self, index: InterfaceIndex) -> std::result::Result<Link, Failure> {
-        self.socket.get_link(|| encode::get_by_index(index))
+        self.socket.get_link(|| requests::get_by_index(index))
     }
 
     fn is_gone(&self, index: InterfaceIndex) -> bool {
@@ -237,7 +241,7 @@ impl BridgeBackend for NetlinkBackend {
         let bridge = self.bridge(at, bridge)?.index;
         let links = self
             .socket
-            .dump(|| encode::dump(Filter::PortsOf(bridge)), |link| link.master == Some(bridge))
+            .dump(|| requests::dump(Filter::PortsOf(bridge)), |link| link.master == Some(bridge))
             .map_err(|failure| error(at, failure))?;
         Ok(links.iter().map(port_state).collect())
     }
@@ -319,7 +323,7 @@ impl BridgeBackend for NetlinkBackend {
         let links = self
             .socket
             // For who has which name or MAC a moment more or less does not matter.
-            .dump_roughly(|| encode::dump(Filter::All))
+            .dump_roughly(|| requests::dump(Filter::All))
             .map_err(|failure| error(Self::at(Operation::Interfaces), failure))?;
         Ok(links.iter().map(|link| InterfaceState { name: link.name, index: link.index, mac: link.mac }).collect())
     }

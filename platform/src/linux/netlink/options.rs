@@ -6,12 +6,15 @@
 
 use std::time::Duration;
 
-use super::decode::{Malformed, attributes, u8_at, u16_at, u32_at};
-use super::encode::Request;
+use super::attribute::{Malformed, attributes, u8_at, u16_at, u32_at};
+use super::request::Request;
 use crate::error::Attempt;
 #[allow(clippy::wildcard_imports, reason = "the kernel's numbers, which bear the kernel's prefixes")]
 use crate::linux::abi::netlink::*;
 use crate::{BridgeOption, BridgeOptions, ErrorKind, PortOption, PortOptions, PortStpState, Result, VlanId};
+
+/// A bridge's `IFLA_INFO_KIND`.
+pub(super) const KIND: &str = "bridge";
 
 /// The kernel's unit for times (`USER_HZ`), in milliseconds.
 const TICK: u64 = 10;

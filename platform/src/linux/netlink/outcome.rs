@@ -2,7 +2,7 @@
 
 use nix::errno::Errno;
 
-use super::decode::Link;
+use super::link::Link;
 use super::socket::Failure;
 use crate::error::Attempt;
 use crate::{Capability, Error, ErrorKind, Result};

@@ -5,14 +5,14 @@
 
 use nix::errno::Errno;
 
-use super::encode::{self, Request};
+use super::request::Request;
 use super::{Cause, Failure, NetlinkBackend, error, options};
 use crate::linux::abi::netlink::{NLA_F_NESTED, NLM_F_ACK};
 use crate::{ErrorKind, InterfaceIndex, InterfaceName, Operation, PortOption, PortOptions, Result};
 
 /// A change of a port's options.
 fn set(port: InterfaceIndex, asked: &PortOptions) -> Request {
-    encode::bridge_link(libc::RTM_SETLINK, NLM_F_ACK, Some(port))
+    Request::bridge_link(libc::RTM_SETLINK, NLM_F_ACK, Some(port))
         // Without this flag it is the number of an STP state.
         .nested(libc::IFLA_PROTINFO | NLA_F_NESTED, |data| asked.iter().fold(data, options::encode_port))
 }

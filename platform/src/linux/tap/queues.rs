@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use super::{Interfaces, TRIES, gone};
 use crate::error::Attempt;
 use crate::linux::abi::tun::{IFF_MULTI_QUEUE, IFF_NO_PI, IFF_ONE_QUEUE, IFF_TAP, IFF_VNET_HDR};
+use crate::linux::convert::errno;
 use crate::linux::tun;
 use crate::{Capability, ErrorKind, InterfaceIndex, InterfaceName, Result, TapSpec};
 
@@ -28,7 +29,7 @@ pub(super) const fn flags(spec: &TapSpec) -> u16 {
 /// Descriptors of the tun device, of no tap yet.
 pub(super) fn open(on: &impl Interfaces, at: Attempt, count: u16) -> Result<Vec<OwnedFd>> {
     let opened = on.namespace().run(|| (0..count).map(|_| tun::open()).collect::<std::io::Result<Vec<_>>>());
-    opened.map_err(|errno| at.errno(errno))?.map_err(|source| match crate::linux::errno(&source) {
+    opened.map_err(|errno| at.errno(errno))?.map_err(|source| match errno(&source) {
         // No such file; one whose driver is not there, nor could be loaded.
         errno @ (Errno::ENOENT | Errno::ENODEV | Errno::ENXIO) => at.means(ErrorKind::NoDriver, errno),
         errno => at.errno(errno),

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 
 use nix::errno::Errno;
 
-use super::{Neighbour, add, remove};
 use crate::error::Attempt;
 use crate::linux::abi::netlink::{NLM_F_EXCL, NLM_F_REPLACE};
 use crate::linux::netlink::attach::as_port;
 use crate::linux::netlink::batch::Batch;
-use crate::linux::netlink::decode::Link;
-use crate::linux::netlink::encode::{self, Request};
+use crate::linux::netlink::link::Link;
+use crate::linux::netlink::neighbour::{Neighbour, add, remove};
+use crate::linux::netlink::request::Request;
+use crate::linux::netlink::requests;
 use crate::linux::netlink::{Cause, Failure, NetlinkBackend, again, error};
 use crate::{
     Bulk, BulkResult, Capability, Error, ErrorKind, FdbOrigin, InterfaceIndex, InterfaceName, MacAddr, Operation,
@@ -86,7 +87,7 @@ impl NetlinkBackend {
         let mut names: Vec<_> = entries.iter().map(|entry| entry.port).collect();
         names.sort_unstable();
         names.dedup();
-        let ports = self.look_for(names.iter().copied(), |&port| encode::get_by_name(port));
+        let ports = self.look_for(names.iter().copied(), |&port| requests::get_by_name(port));
         let ports: HashMap<_, _> = names.iter().zip(ports).collect();
         let checked = Batch::new(bulk, entries).each(|entry| {
             let found = ports.get(&entry.port).map_or(Ok(None), again);

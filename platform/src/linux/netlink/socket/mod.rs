@@ -1,91 +1,27 @@
-//! One rtnetlink socket, and the exchange of a request and its answer on it.
-#![allow(unsafe_code)]
+//! One rtnetlink socket of a network namespace, shared by threads.
 
+mod channel;
+mod failure;
 mod pipeline;
 
-use std::os::fd::{AsRawFd, BorrowedFd};
-use std::sync::{Mutex, PoisonError};
+use std::os::fd::AsFd;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::{fmt, io};
 
-use neli::consts::socket::{Msg, NlFamily};
-use neli::socket::NlSocket;
-use neli::utils::Groups;
-use nix::errno::Errno;
-use nix::sys::socket::{setsockopt, sockopt};
-use nix::sys::time::TimeVal;
-
-use super::decode::{self, Link, Malformed};
-use super::encode::Request;
+use self::channel::Channel;
+pub(super) use self::failure::Failure;
+use self::pipeline::Answer;
+use super::attribute::Malformed;
+use super::link::Link;
+use super::request::Request;
 use crate::InterfaceIndex;
 use crate::linux::bridges;
 
-/// The kernel answers within the call that sends a request; only a bug could make it later.
-const TIMEOUT: TimeVal = TimeVal::new(5, 0);
-
-/// What the kernel packs at most into one datagram of a dump (`netlink_dump()`), unless a single
-/// interface has more to say of itself: hundreds of altnames make one of more than 32 KiB.
-const DATAGRAM: usize = 32 * 1024;
-
-/// How often a list is read that is never the same, while other processes change interfaces.
+/// How often a list that changes each time is read, while other processes change interfaces.
 pub(super) const DUMP_TRIES: usize = 16;
 
-/// Why an exchange failed.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// The kernel refused the request, and nothing was done.
-    Refused(Errno, Option<String>),
-    /// A call on the socket failed, so that what became of the request is not known.
-    Io(io::Error),
-    /// The answer makes no sense, so that what became of the request is not known.
-    Malformed,
-    /// The answer was longer than the buffer, which has grown now.
-    Cut,
-    /// The interfaces changed during each of several dumps.
-    ListChanged,
-}
-
-impl Failure {
-    /// The request could not be sent: nothing was done.
-    fn unsent(error: io::Error) -> Self {
-        match error.raw_os_error() {
-            Some(errno) => Self::Refused(Errno::from_raw(errno), None),
-            None => Self::Io(error),
-        }
-    }
-
-    /// The same, of another request that failed with it.
-    pub(super) fn again(&self) -> Self {
-        match self {
-            Self::Refused(errno, text) => Self::Refused(*errno, text.clone()),
-            Self::Io(error) => {
-                Self::Io(error.raw_os_error().map_or(error.kind().into(), io::Error::from_raw_os_error))
-            }
-            Self::Malformed => Self::Malformed,
-            Self::Cut => Self::Cut,
-            Self::ListChanged => Self::ListChanged,
-        }
-    }
-}
-
-impl From<Malformed> for Failure {
-    fn from(Malformed: Malformed) -> Self {
-        Self::Malformed
-    }
-}
-
-/// A socket of the network namespace that it was opened in. One exchange at a time is under way.
+/// A socket of the network namespace that it was opened in. It exchanges one request at a time.
 pub(super) struct Socket(Mutex<Channel>);
-
-struct Channel {
-    socket: NlSocket,
-    sequence: u32,
-    /// For what is received.
-    buffer: Box<[u8]>,
-    /// Several that are sent in one go.
-    requests: Vec<u8>,
-    /// How many that may be, once it is known.
-    room: Option<usize>,
-}
 
 impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -95,27 +31,28 @@ impl fmt::Debug for Socket {
 
 impl Socket {
     pub(super) fn open() -> io::Result<Self> {
-        let socket = NlSocket::connect(NlFamily::Route, None, Groups::empty())?;
-        // Extended acknowledgements came with 4.12, strict checking with 4.20. A kernel without
-        // them will do: what it does not filter is looked at again when answers are read.
-        optional(socket.enable_ext_ack(true))?;
-        optional(socket.enable_strict_checking(true))?;
-        setsockopt(&borrow(&socket), sockopt::ReceiveTimeout, &TIMEOUT)?;
-        let buffer = vec![0; DATAGRAM].into_boxed_slice();
-        Ok(Self(Mutex::new(Channel { socket, sequence: 0, buffer, requests: Vec::new(), room: None })))
+        Channel::open().map(Mutex::new).map(Self)
     }
 
-    /// Has the kernel do something.
+    /// Asks the kernel to do something.
     pub(super) fn execute(&self, request: Request) -> Result<(), Failure> {
-        self.exchange(request, |_| Ok(()))
+        self.channel().exchange(request, |_| Ok(()))
+    }
+
+    /// Sends as many requests as the socket has room for, at least one, and returns their outcomes.
+    pub(super) fn exchange_some<T: Answer>(
+        &self,
+        requests: impl Iterator<Item = Request>,
+    ) -> Vec<Result<T, Failure>> {
+        self.channel().exchange_some(requests)
     }
 
     /// Gets one interface.
     pub(super) fn get_link(&self, request: impl Fn() -> Request) -> Result<Link, Failure> {
-        self.get(request, |payload| decode::link(payload).map(Some))?.ok_or(Failure::Malformed)
+        self.get(request, |payload| Link::decode(payload).map(Some))?.ok_or(Failure::Malformed)
     }
 
-    /// Gets one answer; `None` if it is not about what `decode` wants.
+    /// Gets one answer; `None` if `decode` does not want it.
     pub(super) fn get<T>(
         &self,
         request: impl Fn() -> Request,
@@ -161,8 +98,8 @@ impl Socket {
         request: impl Fn() -> Request,
         keep: impl Fn(&Link) -> bool,
     ) -> (Vec<Link>, Result<(), Failure>) {
-        let (mut links, outcome) = self.read(request, |payload| Ok(Some(decode::link(payload)?).filter(&keep)));
-        // One that was renamed meanwhile may be there twice.
+        let (mut links, outcome) = self.read(request, |payload| Ok(Some(Link::decode(payload)?).filter(&keep)));
+        // An interface that is renamed meanwhile may be listed twice.
         links.sort_by_key(|link| link.index);
         links.dedup_by_key(|link| link.index);
         (links, outcome)
@@ -176,7 +113,7 @@ impl Socket {
     ) -> (Vec<T>, Result<(), Failure>) {
         loop {
             let mut answers = Vec::new();
-            let outcome = self.exchange(request(), |payload| {
+            let outcome = self.channel().exchange(request(), |payload| {
                 answers.extend(decode(payload)?);
                 Ok(())
             });
@@ -186,100 +123,14 @@ impl Socket {
         }
     }
 
-    /// The indices of all bridges, if they are fewer than `room`, and if the call that tells them is there
-    /// and allowed.
+    /// Returns the indices of all bridges. Returns `None` if these are `room` or more, or if the kernel
+    /// or a policy lacks the call.
     pub(super) fn bridges(&self, room: usize) -> Option<Vec<InterfaceIndex>> {
-        let channel = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        bridges::indices(borrow(&channel.socket), room).ok().flatten()
+        bridges::indices(self.channel().as_fd(), room).ok().flatten()
     }
 
-    fn exchange(
-        &self,
-        request: Request,
-        on_message: impl FnMut(&[u8]) -> Result<(), Malformed>,
-    ) -> Result<(), Failure> {
-        // Whatever a panic left unread is skipped by its sequence number.
-        let mut channel = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        channel.exchange(request, on_message)
-    }
-}
-
-impl Channel {
-    fn exchange(
-        &mut self,
-        request: Request,
-        mut on_message: impl FnMut(&[u8]) -> Result<(), Malformed>,
-    ) -> Result<(), Failure> {
-        self.sequence = self.sequence.wrapping_add(1);
-        let (wants_ack, is_dump) = (request.wants_ack(), request.is_dump());
-        let bytes = request.into_bytes(self.sequence);
-        // Nothing was done if the request could not be sent.
-        retry(|| self.socket.send(&bytes, Msg::empty())).map_err(Failure::unsent)?;
-        let mut changed = false;
-        let mut outcome = Ok(());
-        loop {
-            let len = self.receive().map_err(Failure::Io)?;
-            if len > self.buffer.len() {
-                self.drain();
-                self.buffer = vec![0; len.next_power_of_two()].into_boxed_slice();
-                return Err(Failure::Cut);
-            }
-            let datagram = &self.buffer[..len];
-            for message in decode::messages(datagram) {
-                let message = message?;
-                if message.sequence != self.sequence {
-                    // The late answer to a request that was given up.
-                    continue;
-                }
-                changed |= message.was_interrupted();
-                if message.is_verdict() {
-                    let verdict = decode::verdict(message)?;
-                    return match verdict.errno {
-                        // Newer kernels end an interrupted dump with EINTR, too.
-                        Some(Errno::EINTR) if is_dump => Err(Failure::ListChanged),
-                        Some(errno) => Err(Failure::Refused(errno, verdict.text)),
-                        None if changed => Err(Failure::ListChanged),
-                        None => outcome.map_err(Failure::from),
-                    };
-                }
-                // A dump is read to its end in any case: until then the kernel starts no other.
-                outcome = outcome.and_then(|()| on_message(message.payload));
-                if !wants_ack && !message.is_one_of_many() {
-                    return outcome.map_err(Failure::from);
-                }
-            }
-        }
-    }
-
-    /// Receives what is left of an answer, so that the kernel takes another request: it goes on
-    /// with a dump within the call that receives, so that there is nothing to wait for.
-    fn drain(&self) {
-        while retry(|| self.socket.recv([], Msg::DONTWAIT)).is_ok() {}
-    }
-
-    /// Receives one datagram; a length beyond the buffer's says that it was cut.
-    fn receive(&mut self) -> io::Result<usize> {
-        let Self { socket, buffer, .. } = self;
-        retry(|| socket.recv(&mut buffer[..], Msg::TRUNC)).map(|(len, _)| len)
-    }
-}
-
-fn borrow(socket: &NlSocket) -> BorrowedFd<'_> {
-    // SAFETY: the descriptor is open, since `socket` owns it, and `socket` outlives the loan.
-    unsafe { BorrowedFd::borrow_raw(socket.as_raw_fd()) }
-}
-
-/// What a kernel may not have (`ENOPROTOOPT`).
-fn optional(outcome: io::Result<()>) -> io::Result<()> {
-    outcome.or_else(|error| if error.raw_os_error() == Some(libc::ENOPROTOOPT) { Ok(()) } else { Err(error) })
-}
-
-/// Repeats a call that a signal interrupted.
-fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            outcome => return outcome,
-        }
+    fn channel(&self) -> MutexGuard<'_, Channel> {
+        // A panic may leave an answer unread; its sequence number tells that it is not the next one's.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -20,9 +20,12 @@
 use neli::consts::socket::Msg;
 use nix::sys::socket::{getsockopt, sockopt};
 
-use super::{Channel, Failure, PoisonError, Socket, borrow, retry};
-use crate::linux::netlink::decode::{self, Link, Malformed, Message};
-use crate::linux::netlink::encode::Request;
+use super::channel::{Channel, retry};
+use super::failure::Failure;
+use crate::linux::netlink::attribute::Malformed;
+use crate::linux::netlink::link::Link;
+use crate::linux::netlink::message::{self, Message, messages};
+use crate::linux::netlink::request::Request;
 
 /// What an answer takes of the receive buffer.
 const ANSWER: usize = 4096 + 256;
@@ -56,24 +59,17 @@ impl Answer for Link {
     }
 
     fn decode(payload: &[u8]) -> Option<Result<Self, Malformed>> {
-        Some(decode::link(payload))
-    }
-}
-
-impl Socket {
-    /// Sends as many of these requests as the socket has room for, at least one, and gives what came
-    /// of each of them.
-    pub(in crate::linux::netlink) fn exchange_some<T: Answer>(
-        &self,
-        requests: impl Iterator<Item = Request>,
-    ) -> Vec<Result<T, Failure>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).exchange_some(requests)
+        Some(Link::decode(payload))
     }
 }
 
 impl Channel {
-    fn exchange_some<T: Answer>(&mut self, requests: impl Iterator<Item = Request>) -> Vec<Result<T, Failure>> {
-        let room = *self.room.get_or_insert_with(|| room(&self.socket));
+    pub(super) fn exchange_some<T: Answer>(
+        &mut self,
+        requests: impl Iterator<Item = Request>,
+    ) -> Vec<Result<T, Failure>> {
+        let room = self.room.unwrap_or_else(|| room(self));
+        self.room = Some(room);
         let first = self.sequence.wrapping_add(1);
         self.requests.clear();
         let mut count = 0;
@@ -115,9 +111,8 @@ impl Channel {
 }
 
 /// How many requests may be under way at a time.
-fn room(socket: &neli::socket::NlSocket) -> usize {
-    let fd = borrow(socket);
-    let (receive, send) = (getsockopt(&fd, sockopt::RcvBuf), getsockopt(&fd, sockopt::SndBuf));
+fn room(channel: &Channel) -> usize {
+    let (receive, send) = (getsockopt(channel, sockopt::RcvBuf), getsockopt(channel, sockopt::SndBuf));
     room_of(receive.unwrap_or_default(), send.unwrap_or_default())
 }
 
@@ -145,11 +140,11 @@ impl<T: Answer> Window<T> {
     fn take(&mut self, datagram: &[u8], is_cut: bool) -> Result<(), Malformed> {
         if is_cut {
             // An answer has a datagram of its own.
-            let sequence = decode::u32_at(datagram, 8).ok_or(Malformed)?;
+            let sequence = message::sequence(datagram).ok_or(Malformed)?;
             self.put(sequence, || Some(Err(Failure::Cut)));
             return Ok(());
         }
-        for message in decode::messages(datagram) {
+        for message in messages(datagram) {
             let message = message?;
             self.put(message.sequence, || outcome(message));
         }
@@ -176,7 +171,7 @@ fn outcome<T: Answer>(message: Message<'_>) -> Option<Result<T, Failure>> {
     if !message.is_verdict() {
         return Some(T::decode(message.payload)?.map_err(Failure::from));
     }
-    Some(decode::verdict(message).map_err(Failure::from).and_then(|verdict| match verdict.errno {
+    Some(message.verdict().map_err(Failure::from).and_then(|verdict| match verdict.errno {
         Some(errno) => Err(Failure::Refused(errno, verdict.text)),
         None => T::acknowledged().map_err(Failure::from),
     }))
@@ -185,7 +180,7 @@ fn outcome<T: Answer>(message: Message<'_>) -> Option<Result<T, Failure>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::linux::netlink::encode;
+    use crate::linux::netlink::requests;
     use nix::errno::Errno;
     use nix::sys::socket::setsockopt;
     use proptest::prelude::*;
@@ -228,26 +223,25 @@ mod tests {
     }
 
     fn lo() -> Request {
-        encode::get_by_name("lo".parse().expect("a name"))
+        requests::get_by_name("lo".parse().expect("a name"))
     }
 
     fn is_lo(outcome: &Result<Link, Failure>) -> bool {
         matches!(outcome, Ok(link) if link.name.as_bytes() == b"lo")
     }
 
-    fn with_little_room(socket: &Socket) {
-        let channel = socket.0.lock().expect("no panic");
+    fn with_little_room(channel: &Channel) {
         // The kernel makes it its least, which is less than two answers.
-        setsockopt(&borrow(&channel.socket), sockopt::RcvBuf, &0).expect("it can be set");
+        setsockopt(channel, sockopt::RcvBuf, &0).expect("it can be set");
     }
 
     #[test]
     fn asks_no_more_at_a_time_than_the_buffer_holds_answers_to() {
-        let socket = Socket::open().expect("every Linux has netlink");
-        with_little_room(&socket);
+        let mut channel = Channel::open().expect("every Linux has netlink");
+        with_little_room(&channel);
         let mut rest = 10;
         while rest > 0 {
-            let outcomes = socket.exchange_some::<Link>((0..rest).map(|_| lo()));
+            let outcomes = channel.exchange_some::<Link>((0..rest).map(|_| lo()));
             assert!(!outcomes.is_empty() && outcomes.iter().all(is_lo), "{outcomes:?}");
             rest -= outcomes.len();
         }
@@ -255,15 +249,15 @@ mod tests {
 
     #[test]
     fn what_the_buffer_had_no_room_for_is_lost_and_nothing_else() {
-        let socket = Socket::open().expect("every Linux has netlink");
-        assert!(socket.exchange_some::<Link>(std::iter::once(lo())).iter().all(is_lo));
-        with_little_room(&socket);
-        let outcomes = socket.exchange_some::<Link>((0..40).map(|_| lo()));
+        let mut channel = Channel::open().expect("every Linux has netlink");
+        assert!(channel.exchange_some::<Link>(std::iter::once(lo())).iter().all(is_lo));
+        with_little_room(&channel);
+        let outcomes = channel.exchange_some::<Link>((0..40).map(|_| lo()));
         assert_eq!(outcomes.len(), 40);
         let is_lost = |outcome: &Result<Link, Failure>| matches!(outcome, Err(Failure::Io(error)) if error.raw_os_error() == Some(libc::ENOBUFS));
         assert!(outcomes.iter().all(|outcome| is_lo(outcome) || is_lost(outcome)), "{outcomes:?}");
         assert!(is_lo(&outcomes[0]) && is_lost(&outcomes[39]), "{outcomes:?}");
-        assert!(socket.exchange_some::<Link>(std::iter::once(lo())).iter().all(is_lo));
+        assert!(channel.exchange_some::<Link>(std::iter::once(lo())).iter().all(is_lo));
     }
 
     proptest! {

@@ -4,12 +4,14 @@ use std::collections::HashSet;
 
 use nix::errno::Errno;
 
-use super::{add, common, flags, remove};
+use super::common;
 use crate::error::Attempt;
 use crate::linux::abi::netlink::BRIDGE_VLAN_INFO_PVID;
 use crate::linux::netlink::attach::as_port;
 use crate::linux::netlink::batch::Batch;
-use crate::linux::netlink::encode::{self, Request};
+use crate::linux::netlink::request::Request;
+use crate::linux::netlink::requests;
+use crate::linux::netlink::vlan_info::{add, flags, remove};
 use crate::linux::netlink::{Cause, Failure, NetlinkBackend, error};
 use crate::{
     Bulk, BulkResult, Capability, Error, ErrorKind, InterfaceIndex, InterfaceName, Operation, PortVlans, Result,
@@ -70,7 +72,7 @@ impl NetlinkBackend {
     ) -> BulkResult {
         let at = |&(port, _): &(InterfaceName, PortVlans)| Self::at(Operation::AddVlans).on(bridge).port(port);
         let Some(bridge) = self.bridge_of_each(bridge, vlans, at)? else { return Ok(()) };
-        let mut found = self.look_for(vlans.iter().map(|&(port, _)| port), |&port| encode::get_by_name(port));
+        let mut found = self.look_for(vlans.iter().map(|&(port, _)| port), |&port| requests::get_by_name(port));
         let checked = Batch::new(bulk, vlans).each(|item| {
             let (at, vlans, found) = (at(item), item.1, found.next().unwrap_or(Ok(None)));
             check(at, vlans)?;

@@ -1,0 +1,44 @@
+//! What Linux can do with bridges and taps, whichever backend asks.
+
+use crate::Capability;
+
+/// The MTUs that Linux takes for a bridge (`br_dev_setup()`: `ETH_MIN_MTU` to `ETH_MAX_MTU`).
+#[cfg(feature = "netlink")]
+pub(super) const BRIDGE_MTU: std::ops::RangeInclusive<u32> = 68..=65535;
+
+/// The capabilities of both backends.
+pub(super) const CAPABILITIES: [Capability; 33] = [
+    Capability::MacFollowsPorts,
+    Capability::ForwardDelay,
+    Capability::HelloTime,
+    Capability::MaxAge,
+    Capability::Priority,
+    Capability::Stp,
+    Capability::AgeingTime,
+    Capability::MulticastSnooping,
+    Capability::GroupForwardMask,
+    Capability::VlanFiltering,
+    Capability::DefaultPvid,
+    Capability::Isolated,
+    Capability::Learning,
+    Capability::UnicastFlood,
+    Capability::MulticastFlood,
+    Capability::BroadcastFlood,
+    Capability::BpduGuard,
+    Capability::RootBlock,
+    Capability::FastLeave,
+    Capability::Hairpin,
+    Capability::NeighborSuppression,
+    Capability::PathCost,
+    Capability::PortPriority,
+    Capability::PortStpState,
+    Capability::FdbList,
+    Capability::FdbFlush,
+    Capability::Events,
+    Capability::Tap,
+    Capability::TapQueues,
+    Capability::TapVnetHdr,
+    Capability::TapOwner,
+    Capability::TapTransient,
+    Capability::Carrier,
+];
