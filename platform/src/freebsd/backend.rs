@@ -3,7 +3,7 @@
 use nix::errno::Errno;
 
 use super::bridge::{FreeBsdBackend, mtu_error, still_there};
-use super::unit::Driver;
+use super::driver::Driver;
 use super::{events, options, port, vlan};
 use crate::change::{self, Step};
 use crate::{

@@ -12,9 +12,9 @@ use nix::errno::Errno;
 
 use super::bridge::{FreeBsdBackend, mtu_error};
 use super::claim::Claim;
+use super::driver::Driver;
 use super::module;
 use super::staging::is_taken;
-use super::unit::Driver;
 use crate::error::Attempt;
 use crate::{BridgeSpec, Error, ErrorKind, InterfaceIndex, InterfaceName, LinkState, Result, UnicastMac};
 

@@ -9,6 +9,7 @@ mod abi;
 mod abi15;
 mod backend;
 mod bridge;
+mod bridge_ioctl;
 mod claim;
 mod create;
 mod driver;
@@ -28,7 +29,6 @@ mod sys;
 mod sysctl;
 mod tap;
 mod tuntap;
-mod unit;
 mod vlan;
 
 pub use bridge::FreeBsdBackend;

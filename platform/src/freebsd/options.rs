@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use super::abi::{self, ifbreq, ifbrparam};
 use super::abi15;
 use super::bridge::FreeBsdBackend;
-use super::driver::new_member;
+use super::bridge_ioctl::new_member;
 use crate::error::Attempt;
 use crate::{BridgeOption, BridgeOptions, ErrorKind, InterfaceName, Result, StpProtocol, VlanId};
 

@@ -9,7 +9,7 @@ use nix::errno::Errno;
 
 use super::abi::{self, ifbreq};
 use super::bridge::FreeBsdBackend;
-use super::driver::new_member;
+use super::bridge_ioctl::new_member;
 use super::options::{STP, set_cost};
 use crate::error::Attempt;
 use crate::{Capability, ErrorKind, InterfaceName, PortOption, PortOptions, PortStpState, Result};

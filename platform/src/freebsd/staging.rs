@@ -16,7 +16,7 @@ use nix::errno::Errno;
 
 use super::bridge::FreeBsdBackend;
 use super::claim::{Claim, LOOKS, PAUSE};
-use super::unit::Driver;
+use super::driver::Driver;
 use crate::error::Attempt;
 use crate::{Error, InterfaceName, LinkState, Result};
 

@@ -1,5 +1,5 @@
 //! The ioctls of FreeBSD's interfaces, each as a safe function; those of bridges alone are in
-//! [`driver`](super::driver).
+//! [`bridge_ioctl`](super::bridge_ioctl).
 //!
 //! Read in `net/if.c` and `net/if_clone.c`. All of them work in the VNET that
 //! the socket was made in, also when the process has entered a jail since. That is why

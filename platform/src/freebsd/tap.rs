@@ -19,10 +19,10 @@ use libc::c_int;
 use nix::errno::Errno;
 
 use super::bridge::{FreeBsdBackend, macs, mtu_error, still_there};
+use super::driver::Driver;
 use super::sys::Control;
 use super::sysctl;
 use super::tuntap::{self, Closed};
-use super::unit::Driver;
 use crate::change::{self, Step};
 use crate::error::Attempt;
 use crate::{

@@ -12,7 +12,7 @@ use nix::errno::Errno;
 
 use super::abi15::{self, VlanBits};
 use super::bridge::FreeBsdBackend;
-use super::driver::NO_VLANS;
+use super::bridge_ioctl::NO_VLANS;
 use crate::error::Attempt;
 use crate::{
     Capability, ErrorKind, InterfaceName, Operation, PortVlans, Result, VlanId, VlanRange, VlanTagging, vlan,

@@ -4,12 +4,13 @@
 //! and `net/core/rtnetlink.c`.
 
 mod abi;
-mod bridges;
+mod bridge_indices;
 mod capabilities;
 mod carrier;
 mod convert;
 mod events;
 mod identity;
+mod ifreq;
 mod ioctl;
 mod namespace;
 #[cfg(feature = "netlink")]
@@ -17,7 +18,6 @@ mod netlink;
 #[cfg(feature = "privileges")]
 mod privileges;
 mod proc;
-mod request;
 mod sandbox;
 mod tap;
 mod tun;

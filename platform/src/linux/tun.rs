@@ -11,7 +11,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use libc::{c_int, ifreq};
 use nix::errno::Errno;
 
-use super::request::{self, empty_request, request, retry};
+use super::ifreq::{empty_request, request, retry};
 use crate::{InterfaceName, MacAddr};
 
 nix::ioctl_readwrite_bad!(set_interface, libc::TUNSETIFF, ifreq);
@@ -47,20 +47,20 @@ pub(super) fn interface(fd: BorrowedFd<'_>) -> nix::Result<(InterfaceName, u16)>
     let answer = call(fd, get_interface, empty_request())?;
     // SAFETY: TUNGETIFF succeeded and has written this member.
     let flags = unsafe { answer.ifr_ifru.ifru_flags };
-    Ok((request::name(&answer).ok_or(Errno::EBADFD)?, u16::from_ne_bytes(flags.to_ne_bytes())))
+    Ok((super::ifreq::name(&answer).ok_or(Errno::EBADFD)?, u16::from_ne_bytes(flags.to_ne_bytes())))
 }
 
 /// The MAC of the host's side.
 pub(super) fn mac(fd: BorrowedFd<'_>) -> nix::Result<Option<MacAddr>> {
     let answer = call(fd, get_address, empty_request())?;
     // SAFETY: SIOCGIFHWADDR succeeded and has written this member.
-    Ok(request::mac(&unsafe { answer.ifr_ifru.ifru_hwaddr }))
+    Ok(super::ifreq::mac(&unsafe { answer.ifr_ifru.ifru_hwaddr }))
 }
 
 /// `EADDRNOTAVAIL` for a MAC that no interface can bear.
 pub(super) fn set_mac(fd: BorrowedFd<'_>, mac: MacAddr) -> nix::Result<()> {
     let mut request = empty_request();
-    request.ifr_ifru.ifru_hwaddr = request::hardware_address(mac);
+    request.ifr_ifru.ifru_hwaddr = super::ifreq::hardware_address(mac);
     call(fd, set_address, request).map(drop)
 }
 

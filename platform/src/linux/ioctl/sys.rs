@@ -20,9 +20,9 @@ use crate::linux::abi::{
     BRCTL_SET_PORT_PRIORITY, ETHTOOL_GDRVINFO, IFF_UP, SIOCBRADDBR, SIOCBRADDIF, SIOCBRDELBR, SIOCBRDELIF,
     SIOCDEVPRIVATE, ethtool_drvinfo,
 };
-use crate::linux::bridges;
+use crate::linux::bridge_indices;
 use crate::linux::convert::c_index;
-use crate::linux::request::{self, c_name, empty_request, request, retry, to_char};
+use crate::linux::ifreq::{c_name, empty_request, request, retry, to_char};
 use crate::{InterfaceIndex, InterfaceName, LinkState, MacAddr};
 
 /// `BR_MAX_PORTS` (`net/bridge/br_private.h`).
@@ -116,7 +116,7 @@ impl Control {
         let mut request = empty_request();
         request.ifr_ifru.ifru_ifindex = c_index(index);
         let answer = self.call(get_name, request)?;
-        request::name(&answer).ok_or(Errno::ENODEV)
+        crate::linux::ifreq::name(&answer).ok_or(Errno::ENODEV)
     }
 
     /// Whether an interface is a bridge.
@@ -189,13 +189,13 @@ impl Control {
     pub(super) fn mac(&self, name: InterfaceName) -> nix::Result<Option<MacAddr>> {
         let answer = self.call(get_mac, request(name))?;
         // SAFETY: SIOCGIFHWADDR succeeded and has written this member.
-        Ok(request::mac(&unsafe { answer.ifr_ifru.ifru_hwaddr }))
+        Ok(crate::linux::ifreq::mac(&unsafe { answer.ifr_ifru.ifru_hwaddr }))
     }
 
     /// `EADDRNOTAVAIL` for a MAC that no interface can bear.
     pub(super) fn set_mac(&self, name: InterfaceName, mac: MacAddr) -> nix::Result<()> {
         let mut request = request(name);
-        request.ifr_ifru.ifru_hwaddr = request::hardware_address(mac);
+        request.ifr_ifru.ifru_hwaddr = crate::linux::ifreq::hardware_address(mac);
         self.call(set_mac, request).map(drop)
     }
 
@@ -237,13 +237,13 @@ impl Control {
 
     /// The indices of all bridges; `None` when there may be more than the kernel can tell.
     pub(super) fn bridges(&self) -> nix::Result<Option<Vec<InterfaceIndex>>> {
-        bridges::indices(self.0.as_fd(), bridges::MAX_BRIDGES)
+        bridge_indices::indices(self.0.as_fd(), bridge_indices::MAX_BRIDGES)
     }
 
     /// The indices of the ports of an interface that is known to be a bridge: other drivers
     /// take this call for something else.
     pub(super) fn ports(&self, bridge: InterfaceName) -> nix::Result<Vec<InterfaceIndex>> {
-        Ok(bridges::as_indices(&self.port_slots(bridge)?))
+        Ok(bridge_indices::as_indices(&self.port_slots(bridge)?))
     }
 
     fn port_slots(&self, bridge: InterfaceName) -> nix::Result<Vec<c_int>> {

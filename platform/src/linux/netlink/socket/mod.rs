@@ -15,7 +15,7 @@ use super::attribute::Malformed;
 use super::link::Link;
 use super::request::Request;
 use crate::InterfaceIndex;
-use crate::linux::bridges;
+use crate::linux::bridge_indices;
 
 /// How often a list that changes each time is read, while other processes change interfaces.
 pub(super) const DUMP_TRIES: usize = 16;
@@ -126,7 +126,7 @@ impl Socket {
     /// Returns the indices of all bridges. Returns `None` if these are `room` or more, or if the kernel
     /// or a policy lacks the call.
     pub(super) fn bridges(&self, room: usize) -> Option<Vec<InterfaceIndex>> {
-        bridges::indices(self.channel().as_fd(), room).ok().flatten()
+        bridge_indices::indices(self.channel().as_fd(), room).ok().flatten()
     }
 
     fn channel(&self) -> MutexGuard<'_, Channel> {

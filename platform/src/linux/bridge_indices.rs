@@ -8,7 +8,7 @@ use libc::{c_int, c_ulong};
 use nix::errno::Errno;
 
 use super::abi::{BRCTL_GET_BRIDGES, SIOCGIFBR};
-use super::request::retry;
+use super::ifreq::retry;
 use crate::InterfaceIndex;
 
 /// What `old_deviceless()` has room for; it says nothing of bridges beyond.
