@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{AnchorState, DefinedNetwork, Drift, NetworkFailure, Occupant, Occupied};
+use super::{AnchorState, Drift, NetworkFailure, Occupant, Occupied, ResolvedNetwork};
 use crate::port::unless_gone;
 use crate::{
     Attempt, BridgeBackend, BridgeState, Capability, Error, ErrorKind, InterfaceName, LinkState, Operation,
@@ -69,7 +69,7 @@ impl<'h> Taps<'h> {
     }
 
     /// The tap that has the name of a network's anchor.
-    pub(super) fn find(&self, network: &DefinedNetwork) -> Result<Option<Found>> {
+    pub(super) fn find(&self, network: &ResolvedNetwork) -> Result<Option<Found>> {
         if !self.backend.capabilities().contains(Capability::Tap) {
             return Ok(None);
         }
@@ -81,7 +81,7 @@ impl<'h> Taps<'h> {
 
     /// What [`stop`](super::stop) is to remove: the tap on the network's bridge, and one on no bridge
     /// that nobody has open.
-    pub(super) fn left_over(&self, network: &DefinedNetwork) -> Result<Option<Found>> {
+    pub(super) fn left_over(&self, network: &ResolvedNetwork) -> Result<Option<Found>> {
         Ok(self.find(network)?.filter(|found| found.is_detached() || found.is_port_of(network.bridge())))
     }
 }
@@ -97,7 +97,7 @@ fn once<T>(cell: &OnceCell<T>, read: impl FnOnce() -> Result<T>) -> Result<&T> {
 /// Refuses, before anything is done, what the backend cannot do, and a name that is taken.
 pub(super) fn check(
     backend: &dyn BridgeBackend,
-    network: &DefinedNetwork,
+    network: &ResolvedNetwork,
 ) -> std::result::Result<(), NetworkFailure> {
     if network.has_anchor() && !backend.capabilities().contains(Capability::Tap) {
         let at = Attempt::new(backend.name(), Operation::CreateTap).on(network.anchor());
@@ -110,7 +110,7 @@ pub(super) fn check(
 /// is a port of another bridge.
 pub(super) fn check_name(
     backend: &dyn BridgeBackend,
-    network: &DefinedNetwork,
+    network: &ResolvedNetwork,
 ) -> std::result::Result<(), NetworkFailure> {
     let name = network.anchor();
     if !network.has_anchor() || !backend.interfaces()?.iter().any(|interface| interface.name == name) {
@@ -125,7 +125,7 @@ pub(super) fn check_name(
 }
 
 /// Where an anchor, as it was [found](Taps::find), is not what is defined.
-pub(super) fn drift(network: &DefinedNetwork, found: Option<&Found>) -> Option<Drift> {
+pub(super) fn drift(network: &ResolvedNetwork, found: Option<&Found>) -> Option<Drift> {
     let (actual, mtu) = match found {
         None => (AnchorState::Absent, None),
         // Whoever has it, it is not the network's.
@@ -163,7 +163,7 @@ impl<'a> Raising<'a> {
     /// Makes it a port of the bridge, and up; whatever fails, it is as it was before.
     pub(super) fn begin(
         backend: &dyn BridgeBackend,
-        network: &DefinedNetwork,
+        network: &ResolvedNetwork,
         before: Option<&'a Found>,
         bridge: BridgeState,
     ) -> Result<Self> {

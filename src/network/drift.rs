@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::anchor::{self, Taps};
-use super::{DefinedNetwork, NetworkError, NetworkFailure, Occupant, Occupied};
+use super::{NetworkError, NetworkFailure, Occupant, Occupied, ResolvedNetwork};
 use crate::{
     BridgeBackend, BridgeChange, BridgeOption, BridgeSpec, BridgeState, Capability, ErrorKind, LinkState, MacAddr,
     OptionText, Result, UnicastMac,
@@ -12,7 +12,7 @@ use crate::{
 /// What a host has of a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Status {
+pub enum DriftStatus {
     /// Nothing: it is not active.
     Absent,
     /// Its bridge, as it is defined.
@@ -143,26 +143,29 @@ impl fmt::Display for Drift {
 /// What a host has of a network.
 ///
 /// Compared are the MAC, up or down, the MTU if one is defined, the options that are defined or
-/// libvirt's defaults ([`DefinedNetwork::spec`]) and that the backend can read, and the anchor. A
+/// libvirt's defaults ([`ResolvedNetwork::spec`]) and that the backend can read, and the anchor. A
 /// time that the kernel has rounded has not drifted
 /// ([`BridgeOptions::unrounded`](crate::BridgeOptions::unrounded)).
 ///
 /// # Errors
 /// [`NetworkFailure::Backend`] where the host cannot be read.
-pub fn status(backend: &dyn BridgeBackend, network: &DefinedNetwork) -> std::result::Result<Status, NetworkError> {
-    let status = || -> std::result::Result<Status, NetworkFailure> {
+pub fn status(
+    backend: &dyn BridgeBackend,
+    network: &ResolvedNetwork,
+) -> std::result::Result<DriftStatus, NetworkError> {
+    let status = || -> std::result::Result<DriftStatus, NetworkFailure> {
         let bridge = match bridge(backend, network)? {
-            Bridge::Absent => return Ok(Status::Absent),
-            Bridge::Occupied(occupied) => return Ok(Status::Occupied(occupied)),
+            Bridge::Absent => return Ok(DriftStatus::Absent),
+            Bridge::Occupied(occupied) => return Ok(DriftStatus::Occupied(occupied)),
             Bridge::There(bridge) => bridge,
         };
         anchor::check(backend, network)?;
         let anchor = Taps::of(backend).find(network)?;
         let drifts = drifts(backend, network, &bridge, anchor.as_ref());
-        Ok(if drifts.is_empty() { Status::AsDefined } else { Status::Drifted(drifts) })
+        Ok(if drifts.is_empty() { DriftStatus::AsDefined } else { DriftStatus::Drifted(drifts) })
     };
     match status() {
-        Err(NetworkFailure::Occupied(occupied)) => Ok(Status::Occupied(occupied)),
+        Err(NetworkFailure::Occupied(occupied)) => Ok(DriftStatus::Occupied(occupied)),
         outcome => outcome.map_err(|failure| NetworkError::new(network.name().clone(), failure)),
     }
 }
@@ -174,7 +177,7 @@ pub(super) enum Bridge {
     Occupied(Occupied),
 }
 
-pub(super) fn bridge(backend: &dyn BridgeBackend, network: &DefinedNetwork) -> Result<Bridge> {
+pub(super) fn bridge(backend: &dyn BridgeBackend, network: &ResolvedNetwork) -> Result<Bridge> {
     let name = network.bridge();
     let by = match backend.find(name) {
         Ok(None) => return Ok(Bridge::Absent),
@@ -195,7 +198,7 @@ pub(super) fn bridge(backend: &dyn BridgeBackend, network: &DefinedNetwork) -> R
 /// Where a bridge and its anchor are not what is defined.
 pub(super) fn drifts(
     backend: &dyn BridgeBackend,
-    network: &DefinedNetwork,
+    network: &ResolvedNetwork,
     bridge: &BridgeState,
     anchor: Option<&anchor::Found>,
 ) -> Vec<Drift> {

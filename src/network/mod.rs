@@ -5,17 +5,18 @@
 //! hosts have.
 
 mod anchor;
-mod defined;
-mod definition;
+#[cfg(feature = "store")]
+mod control;
 mod drift;
 mod failure;
 mod invalid;
-mod life;
-#[cfg(feature = "xml")]
-mod migrate;
+mod lifecycle;
 mod name;
-#[cfg(feature = "store")]
-mod networks;
+#[expect(clippy::module_inception, reason = "a type lives in the file of its name")]
+mod network;
+#[cfg(feature = "xml")]
+mod network_files;
+mod resolved;
 #[cfg(feature = "store")]
 mod store;
 #[cfg(test)]
@@ -24,24 +25,24 @@ mod watch;
 #[cfg(feature = "xml")]
 mod xml;
 
-pub use defined::DefinedNetwork;
-pub use definition::{Anchor, ForwardMode, MacTableManager, Network, PortIsolation};
-pub use drift::{AnchorState, Drift, Status, status};
+#[cfg(feature = "store")]
+pub use control::{NetworkController, NetworkInfo, NetworkState};
+pub use drift::{AnchorState, Drift, DriftStatus, status};
 pub use failure::{NetworkError, NetworkFailure, Occupant, Occupied};
 pub use invalid::{InvalidNetwork, NetworkReason};
-pub use life::{Ensured, check_host, ensure, start, stop};
-#[cfg(feature = "xml")]
-pub use migrate::{InvalidFiles, Migration, NetworkFiles};
+pub use lifecycle::{EnsureOutcome, check_host, ensure, start, stop};
 pub use name::{BridgeName, BridgeTemplate, NetworkName};
-#[cfg(feature = "store")]
-pub use networks::{KnownNetwork, NetworkState, Networks};
+pub use network::{Anchor, ForwardMode, MacTableManager, Network, PortIsolation};
+#[cfg(feature = "xml")]
+pub use network_files::{InvalidFiles, Migration, NetworkFiles};
+pub use resolved::ResolvedNetwork;
 #[cfg(feature = "store")]
 pub use store::{
-    ActiveNetworks, Defined, MacSource, MigratedFile, MigrationMode, MigrationOutcome, Store, StoreError,
+    DefineOutcome, MacSource, MigratedFile, MigrationMode, MigrationOutcome, StateLock, Store, StoreError,
     StoreReason, derived_mac,
 };
 #[cfg(feature = "store")]
-pub use watch::Watcher;
-pub use watch::{News, Repair, RepairLimit, Report, Watch};
+pub use watch::NetworkWatcher;
+pub use watch::{DriftTracker, NetworkEvent, NetworkEventKind, RepairLimit, RepairPolicy};
 #[cfg(feature = "xml")]
-pub use xml::{Definition, Document, DocumentReason, ForeignMode, ForeignNetwork, InvalidDocument};
+pub use xml::{Document, DocumentReason, ForeignMode, ForeignNetwork, InvalidDocument, ParsedNetwork};

@@ -21,11 +21,11 @@ fn network() -> Network {
     network.with_bridge("virbr0".parse().expect("a name")).with_mac(mac(1)).with_mtu(1400).expect("an MTU")
 }
 
-pub(super) fn plain() -> DefinedNetwork {
+pub(super) fn plain() -> ResolvedNetwork {
     network().resolve([]).expect("it is whole")
 }
 
-fn anchored() -> DefinedNetwork {
+fn anchored() -> ResolvedNetwork {
     network().with_anchor(Anchor::Tap).resolve([]).expect("it is whole")
 }
 
@@ -63,15 +63,15 @@ fn starts_once_and_stops_once() {
     for network in [plain(), anchored()] {
         let host = host();
         let before = snapshot(&host);
-        assert_eq!(status(&host, &network).expect("it can be read"), Status::Absent);
+        assert_eq!(status(&host, &network).expect("it can be read"), DriftStatus::Absent);
         start(&host, &network).expect("it can be started");
-        assert_eq!(status(&host, &network).expect("it can be read"), Status::AsDefined);
+        assert_eq!(status(&host, &network).expect("it can be read"), DriftStatus::AsDefined);
         check_host(&host, &network).expect("its name is its own");
         let running = snapshot(&host);
         log(&host);
         let error = start(&host, &network).expect_err("it is active");
         assert_eq!(error.to_string(), "network default: it is active: its bridge virbr0 is there");
-        assert_eq!(ensure(&host, &network).expect("it can be read"), Ensured::AsDefined);
+        assert_eq!(ensure(&host, &network).expect("it can be read"), EnsureOutcome::AsDefined);
         assert_eq!(snapshot(&host), running);
         stop(&host, &network).expect("it can be stopped");
         assert_eq!(snapshot(&host), before);
@@ -128,7 +128,7 @@ fn says_who_has_its_name_and_touches_nothing() {
         if can_be_adopted {
             assert_eq!(failure(stop(&host, &network)).to_string(), text);
             let changed = ensure(&host, &network).expect("it is a bridge");
-            assert!(matches!(changed, Ensured::Repaired(_)), "{changed:?}");
+            assert!(matches!(changed, EnsureOutcome::Repaired(_)), "{changed:?}");
             stop(&host, &network).expect("it is the network's now");
         } else {
             assert_eq!(failure(ensure(&host, &network)).to_string(), text);
@@ -169,7 +169,7 @@ fn an_anchor_in_the_hands_of_another_keeps_the_network_up() {
 /// Whatever call fails, all is as it was before.
 #[test]
 fn is_all_or_nothing_whatever_fails() {
-    type Act = fn(&dyn BridgeBackend, &DefinedNetwork) -> Result<(), NetworkError>;
+    type Act = fn(&dyn BridgeBackend, &ResolvedNetwork) -> Result<(), NetworkError>;
     type Prepare = fn(&Fake);
     let nothing: Prepare = |_| {};
     let running: Prepare = |host| start(host, &anchored()).expect("it can be started");
@@ -232,7 +232,7 @@ fn says_what_has_drifted() {
         BridgeOptions::default().forward_delay(Duration::from_secs(15)).ageing_time(Duration::from_secs(9));
     let change = BridgeChange::default().mac(mac(9)).mtu(1500).link(LinkState::Down).options(options);
     host.model.change(name("virbr0"), &change).expect("it can be changed");
-    let Status::Drifted(drifts) = status(&host, &plain()).expect("it can be read") else { panic!("it has") };
+    let DriftStatus::Drifted(drifts) = status(&host, &plain()).expect("it can be read") else { panic!("it has") };
     let texts: Vec<_> = drifts.iter().map(ToString::to_string).collect();
     assert_eq!(
         texts,
@@ -279,7 +279,7 @@ prop_compose! {
         mtu in prop::option::of(68_u32..=9000),
         is_managed in any::<bool>(),
         has_anchor in any::<bool>(),
-    ) -> DefinedNetwork {
+    ) -> ResolvedNetwork {
         let network = Network::new("default".parse().expect("a name"))
             .with_bridge("virbr0".parse().expect("a name"))
             .with_mac(mac(1))
@@ -358,7 +358,7 @@ proptest! {
         let host = host();
         if is_started {
             start(&host, &network).expect("it can be started");
-            prop_assert_eq!(status(&host, &network).expect("it can be read"), Status::AsDefined);
+            prop_assert_eq!(status(&host, &network).expect("it can be read"), DriftStatus::AsDefined);
         }
         for meddling in &meddlings {
             meddle(&host, meddling);
@@ -367,16 +367,16 @@ proptest! {
         let found = status(&host, &network).expect("it can be read");
         let done = ensure(&host, &network).expect("it can be put right");
         let expected = match found {
-            Status::Absent => Ensured::Created,
-            Status::AsDefined => Ensured::AsDefined,
-            Status::Drifted(drifts) => Ensured::Repaired(drifts),
-            Status::Occupied(occupied) => panic!("by {occupied}"),
+            DriftStatus::Absent => EnsureOutcome::Created,
+            DriftStatus::AsDefined => EnsureOutcome::AsDefined,
+            DriftStatus::Drifted(drifts) => EnsureOutcome::Repaired(drifts),
+            DriftStatus::Occupied(occupied) => panic!("by {occupied}"),
         };
         prop_assert_eq!(done, expected);
-        prop_assert_eq!(status(&host, &network).expect("it can be read"), Status::AsDefined);
+        prop_assert_eq!(status(&host, &network).expect("it can be read"), DriftStatus::AsDefined);
 
         let running = snapshot(&host);
-        prop_assert_eq!(ensure(&host, &network).expect("it can be read"), Ensured::AsDefined);
+        prop_assert_eq!(ensure(&host, &network).expect("it can be read"), EnsureOutcome::AsDefined);
         prop_assert_eq!(snapshot(&host), running);
 
         stop(&host, &network).expect("it can be stopped");

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use vmbridge::network::{self, Anchor, DefinedNetwork, Ensured, Network, NetworkFailure, Status};
+use vmbridge::network::{self, Anchor, DriftStatus, EnsureOutcome, Network, NetworkFailure, ResolvedNetwork};
 use vmbridge::{BridgeOptions, Capability, ErrorKind, NativeBackend};
 
 use crate::faults::{ClearedHost, Faulty, clear_host};
@@ -48,7 +48,7 @@ fn with_options(options: BridgeOptions) -> Network {
     base().with_mtu(1400).expect("an MTU").with_options(options).expect("whole seconds")
 }
 
-fn resolved(network: Network) -> DefinedNetwork {
+fn resolved(network: Network) -> ResolvedNetwork {
     network.resolve([]).expect("it is whole")
 }
 
@@ -56,15 +56,15 @@ fn options() -> BridgeOptions {
     BridgeOptions::default().forward_delay(Duration::from_secs(7)).priority(4096)
 }
 
-fn plain() -> DefinedNetwork {
+fn plain() -> ResolvedNetwork {
     resolved(with_options(options()))
 }
 
-fn anchored() -> DefinedNetwork {
+fn anchored() -> ResolvedNetwork {
     resolved(with_options(options()).with_anchor(Anchor::Tap))
 }
 
-fn status(network: &DefinedNetwork) -> Status {
+fn status(network: &ResolvedNetwork) -> DriftStatus {
     network::status(&open(), network).expect("it can be read")
 }
 
@@ -88,9 +88,9 @@ fn starts_as_defined() {
     network::check_host(&backend, &network).expect("the name is free");
     network::start(&backend, &network).expect("it can be started");
     assert!(is_as_defined() && there(&["virbr0"]), "{}", snapshot());
-    assert_eq!(status(&network), Status::AsDefined);
+    assert_eq!(status(&network), DriftStatus::AsDefined);
     let before = snapshot();
-    assert_eq!(network::ensure(&backend, &network).expect("it can be read"), Ensured::AsDefined);
+    assert_eq!(network::ensure(&backend, &network).expect("it can be read"), EnsureOutcome::AsDefined);
     let failure = network::start(&backend, &network).expect_err("it is active").into_failure();
     assert!(matches!(failure, NetworkFailure::Active(_)), "{failure}");
     assert_eq!(snapshot(), before);
@@ -112,19 +112,19 @@ fn puts_right_what_has_drifted() {
         ("priority 8192", "priority is 8192, defined as 4096"),
     ] {
         ifconfig(&format!("virbr0 {drift}"));
-        let Status::Drifted(found) = status(&network) else { panic!("{drift}") };
+        let DriftStatus::Drifted(found) = status(&network) else { panic!("{drift}") };
         assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), [said]);
         let done = network::ensure(&backend, &network).expect("it can be put right");
-        assert_eq!(done, Ensured::Repaired(found));
+        assert_eq!(done, EnsureOutcome::Repaired(found));
         assert_eq!(snapshot(), before, "{drift}");
     }
     // What is not defined is nobody's business.
     ifconfig("virbr0 timeout 70 maxage 30 descr mine");
     let before = snapshot();
-    assert_eq!(network::ensure(&backend, &network).expect("it can be read"), Ensured::AsDefined);
+    assert_eq!(network::ensure(&backend, &network).expect("it can be read"), EnsureOutcome::AsDefined);
     assert_eq!(snapshot(), before);
     ifconfig("virbr0 destroy");
-    assert_eq!(network::ensure(&backend, &network).expect("it can be made"), Ensured::Created);
+    assert_eq!(network::ensure(&backend, &network).expect("it can be made"), EnsureOutcome::Created);
     assert!(is_as_defined(), "{}", snapshot());
 }
 
@@ -186,12 +186,12 @@ fn an_anchor_is_there_while_its_network_is() {
     let (backend, network) = (open(), anchored());
     network::start(&backend, &network).expect("it can be started");
     assert!(is_as_defined() && has_anchor() && there(&["virbr0", "virbr0-nic"]), "{}", snapshot());
-    assert_eq!(status(&network), Status::AsDefined);
+    assert_eq!(status(&network), DriftStatus::AsDefined);
     // It is the same to a bridge that someone sets down and up.
     ifconfig("virbr0 down");
-    assert!(matches!(network::ensure(&backend, &network), Ok(Ensured::Repaired(_))));
+    assert!(matches!(network::ensure(&backend, &network), Ok(EnsureOutcome::Repaired(_))));
     ifconfig("virbr0 deletem virbr0-nic");
-    assert!(matches!(network::ensure(&backend, &network), Ok(Ensured::Repaired(_))));
+    assert!(matches!(network::ensure(&backend, &network), Ok(EnsureOutcome::Repaired(_))));
     assert!(is_as_defined() && has_anchor() && there(&["virbr0", "virbr0-nic"]), "{}", snapshot());
     network::stop(&backend, &network).expect("it can be stopped");
     assert!(there(&[]), "{}", snapshot());
@@ -217,10 +217,10 @@ fn stops_what_an_old_libvirt_left() {
 struct Work {
     name: &'static str,
     act: &'static str,
-    network: fn() -> DefinedNetwork,
+    network: fn() -> ResolvedNetwork,
     /// What is there before: a network that is started, if any, and then these arguments of
     /// `ifconfig virbr0`.
-    started: Option<fn() -> DefinedNetwork>,
+    started: Option<fn() -> ResolvedNetwork>,
     drifts: &'static [&'static str],
 }
 
@@ -287,7 +287,7 @@ fn is_killed(work: &Work) {
         assert_eq!(output.status.signal(), Some(9), "call {call}");
         let (network, left) = ((work.network)(), snapshot());
         network::ensure(&open(), &network).unwrap_or_else(|error| panic!("call {call}: {error}: {left}"));
-        assert_eq!(status(&network), Status::AsDefined, "killed at call {call}");
+        assert_eq!(status(&network), DriftStatus::AsDefined, "killed at call {call}");
         let (names, has_its_anchor): (&[_], _) = match network.network().anchor() {
             Anchor::Tap => (&["virbr0", "virbr0-nic"], has_anchor()),
             Anchor::None => (&["virbr0"], true),
@@ -319,7 +319,7 @@ fn fails_once(work: &Work) {
     for_each_call(work, &[("FAULT_ERRNO", &errno)], |call, output, before| {
         let errors = String::from_utf8_lossy(&output.stderr);
         if output.status.success() {
-            let expected = if work.act == "stop" { Status::Absent } else { Status::AsDefined };
+            let expected = if work.act == "stop" { DriftStatus::Absent } else { DriftStatus::AsDefined };
             assert_eq!(status(&(work.network)()), expected, "call {call}: it says that it is done");
         } else {
             assert_eq!(state(), before, "call {call}: {errors}");

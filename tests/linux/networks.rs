@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use serde_json::Value;
-use vmbridge::network::{self, Anchor, DefinedNetwork, Ensured, Network, NetworkFailure, Status};
+use vmbridge::network::{self, Anchor, DriftStatus, EnsureOutcome, Network, NetworkFailure, ResolvedNetwork};
 use vmbridge::{Available, BridgeBackend, BridgeOptions};
 
 use crate::support::{
@@ -55,25 +55,25 @@ fn base() -> Network {
     network.with_bridge("virbr0".parse().expect("a name")).with_mac(MAC.parse().expect("a MAC"))
 }
 
-fn resolved(network: Network) -> DefinedNetwork {
+fn resolved(network: Network) -> ResolvedNetwork {
     network.resolve([]).expect("it is whole")
 }
 
 /// With an option that the ioctl backend sets in sysfs.
-fn plain() -> DefinedNetwork {
+fn plain() -> ResolvedNetwork {
     let options = BridgeOptions::default().multicast_snooping(false);
     resolved(base().with_mtu(1400).expect("an MTU").with_options(options).expect("whole seconds"))
 }
 
 /// Without STP, which would keep the anchor's carrier back for two forward delays.
-fn anchored() -> DefinedNetwork {
+fn anchored() -> ResolvedNetwork {
     let options = BridgeOptions::default().stp(false).multicast_snooping(false);
     let network = base().with_mtu(1400).expect("an MTU").with_options(options).expect("whole seconds");
     resolved(network.with_anchor(Anchor::Tap))
 }
 
-fn defined(backend: &dyn BridgeBackend, network: &DefinedNetwork) -> bool {
-    network::status(backend, network).expect("it can be read") == Status::AsDefined
+fn defined(backend: &dyn BridgeBackend, network: &ResolvedNetwork) -> bool {
+    network::status(backend, network).expect("it can be read") == DriftStatus::AsDefined
 }
 
 fn starts_as_defined(backend: &dyn BridgeBackend) {
@@ -89,7 +89,7 @@ fn starts_as_defined(backend: &dyn BridgeBackend) {
     assert!(defined(backend, &network));
 
     let before = snapshot();
-    assert_eq!(network::ensure(backend, &network).expect("it can be read"), Ensured::AsDefined);
+    assert_eq!(network::ensure(backend, &network).expect("it can be read"), EnsureOutcome::AsDefined);
     let failure = network::start(backend, &network).expect_err("it is active").into_failure();
     assert!(matches!(failure, NetworkFailure::Active(_)), "{failure}");
     assert_eq!(snapshot(), before);
@@ -112,22 +112,22 @@ fn puts_right_what_has_drifted(backend: &dyn BridgeBackend) {
         ("type bridge stp_state 0", "stp is off, defined as on"),
     ] {
         ip(&format!("link set dev virbr0 {drift}"));
-        let Status::Drifted(found) = network::status(backend, &network).expect("it can be read") else {
+        let DriftStatus::Drifted(found) = network::status(backend, &network).expect("it can be read") else {
             panic!("{drift}")
         };
         assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), [said]);
         let done = network::ensure(backend, &network).expect("it can be put right");
-        assert_eq!(done, Ensured::Repaired(found));
+        assert_eq!(done, EnsureOutcome::Repaired(found));
         assert_eq!(snapshot(), before, "{drift}");
         assert!(defined(backend, &network), "{drift}");
     }
     // What is not defined is nobody's business.
     ip("link set dev virbr0 type bridge ageing_time 700 group_fwd_mask 8");
     let before = snapshot();
-    assert_eq!(network::ensure(backend, &network).expect("it can be read"), Ensured::AsDefined);
+    assert_eq!(network::ensure(backend, &network).expect("it can be read"), EnsureOutcome::AsDefined);
     assert_eq!(snapshot(), before);
     ip("link delete dev virbr0");
-    assert_eq!(network::ensure(backend, &network).expect("it can be made"), Ensured::Created);
+    assert_eq!(network::ensure(backend, &network).expect("it can be made"), EnsureOutcome::Created);
     assert!(defined(backend, &network));
 }
 
@@ -136,7 +136,7 @@ fn a_rounded_time_has_not_drifted(backend: &dyn BridgeBackend) {
     for ms in [10, 70, 90, 1230] {
         let options = BridgeOptions::default().ageing_time(Duration::from_millis(ms));
         let network = resolved(base().with_options(options).expect("whole seconds"));
-        assert_ne!(network::ensure(backend, &network).expect("it can be made"), Ensured::AsDefined);
+        assert_ne!(network::ensure(backend, &network).expect("it can be made"), EnsureOutcome::AsDefined);
         assert!(defined(backend, &network), "{ms} ms");
     }
 }
@@ -204,7 +204,7 @@ fn an_anchor_ends_duplicate_address_detection(backend: &dyn BridgeBackend) {
     // Setting it down makes the kernel forget.
     ip("link set dev virbr0 down");
     let done = network::ensure(backend, &resolved(base().with_anchor(Anchor::Tap))).expect("it can be put right");
-    assert!(matches!(done, Ensured::Repaired(_)), "{done:?}");
+    assert!(matches!(done, EnsureOutcome::Repaired(_)), "{done:?}");
     wait_until("the link-local address is checked again", || has_settled("virbr0", "fe80::5054:ff:fe01:203"));
 }
 
@@ -261,9 +261,9 @@ fn stops_what_an_old_libvirt_left(backend: &dyn BridgeBackend) {
 struct Work {
     name: &'static str,
     act: &'static str,
-    network: fn() -> DefinedNetwork,
+    network: fn() -> ResolvedNetwork,
     /// What is there before: a network that is started, if any, and then these commands for `ip`.
-    started: Option<fn() -> DefinedNetwork>,
+    started: Option<fn() -> ResolvedNetwork>,
     drifts: &'static [&'static str],
 }
 
@@ -359,7 +359,7 @@ fn is_killed(backend: &Available, call: &str, work: &Work) {
         let left = links();
         network::ensure(&*backend, &network).unwrap_or_else(|error| panic!("call {number}: {error}: {left:?}"));
         let status = network::status(&*backend, &network).expect("it can be read");
-        assert_eq!(status, Status::AsDefined, "killed at call {number}");
+        assert_eq!(status, DriftStatus::AsDefined, "killed at call {number}");
         let mut there: Vec<_> =
             links().iter().map(|link| link["ifname"].as_str().expect("a name").to_owned()).collect();
         there.sort();
@@ -393,7 +393,7 @@ fn fails_once(backend: &Available, call: &str, work: &Work) {
         let errors = String::from_utf8_lossy(&output.stderr);
         if output.status.success() {
             let there = network::status(&*open(backend), &(work.network)()).expect("it can be read");
-            let expected = if work.act == "stop" { Status::Absent } else { Status::AsDefined };
+            let expected = if work.act == "stop" { DriftStatus::Absent } else { DriftStatus::AsDefined };
             assert_eq!(there, expected, "call {number}: it says that it is done");
         } else {
             assert_eq!(state(), before, "call {number}: {errors}");

@@ -10,7 +10,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
-use vmbridge::network::{self, DefinedNetwork, Document, Ensured, Status, Store};
+use vmbridge::network::{self, Document, DriftStatus, EnsureOutcome, ResolvedNetwork, Store};
 use vmbridge::{Available, BridgeBackend};
 
 use crate::support::{Guarded, Registry, batch, exists, ip, link, snapshot, tests, wait_until};
@@ -41,7 +41,7 @@ struct Active {
     store: Store,
     host: Box<dyn BridgeBackend>,
     document: Document,
-    network: DefinedNetwork,
+    network: ResolvedNetwork,
 }
 
 impl Active {
@@ -56,13 +56,13 @@ impl Active {
     }
 
     fn start(&self) {
-        let active = self.store.lock_active().expect("nobody has it for long");
+        let active = self.store.lock_state().expect("nobody has it for long");
         active.insert(&self.document).expect("it can be noted");
         network::start(&*self.host, &self.network).expect("it can be started");
     }
 
     fn stop(&self) {
-        let active = self.store.lock_active().expect("nobody has it for long");
+        let active = self.store.lock_state().expect("nobody has it for long");
         network::stop(&*self.host, &self.network).expect("it can be stopped");
         active.remove(self.network.name()).expect("it can be noted");
     }
@@ -209,7 +209,7 @@ fn a_network_that_is_stopped_has_not_vanished(backend: &Available) {
     ip("link set dev virbr0 mtu 1300");
     watch.says(["mtu is 1300, defined as 1400", "put right: mtu"]);
     let done = network::ensure(&*active.host, &active.network).expect("it can be read");
-    assert_eq!(done, Ensured::AsDefined);
+    assert_eq!(done, EnsureOutcome::AsDefined);
     watch.ends_in_silence();
 }
 
@@ -276,7 +276,7 @@ fn a_repair_that_a_signal_meets_is_whole(backend: &Available) {
     let (status, ..) = watch.end();
     assert_eq!(status.code(), Some(0));
     let status = network::status(&*active.host, &active.network).expect("it can be read");
-    assert_eq!(status, Status::AsDefined);
+    assert_eq!(status, DriftStatus::AsDefined);
 }
 
 fn a_network_is_not_stopped_in_the_middle_of_a_look(backend: &Available) {

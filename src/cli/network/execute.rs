@@ -5,8 +5,8 @@ use std::io;
 use std::path::Path;
 
 use vmbridge::network::{
-    Document, DocumentReason, InvalidDocument, MacSource, MigrationMode, MigrationOutcome, NetworkError,
-    NetworkFailure, NetworkName, Networks, Store, StoreError, check_host,
+    Document, DocumentReason, InvalidDocument, MacSource, MigrationMode, MigrationOutcome, NetworkController,
+    NetworkError, NetworkFailure, NetworkName, Store, StoreError, check_host,
 };
 use vmbridge::{BridgeBackend, HostIdentity};
 
@@ -17,7 +17,7 @@ use crate::cli::{Failure, note};
 pub(in crate::cli) fn execute(host: &dyn BridgeBackend, args: Args) -> Result<(), Failure> {
     let store = args.store();
     let directories = [args.config_dir, args.state_dir];
-    let networks = Networks::new(host, &store);
+    let networks = NetworkController::new(host, &store);
     match args.command {
         NetworkCommand::Define { file, mac } => define(host, &store, &file, mac.source)?,
         NetworkCommand::List { json } => print::list(&networks.list()?, json)?,
@@ -49,7 +49,7 @@ pub(in crate::cli) fn execute(host: &dyn BridgeBackend, args: Args) -> Result<()
 fn define(host: &dyn BridgeBackend, store: &Store, file: &Path, source: MacChoice) -> Result<(), Failure> {
     let document = read(file).map_err(|error| Failure::Other(format!("{}: {error}", file.display())))?;
     let defined = store.define(host, &document, &mac_source(source)?)?;
-    let name = defined.document.definition().name().clone();
+    let name = defined.document.parsed().name().clone();
     let invalid = |error| Failure::Network(NetworkError::new(name.clone(), NetworkFailure::Invalid(error)));
     let network = defined.document.network().map_err(invalid)?.clone().resolve([]).map_err(invalid)?;
     let mac = network.mac();

@@ -7,8 +7,8 @@ use std::path::Path;
 use serde::Serialize;
 use vmbridge::UnicastMac;
 use vmbridge::network::{
-    BridgeName, Definition, Document, Drift, Ensured, KnownNetwork, MigrationMode, Network, NetworkName,
-    NetworkState, Status, StoreError,
+    BridgeName, Document, Drift, DriftStatus, EnsureOutcome, MigrationMode, Network, NetworkInfo, NetworkName,
+    NetworkState, ParsedNetwork, StoreError,
 };
 
 use crate::cli::print::{as_json, each};
@@ -39,14 +39,16 @@ impl From<&Drift> for Difference {
 }
 
 impl State {
-    fn of(network: &KnownNetwork) -> Self {
+    fn of(network: &NetworkInfo) -> Self {
         let state = match &network.state {
-            Ok(NetworkState::Own(Status::Absent)) => Self::of_word("absent"),
-            Ok(NetworkState::Own(Status::AsDefined)) => Self::of_word("active"),
-            Ok(NetworkState::Own(Status::Drifted(drifts))) => {
+            Ok(NetworkState::Own(DriftStatus::Absent)) => Self::of_word("absent"),
+            Ok(NetworkState::Own(DriftStatus::AsDefined)) => Self::of_word("active"),
+            Ok(NetworkState::Own(DriftStatus::Drifted(drifts))) => {
                 Self { drifts: drifts.iter().map(Difference::from).collect(), ..Self::of_word("drifted") }
             }
-            Ok(NetworkState::Own(Status::Occupied(occupied))) => Self::because("occupied", occupied.to_string()),
+            Ok(NetworkState::Own(DriftStatus::Occupied(occupied))) => {
+                Self::because("occupied", occupied.to_string())
+            }
             Ok(NetworkState::Former(actual)) => {
                 let defined = own(&network.document).map(|network| network.bridge().to_string());
                 let defined = defined.unwrap_or_default();
@@ -87,13 +89,13 @@ impl State {
 }
 
 fn own(document: &Document) -> Option<&Network> {
-    match document.definition() {
-        Definition::Own(network) => Some(network),
-        Definition::Foreign(_) => None,
+    match document.parsed() {
+        ParsedNetwork::Own(network) => Some(network),
+        ParsedNetwork::Foreign(_) => None,
     }
 }
 
-pub(super) fn list(networks: &[Result<KnownNetwork, StoreError>], json: bool) -> io::Result<()> {
+pub(super) fn list(networks: &[Result<NetworkInfo, StoreError>], json: bool) -> io::Result<()> {
     let listed: Vec<_> = networks.iter().map(Listed::of).collect();
     if json {
         return as_json(&listed);
@@ -118,10 +120,10 @@ struct Listed<'n> {
 }
 
 impl<'n> Listed<'n> {
-    fn of(network: &'n Result<KnownNetwork, StoreError>) -> Self {
+    fn of(network: &'n Result<NetworkInfo, StoreError>) -> Self {
         match network {
             Ok(network) => {
-                let name = network.document.definition().name().to_string();
+                let name = network.document.parsed().name().to_string();
                 let own = own(&network.document);
                 let (bridge, mac) = (own.map(Network::bridge), own.and_then(Network::mac));
                 Self { name, bridge, mac, state: State::of(network) }
@@ -141,7 +143,7 @@ pub(super) fn xml(document: &Document) -> io::Result<()> {
     out.flush()
 }
 
-pub(super) fn network(network: &KnownNetwork, json: bool) -> io::Result<()> {
+pub(super) fn network(network: &NetworkInfo, json: bool) -> io::Result<()> {
     /// Flattened, so that what is defined and what is there are of one object.
     #[derive(Serialize)]
     struct Shown<D: Serialize> {
@@ -158,16 +160,16 @@ pub(super) fn network(network: &KnownNetwork, json: bool) -> io::Result<()> {
 
     let state = State::of(network);
     if json {
-        return match network.document.definition() {
-            Definition::Own(definition) => as_json(&Shown { definition, state }),
-            Definition::Foreign(foreign) => {
+        return match network.document.parsed() {
+            ParsedNetwork::Own(definition) => as_json(&Shown { definition, state }),
+            ParsedNetwork::Foreign(foreign) => {
                 let definition = Foreign { name: &foreign.name, forward: foreign.mode.name() };
                 as_json(&Shown { definition, state })
             }
         };
     }
     let mut out = io::stdout().lock();
-    row(&mut out, "network", network.document.definition().name())?;
+    row(&mut out, "network", network.document.parsed().name())?;
     if let Some(own) = own(&network.document) {
         definition(&mut out, own)?;
     }
@@ -191,12 +193,12 @@ fn row(out: &mut impl Write, name: &str, value: impl Display) -> io::Result<()> 
     writeln!(out, "{name:<20}  {value}")
 }
 
-pub(super) fn ensured(network: &NetworkName, ensured: &Ensured) -> io::Result<()> {
+pub(super) fn ensured(network: &NetworkName, ensured: &EnsureOutcome) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match ensured {
-        Ensured::AsDefined => {}
-        Ensured::Created => writeln!(out, "network {network}: created")?,
-        Ensured::Repaired(drifts) => {
+        EnsureOutcome::AsDefined => {}
+        EnsureOutcome::Created => writeln!(out, "network {network}: created")?,
+        EnsureOutcome::Repaired(drifts) => {
             drifts.iter().try_for_each(|drift| writeln!(out, "network {network}: put right: {drift}"))?;
         }
         other => unreachable!("{other:?} is not known"),

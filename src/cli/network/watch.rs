@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Args as ClapArgs;
 use nix::sys::signal::{SigSet, Signal};
 use vmbridge::BridgeBackend;
-use vmbridge::network::{Repair, RepairLimit, Store, Watcher};
+use vmbridge::network::{NetworkWatcher, RepairLimit, RepairPolicy, Store};
 
 use crate::cli::{Failure, note};
 
@@ -37,11 +37,11 @@ pub(super) struct Args {
 }
 
 impl Args {
-    fn repair(&self) -> Repair {
+    fn repair(&self) -> RepairPolicy {
         if self.repair {
-            Repair::Limited(RepairLimit::new(self.repairs, Duration::from_secs(self.repair_interval)))
+            RepairPolicy::Limited(RepairLimit::new(self.repairs, Duration::from_secs(self.repair_interval)))
         } else {
-            Repair::Never
+            RepairPolicy::Never
         }
     }
 }
@@ -49,18 +49,18 @@ impl Args {
 pub(super) fn execute(host: &dyn BridgeBackend, store: &Store, args: &Args) -> Result<(), Failure> {
     let looking = Arc::new(Mutex::new(()));
     end_on_signals(Arc::clone(&looking))?;
-    let mut watcher = Watcher::new(store, host, args.repair(), Duration::from_secs(args.every))?;
+    let mut watcher = NetworkWatcher::new(store, host, args.repair(), Duration::from_secs(args.every))?;
     loop {
         let news = {
             let _looking = looking.lock().unwrap_or_else(PoisonError::into_inner);
-            watcher.look()
+            watcher.check()
         };
         // Not while it looks: whoever reads this may take their time, and starts and stops networks.
         for news in news {
             match news {
-                Ok(report) => {
+                Ok(event) => {
                     let mut out = io::stdout().lock();
-                    writeln!(out, "{report}")?;
+                    writeln!(out, "{event}")?;
                     out.flush()?;
                 }
                 Err(error) => note(format_args!("{error}")),

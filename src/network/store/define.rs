@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{MacSource, Store, StoreError, StoreReason, directory, file, mac};
-use crate::network::{BridgeName, Definition, Document, Network, NetworkName};
+use super::{MacSource, Store, StoreError, StoreReason, directory, file, mac_source};
+use crate::network::{BridgeName, Document, Network, NetworkName, ParsedNetwork};
 use crate::{BridgeBackend, BridgeState, ErrorKind, InterfaceName, UnicastMac};
 
 /// A network that was defined.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Defined {
+pub struct DefineOutcome {
     /// What is written down: with the name of a bridge, and with a MAC.
     pub document: Document,
     /// A bridge that has this name on the host already, and is not that of the network as it was
@@ -44,8 +44,8 @@ impl Store {
         host: &dyn BridgeBackend,
         document: &Document,
         source: &MacSource,
-    ) -> Result<Defined, StoreError> {
-        let path = &directory::path_of(&self.config, document.definition().name());
+    ) -> Result<DefineOutcome, StoreError> {
+        let path = &directory::path_of(&self.config, document.parsed().name());
         let network = document.network().map_err(StoreError::at(path))?;
         file::make_directory(&self.config)?;
         let _lock = self.lock(&self.config)?;
@@ -57,7 +57,7 @@ impl Store {
         let completed = completed(host, document, before, &others, source).map_err(StoreError::at(path))?;
         let existing = existing(host, &completed, active.as_ref()).map_err(StoreError::at(path))?;
         file::replace(path, completed.text())?;
-        Ok(Defined { document: completed, existing })
+        Ok(DefineOutcome { document: completed, existing })
     }
 
     /// What the networks have but this one. A file that is no definition has nothing.
@@ -66,7 +66,7 @@ impl Store {
         let all = configured.chain(directory::read_all(&self.state)?.into_values());
         let readable = all.filter(|document| !document.as_ref().is_err_and(StoreError::is_no_definition));
         let documents = readable.collect::<Result<Vec<_>, _>>()?;
-        Ok(Others::of(documents.iter().filter(|document| document.definition().name() != but)))
+        Ok(Others::of(documents.iter().filter(|document| document.parsed().name() != but)))
     }
 }
 
@@ -81,7 +81,7 @@ impl Others {
     pub(super) fn of<'d>(documents: impl IntoIterator<Item = &'d Document>) -> Self {
         let mut others = Self::default();
         for document in documents {
-            let Definition::Own(network) = document.definition() else { continue };
+            let ParsedNetwork::Own(network) = document.parsed() else { continue };
             if let BridgeName::Fixed(bridge) = network.bridge() {
                 others.bridges.insert(*bridge, network.name().clone());
             }
@@ -116,7 +116,7 @@ fn completed(
     let network = document.network()?;
     let mac = match network.mac().or(before.and_then(Network::mac)) {
         Some(mac) => mac,
-        None => mac::choose(source, host, network, others)?,
+        None => mac_source::choose(source, host, network, others)?,
     };
     if let Some(other) = others.macs.get(&mac) {
         return Err(StoreReason::MacInUse(mac, other.clone()));

@@ -49,7 +49,7 @@ fn read(path: &Path) -> Result<Document, StoreError> {
     let stem = path.file_stem().and_then(OsStr::to_str).and_then(|stem| NetworkName::new(stem).ok());
     let name = stem.ok_or_else(|| StoreError::new(path, StoreReason::FileName))?;
     let document = Document::read(file::open(path)?).map_err(StoreError::at(path))?;
-    let defined = document.definition().name();
+    let defined = document.parsed().name();
     if *defined != name {
         return Err(StoreError::new(path, StoreReason::OtherName(defined.clone())));
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::define::Others;
-use super::{MacSource, Store, StoreError, StoreReason, directory, file, lock_if_there, mac};
-use crate::network::{Definition, Document, ForeignMode, Migration, NetworkFiles};
+use super::{MacSource, Store, StoreError, StoreReason, directory, file, lock_if_there, mac_source};
+use crate::network::{Document, ForeignMode, Migration, NetworkFiles, ParsedNetwork};
 use crate::{BridgeBackend, UnicastMac};
 
 /// Whether a migration writes.
@@ -159,9 +159,9 @@ impl Run<'_> {
         };
         let mac = match files.mac()? {
             Some(mac) => mac,
-            None => match mac::of_running_bridge(self.host, network, &self.others)? {
+            None => match mac_source::of_running_bridge(self.host, network, &self.others)? {
                 Some(mac) => mac,
-                None => mac::choose(self.source, self.host, network, &self.others)?,
+                None => mac_source::choose(self.source, self.host, network, &self.others)?,
             },
         };
         self.others.macs.insert(mac, network.name().clone());
@@ -186,8 +186,8 @@ impl Run<'_> {
 
 /// Nothing is to be changed in it.
 fn kept(document: &Document) -> MigrationOutcome {
-    match document.definition() {
-        Definition::Own(_) => MigrationOutcome::Unchanged,
-        Definition::Foreign(network) => MigrationOutcome::Foreign(network.mode),
+    match document.parsed() {
+        ParsedNetwork::Own(_) => MigrationOutcome::Unchanged,
+        ParsedNetwork::Foreign(network) => MigrationOutcome::Foreign(network.mode),
     }
 }

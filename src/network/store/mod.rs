@@ -12,7 +12,7 @@ mod directory;
 mod error;
 mod file;
 mod lock;
-mod mac;
+mod mac_source;
 mod migration;
 
 #[cfg(test)]
@@ -22,12 +22,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use self::define::Defined;
+pub use self::define::DefineOutcome;
 pub use self::error::{StoreError, StoreReason};
 use self::lock::Lock;
-pub use self::mac::{MacSource, derived_mac};
+pub use self::mac_source::{MacSource, derived_mac};
 pub use self::migration::{MigratedFile, MigrationMode, MigrationOutcome};
-use super::{BridgeName, DefinedNetwork, Document, InvalidNetwork, NetworkName, NetworkReason};
+use super::{BridgeName, Document, InvalidNetwork, NetworkName, NetworkReason, ResolvedNetwork};
 use crate::{CONFIG_DIR, STATE_DIR};
 
 /// The definitions of a host's networks.
@@ -124,9 +124,9 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreReason::Locked`], [`StoreReason::NotDurable`], [`StoreReason::Io`].
-    pub fn lock_active(&self) -> Result<ActiveNetworks<'_>, StoreError> {
+    pub fn lock_state(&self) -> Result<StateLock<'_>, StoreError> {
         file::make_directory(&self.state)?;
-        Ok(ActiveNetworks { store: self, _lock: self.lock(&self.state)? })
+        Ok(StateLock { store: self, _lock: self.lock(&self.state)? })
     }
 
     /// Locks one of the two directories, which must be two.
@@ -173,21 +173,21 @@ impl Default for Store {
 /// Whoever starts a network says so first and makes its bridge then, and whoever stops it deletes its
 /// bridge first: so no bridge is left of which nobody knows, wherever a process is killed.
 #[derive(Debug)]
-pub struct ActiveNetworks<'s> {
+pub struct StateLock<'s> {
     store: &'s Store,
     _lock: Lock,
 }
 
-impl ActiveNetworks<'_> {
+impl StateLock<'_> {
     /// The networks that are active, as they were started, in the order of their files' names. A
     /// file that cannot be used is an error in its place.
     ///
     /// # Errors
     /// The directory cannot be read.
-    pub fn networks(&self) -> Result<Vec<Result<DefinedNetwork, StoreError>>, StoreError> {
+    pub fn networks(&self) -> Result<Vec<Result<ResolvedNetwork, StoreError>>, StoreError> {
         let network = |document: Document| {
             let network = whole(&document);
-            network.map_err(StoreError::at(&self.path_of(document.definition().name())))
+            network.map_err(StoreError::at(&self.path_of(document.parsed().name())))
         };
         Ok(self.store.list_active()?.into_iter().map(|document| document.and_then(network)).collect())
     }
@@ -197,7 +197,7 @@ impl ActiveNetworks<'_> {
     /// # Errors
     /// [`StoreReason::NotDurable`], [`StoreReason::Io`].
     pub fn insert(&self, document: &Document) -> Result<(), StoreError> {
-        file::replace(&self.path_of(document.definition().name()), document.text())
+        file::replace(&self.path_of(document.parsed().name()), document.text())
     }
 
     /// Notes that a network is stopped; it is no error if it was not started.
@@ -220,7 +220,7 @@ impl ActiveNetworks<'_> {
 }
 
 /// The network of a definition that has been completed, as [`Store::define`] does it.
-pub(super) fn whole(document: &Document) -> Result<DefinedNetwork, InvalidNetwork> {
+pub(super) fn whole(document: &Document) -> Result<ResolvedNetwork, InvalidNetwork> {
     let network = document.network()?;
     // A name that is chosen now would be another one the next time.
     if let BridgeName::Template(template) = network.bridge() {

@@ -1,30 +1,30 @@
 //! Watching networks: saying, once, where their bridges are no longer what is defined, and putting
 //! that right, but not without a limit: another program may want it otherwise, and as stubbornly.
 //!
-//! [`Watch`] is told when to look, and the time; [`Watcher`] looks at a store's networks when the
+//! [`DriftTracker`] is told when to look, and the time; [`NetworkWatcher`] looks at a store's networks when the
 //! kernel says that something has changed.
 
-#[cfg(feature = "store")]
-mod follow;
-mod limit;
-mod report;
+mod event;
+mod repair_limit;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "store")]
+mod watcher;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+pub use self::event::{NetworkEvent, NetworkEventKind};
+pub use self::repair_limit::RepairLimit;
+use self::repair_limit::Spent;
 #[cfg(feature = "store")]
-pub use self::follow::Watcher;
-pub use self::limit::RepairLimit;
-use self::limit::Spent;
-pub use self::report::{News, Report};
-use super::{DefinedNetwork, Drift, Ensured, NetworkFailure, NetworkName, Status, ensure, status};
+pub use self::watcher::NetworkWatcher;
+use super::{Drift, DriftStatus, EnsureOutcome, NetworkFailure, NetworkName, ResolvedNetwork, ensure, status};
 use crate::BridgeBackend;
 
 /// What a watch does about what it finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Repair {
+pub enum RepairPolicy {
     /// It only says so.
     Never,
     /// It puts it right ([`ensure`]), each network no more often than this.
@@ -36,30 +36,30 @@ pub enum Repair {
 /// ```
 /// use std::time::Instant;
 /// use vmbridge::model::Model;
-/// use vmbridge::network::{Network, Repair, Watch};
+/// use vmbridge::network::{DriftTracker, Network, RepairPolicy};
 /// use vmbridge::BridgeBackend;
 ///
 /// let host = Model::new();
 /// let network = Network::new("default".parse()?).with_mac("52:54:00:12:34:56".parse()?).resolve([])?;
 /// vmbridge::network::start(&host, &network)?;
-/// let mut watch = Watch::new(Repair::Never);
-/// assert!(watch.look(&host, [&network], Instant::now()).is_empty());
+/// let mut watch = DriftTracker::new(RepairPolicy::Never);
+/// assert!(watch.check(&host, [&network], Instant::now()).is_empty());
 /// host.delete(network.bridge())?;
-/// let reports = watch.look(&host, [&network], Instant::now());
-/// assert_eq!(reports[0].to_string(), "network default: there is no bridge virbr0 any longer");
-/// assert!(watch.look(&host, [&network], Instant::now()).is_empty());
+/// let events = watch.check(&host, [&network], Instant::now());
+/// assert_eq!(events[0].to_string(), "network default: there is no bridge virbr0 any longer");
+/// assert!(watch.check(&host, [&network], Instant::now()).is_empty());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
-pub struct Watch {
-    repair: Repair,
+pub struct DriftTracker {
+    repair: RepairPolicy,
     networks: BTreeMap<NetworkName, Watched>,
 }
 
 #[derive(Debug)]
 struct Watched {
-    /// As its reports have it.
-    status: Status,
+    /// As its events have it.
+    status: DriftStatus,
     /// What could not be done last, which is not said again.
     failure: Option<String>,
     spent: Spent,
@@ -67,10 +67,10 @@ struct Watched {
     pause: Option<(Instant, Duration)>,
 }
 
-impl Watch {
+impl DriftTracker {
     /// Of networks of which it takes each to be as it is defined, until it looks.
     #[must_use]
-    pub const fn new(repair: Repair) -> Self {
+    pub const fn new(repair: RepairPolicy) -> Self {
         Self { repair, networks: BTreeMap::new() }
     }
 
@@ -78,22 +78,22 @@ impl Watch {
     /// longer among them are forgotten.
     ///
     /// `now` is not before that of the last look.
-    pub fn look<'n>(
+    pub fn check<'n>(
         &mut self,
         backend: &dyn BridgeBackend,
-        networks: impl IntoIterator<Item = &'n DefinedNetwork>,
+        networks: impl IntoIterator<Item = &'n ResolvedNetwork>,
         now: Instant,
-    ) -> Vec<Report> {
+    ) -> Vec<NetworkEvent> {
         let mut before = std::mem::take(&mut self.networks);
-        let mut reports = Vec::new();
+        let mut events = Vec::new();
         for network in networks {
             let name = network.name();
             let mut watched = before.remove(name).unwrap_or_else(|| Watched::new(now));
-            let news = watched.look(backend, network, self.repair, now);
-            reports.extend(news.into_iter().map(|news| Report { network: name.clone(), news }));
+            let news = watched.check(backend, network, self.repair, now);
+            events.extend(news.into_iter().map(|kind| NetworkEvent { network: name.clone(), kind }));
             self.networks.insert(name.clone(), watched);
         }
-        reports
+        events
     }
 
     /// How long until the next look is due if nothing happens: there is a network that is to be put
@@ -108,26 +108,28 @@ impl Watch {
 
 impl Watched {
     const fn new(now: Instant) -> Self {
-        Self { status: Status::AsDefined, failure: None, spent: Spent::new(now), pause: None }
+        Self { status: DriftStatus::AsDefined, failure: None, spent: Spent::new(now), pause: None }
     }
 
-    fn look(
+    fn check(
         &mut self,
         backend: &dyn BridgeBackend,
-        network: &DefinedNetwork,
-        repair: Repair,
+        network: &ResolvedNetwork,
+        repair: RepairPolicy,
         now: Instant,
-    ) -> Vec<News> {
+    ) -> Vec<NetworkEventKind> {
         let found = match status(backend, network) {
             Ok(found) => found,
             Err(error) => {
                 self.pause = None;
-                return self.failed(error.into_failure(), News::Unreadable).into_iter().collect();
+                return self.failed(error.into_failure(), NetworkEventKind::Unreadable).into_iter().collect();
             }
         };
         let mut news = changes(network, &self.status, &found);
         self.status = found;
-        if let (Repair::Limited(limit), Status::Absent | Status::Drifted(_)) = (repair, &self.status) {
+        if let (RepairPolicy::Limited(limit), DriftStatus::Absent | DriftStatus::Drifted(_)) =
+            (repair, &self.status)
+        {
             news.extend(self.repair(backend, network, limit, now));
         } else {
             (self.failure, self.pause) = (None, None);
@@ -138,30 +140,38 @@ impl Watched {
     fn repair(
         &mut self,
         backend: &dyn BridgeBackend,
-        network: &DefinedNetwork,
+        network: &ResolvedNetwork,
         limit: RepairLimit,
         now: Instant,
-    ) -> Vec<News> {
+    ) -> Vec<NetworkEventKind> {
         if let Err(left) = self.spent.once(limit, now) {
-            return if self.pause.replace((now, left)).is_none() { vec![News::Paused(left)] } else { vec![] };
+            return if self.pause.replace((now, left)).is_none() {
+                vec![NetworkEventKind::Paused(left)]
+            } else {
+                vec![]
+            };
         }
         self.pause = None;
         match ensure(backend, network) {
-            Err(error) => self.failed(error.into_failure(), News::NotRepaired).into_iter().collect(),
+            Err(error) => self.failed(error.into_failure(), NetworkEventKind::NotRepaired).into_iter().collect(),
             Ok(ensured) => {
                 self.failure = None;
-                let before = std::mem::replace(&mut self.status, Status::AsDefined);
+                let before = std::mem::replace(&mut self.status, DriftStatus::AsDefined);
                 match ensured {
-                    Ensured::Created => vec![News::Created(network.bridge())],
-                    Ensured::Repaired(drifts) => vec![News::Repaired(drifts)],
+                    EnsureOutcome::Created => vec![NetworkEventKind::Created(network.bridge())],
+                    EnsureOutcome::Repaired(drifts) => vec![NetworkEventKind::Repaired(drifts)],
                     // Somebody else was faster.
-                    Ensured::AsDefined => changes(network, &before, &Status::AsDefined),
+                    EnsureOutcome::AsDefined => changes(network, &before, &DriftStatus::AsDefined),
                 }
             }
         }
     }
 
-    fn failed(&mut self, failure: NetworkFailure, news: fn(NetworkFailure) -> News) -> Option<News> {
+    fn failed(
+        &mut self,
+        failure: NetworkFailure,
+        news: fn(NetworkFailure) -> NetworkEventKind,
+    ) -> Option<NetworkEventKind> {
         let news = news(failure);
         let text = news.to_string();
         (self.failure.replace(text.clone()) != Some(text)).then_some(news)
@@ -169,33 +179,37 @@ impl Watched {
 }
 
 /// What takes a reader from one status to another.
-fn changes(network: &DefinedNetwork, before: &Status, now: &Status) -> Vec<News> {
+fn changes(network: &ResolvedNetwork, before: &DriftStatus, now: &DriftStatus) -> Vec<NetworkEventKind> {
     if before == now {
         return vec![];
     }
     let bridge = network.bridge();
     let mut news = match (before, now) {
-        (Status::Occupied(_), Status::Occupied(_)) => vec![],
-        (Status::Occupied(occupied), _) => vec![News::Vacated(occupied.clone())],
-        (Status::Absent, Status::AsDefined | Status::Drifted(_)) => vec![News::Returned(bridge)],
+        (DriftStatus::Occupied(_), DriftStatus::Occupied(_)) => vec![],
+        (DriftStatus::Occupied(occupied), _) => vec![NetworkEventKind::Vacated(occupied.clone())],
+        (DriftStatus::Absent, DriftStatus::AsDefined | DriftStatus::Drifted(_)) => {
+            vec![NetworkEventKind::Returned(bridge)]
+        }
         _ => vec![],
     };
     match now {
-        Status::Absent => news.push(News::Vanished(bridge)),
-        Status::Occupied(occupied) => news.push(News::Occupied(occupied.clone())),
-        Status::AsDefined | Status::Drifted(_) => {
+        DriftStatus::Absent => news.push(NetworkEventKind::Vanished(bridge)),
+        DriftStatus::Occupied(occupied) => news.push(NetworkEventKind::Occupied(occupied.clone())),
+        DriftStatus::AsDefined | DriftStatus::Drifted(_) => {
             let (before, now) = (drifts(before), drifts(now));
             let is_left = |old: &&Drift| now.iter().any(|drift| drift.control() == old.control());
-            news.extend(before.iter().filter(|old| !is_left(old)).copied().map(News::Restored));
-            news.extend(now.iter().filter(|drift| !before.contains(drift)).copied().map(News::Drifted));
+            news.extend(before.iter().filter(|old| !is_left(old)).copied().map(NetworkEventKind::Restored));
+            news.extend(
+                now.iter().filter(|drift| !before.contains(drift)).copied().map(NetworkEventKind::Drifted),
+            );
         }
     }
     news
 }
 
-fn drifts(status: &Status) -> &[Drift] {
+fn drifts(status: &DriftStatus) -> &[Drift] {
     match status {
-        Status::Drifted(drifts) => drifts,
+        DriftStatus::Drifted(drifts) => drifts,
         _ => &[],
     }
 }

@@ -13,69 +13,70 @@ use crate::{BridgeChange, BridgeOptions, InterfaceName};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn limited(at_once: u32, interval: Duration) -> Repair {
-    Repair::Limited(RepairLimit::new(NonZeroU32::new(at_once).expect("not zero"), interval))
+fn limited(at_once: u32, interval: Duration) -> RepairPolicy {
+    RepairPolicy::Limited(RepairLimit::new(NonZeroU32::new(at_once).expect("not zero"), interval))
 }
 
-fn read(host: &Fake, network: &DefinedNetwork) -> Status {
+fn read(host: &Fake, network: &ResolvedNetwork) -> DriftStatus {
     status(host, network).expect("it can be read")
 }
 
 /// A host with a network that is started, and what a watch says of it at a second.
 struct Watching {
     host: Fake,
-    network: DefinedNetwork,
-    watch: Watch,
+    network: ResolvedNetwork,
+    watch: DriftTracker,
     start: Instant,
 }
 
 impl Watching {
-    fn new(repair: Repair) -> Self {
+    fn new(repair: RepairPolicy) -> Self {
         let (host, network) = (host(), plain());
         start(&host, &network).expect("it can be started");
-        Self { host, network, watch: Watch::new(repair), start: Instant::now() }
+        Self { host, network, watch: DriftTracker::new(repair), start: Instant::now() }
     }
 
     fn change(&self, change: &BridgeChange) {
         self.host.model.change(name("virbr0"), change).expect("it can be changed");
     }
 
-    fn look(&mut self, second: u32) -> Vec<String> {
-        let reports = self.watch.look(&self.host, [&self.network], self.start + second * SECOND);
-        let text =
-            |report: Report| report.to_string().strip_prefix("network default: ").expect("its name").to_owned();
-        reports.into_iter().map(text).collect()
+    fn check(&mut self, second: u32) -> Vec<String> {
+        let events = self.watch.check(&self.host, [&self.network], self.start + second * SECOND);
+        let text = |event: NetworkEvent| {
+            event.to_string().strip_prefix("network default: ").expect("its name").to_owned()
+        };
+        events.into_iter().map(text).collect()
     }
 }
 
 #[test]
 fn says_each_change_once() {
-    let mut watching = Watching::new(Repair::Never);
+    let mut watching = Watching::new(RepairPolicy::Never);
     let nothing: [&str; 0] = [];
-    assert_eq!(watching.look(0), nothing);
+    assert_eq!(watching.check(0), nothing);
 
     watching.change(&BridgeChange::default().mtu(1300).options(BridgeOptions::default().stp(false)));
-    assert_eq!(watching.look(0), ["mtu is 1300, defined as 1400", "stp is off, defined as on"]);
-    assert_eq!(watching.look(0), nothing);
+    assert_eq!(watching.check(0), ["mtu is 1300, defined as 1400", "stp is off, defined as on"]);
+    assert_eq!(watching.check(0), nothing);
     watching.change(&BridgeChange::default().mtu(1200));
-    assert_eq!(watching.look(0), ["mtu is 1200, defined as 1400"]);
+    assert_eq!(watching.check(0), ["mtu is 1200, defined as 1400"]);
     watching.change(&BridgeChange::default().mtu(1400).mac(mac(9)));
     let moved = ["mtu is 1400 again", "mac is 52:54:00:00:00:09, defined as 52:54:00:00:00:01"];
-    assert_eq!(watching.look(0), moved);
+    assert_eq!(watching.check(0), moved);
 
     watching.host.model.delete(name("virbr0")).expect("it is there");
-    assert_eq!(watching.look(0), ["there is no bridge virbr0 any longer"]);
-    assert_eq!(watching.look(0), nothing);
+    assert_eq!(watching.check(0), ["there is no bridge virbr0 any longer"]);
+    assert_eq!(watching.check(0), nothing);
     watching.host.model.add_interface(name("virbr0"), mac(7)).expect("the name is free");
     let occupied = "the name virbr0 is in use, by an interface that is no bridge";
-    assert_eq!(watching.look(0), [occupied]);
-    assert_eq!(watching.look(0), nothing);
+    assert_eq!(watching.check(0), [occupied]);
+    assert_eq!(watching.check(0), nothing);
     watching.host.model.remove_interface(name("virbr0")).expect("it is there");
     let vacated = "the name virbr0 is no longer in use by an interface that is no bridge";
-    assert_eq!(watching.look(0), [vacated, "there is no bridge virbr0 any longer"]);
+    assert_eq!(watching.check(0), [vacated, "there is no bridge virbr0 any longer"]);
     start(&watching.host, &watching.network).expect("it can be started");
-    assert_eq!(watching.look(0), ["bridge virbr0 is there again"]);
-    assert_eq!(watching.look(0), nothing);
+    assert_eq!(watching.check(0), ["bridge virbr0 is there again"]);
+    assert_eq!(watching.check(0), nothing);
 }
 
 #[test]
@@ -83,15 +84,15 @@ fn puts_right_and_says_so() {
     let mut watching = Watching::new(limited(5, 10 * SECOND));
     watching.change(&BridgeChange::default().mtu(1300).options(BridgeOptions::default().stp(false)));
     let put_right = ["mtu is 1300, defined as 1400", "stp is off, defined as on", "put right: mtu, stp"];
-    assert_eq!(watching.look(0), put_right);
-    assert_eq!(read(&watching.host, &watching.network), Status::AsDefined);
+    assert_eq!(watching.check(0), put_right);
+    assert_eq!(read(&watching.host, &watching.network), DriftStatus::AsDefined);
     watching.host.model.delete(name("virbr0")).expect("it is there");
     assert_eq!(
-        watching.look(0),
+        watching.check(0),
         ["there is no bridge virbr0 any longer", "put right: bridge virbr0 was made again"]
     );
-    assert_eq!(read(&watching.host, &watching.network), Status::AsDefined);
-    assert_eq!(watching.look(0).len(), 0);
+    assert_eq!(read(&watching.host, &watching.network), DriftStatus::AsDefined);
+    assert_eq!(watching.check(0).len(), 0);
 }
 
 #[test]
@@ -99,10 +100,10 @@ fn puts_nothing_in_the_place_of_what_is_no_bridge() {
     let mut watching = Watching::new(limited(1, 10 * SECOND));
     watching.host.model.delete(name("virbr0")).expect("it is there");
     watching.host.model.add_interface(name("virbr0"), mac(7)).expect("the name is free");
-    assert_eq!(watching.look(0), ["the name virbr0 is in use, by an interface that is no bridge"]);
-    assert_eq!(watching.look(0).len(), 0);
+    assert_eq!(watching.check(0), ["the name virbr0 is in use, by an interface that is no bridge"]);
+    assert_eq!(watching.check(0).len(), 0);
     watching.host.model.remove_interface(name("virbr0")).expect("it is there");
-    assert_eq!(watching.look(0).last().expect("news"), "put right: bridge virbr0 was made again");
+    assert_eq!(watching.check(0).last().expect("news"), "put right: bridge virbr0 was made again");
 }
 
 #[test]
@@ -112,22 +113,22 @@ fn pauses_when_that_was_too_often_and_goes_on() {
     let (drifted, put_right) = ("mtu is 1300, defined as 1400", "put right: mtu");
     for _ in 0..2 {
         meddle(&watching);
-        assert_eq!(watching.look(1), [drifted, put_right]);
+        assert_eq!(watching.check(1), [drifted, put_right]);
         assert_eq!(watching.watch.pause(watching.start + SECOND), None);
     }
     meddle(&watching);
-    assert_eq!(watching.look(1), [drifted, "put right too often, and left as it is for 10 s"]);
-    assert_eq!(watching.look(4).len(), 0);
+    assert_eq!(watching.check(1), [drifted, "put right too often, and left as it is for 10 s"]);
+    assert_eq!(watching.check(4).len(), 0);
     assert_eq!(watching.watch.pause(watching.start + 5 * SECOND), Some(6 * SECOND));
     assert_eq!(watching.watch.pause(watching.start + 50 * SECOND), Some(Duration::ZERO));
-    assert_eq!(watching.look(11), [put_right]);
+    assert_eq!(watching.check(11), [put_right]);
     assert_eq!(watching.watch.pause(watching.start + 11 * SECOND), None);
 
     // It need not come to that.
     meddle(&watching);
-    assert_eq!(watching.look(12), [drifted, "put right too often, and left as it is for 9 s"]);
+    assert_eq!(watching.check(12), [drifted, "put right too often, and left as it is for 9 s"]);
     watching.change(&BridgeChange::default().mtu(1400));
-    assert_eq!(watching.look(13), ["mtu is 1400 again"]);
+    assert_eq!(watching.check(13), ["mtu is 1400 again"]);
     assert_eq!(watching.watch.pause(watching.start + 13 * SECOND), None);
 }
 
@@ -139,8 +140,8 @@ fn a_fight_is_limited() {
     for tenth in 0..1000_u32 {
         watching.change(&BridgeChange::default().mac(mac(9)));
         let now = watching.start + tenth * SECOND / 10;
-        watching.watch.look(&watching.host, [&watching.network], now);
-        if read(&watching.host, &watching.network) == Status::AsDefined {
+        watching.watch.check(&watching.host, [&watching.network], now);
+        if read(&watching.host, &watching.network) == DriftStatus::AsDefined {
             repairs.push(tenth);
         }
     }
@@ -154,10 +155,10 @@ fn says_once_what_it_cannot_do_and_tries_again() {
     watching.change(&BridgeChange::default().mtu(1300));
     let fails = || *watching.host.fails_after.lock().expect("one thread") = Some(0);
     fails();
-    let mut watch = Watch::new(limited(5, SECOND));
+    let mut watch = DriftTracker::new(limited(5, SECOND));
     let mut look = || {
-        let reports = watch.look(&watching.host, [&watching.network], watching.start);
-        reports.iter().map(|report| report.news.to_string()).collect::<Vec<_>>()
+        let events = watch.check(&watching.host, [&watching.network], watching.start);
+        events.iter().map(|event| event.kind.to_string()).collect::<Vec<_>>()
     };
     let said = look();
     assert_eq!(said[0], "mtu is 1300, defined as 1400");
@@ -170,15 +171,15 @@ fn says_once_what_it_cannot_do_and_tries_again() {
 
 #[test]
 fn forgets_what_is_not_watched_any_longer() {
-    let mut watching = Watching::new(Repair::Never);
+    let mut watching = Watching::new(RepairPolicy::Never);
     watching.host.model.delete(name("virbr0")).expect("it is there");
-    assert_eq!(watching.look(0).len(), 1);
-    assert_eq!(watching.watch.look(&watching.host, [], watching.start).len(), 0);
+    assert_eq!(watching.check(0).len(), 1);
+    assert_eq!(watching.watch.check(&watching.host, [], watching.start).len(), 0);
     start(&watching.host, &watching.network).expect("it can be started");
-    assert_eq!(watching.look(0).len(), 0);
+    assert_eq!(watching.check(0).len(), 0);
 }
 
-/// What a reader of the reports takes a network for.
+/// What a reader of the events takes a network for.
 #[derive(Debug, Default, PartialEq)]
 struct Picture {
     absent: Option<InterfaceName>,
@@ -187,13 +188,13 @@ struct Picture {
 }
 
 impl Picture {
-    fn of(status: Status, network: &DefinedNetwork) -> Self {
+    fn of(status: DriftStatus, network: &ResolvedNetwork) -> Self {
         let mut picture = Self::default();
         match status {
-            Status::Absent => picture.absent = Some(network.bridge()),
-            Status::Occupied(occupied) => picture.occupied = Some(occupied),
-            Status::AsDefined => {}
-            Status::Drifted(drifts) => {
+            DriftStatus::Absent => picture.absent = Some(network.bridge()),
+            DriftStatus::Occupied(occupied) => picture.occupied = Some(occupied),
+            DriftStatus::AsDefined => {}
+            DriftStatus::Drifted(drifts) => {
                 picture.drifts = drifts.into_iter().map(|drift| (drift.control(), drift)).collect();
             }
         }
@@ -201,27 +202,29 @@ impl Picture {
     }
 
     /// Takes in what is news to it, and panics at what is not.
-    fn read(&mut self, news: &News) {
+    fn read(&mut self, news: &NetworkEventKind) {
         match news {
-            News::Drifted(drift) => assert_ne!(self.drifts.insert(drift.control(), *drift), Some(*drift)),
-            News::Restored(drift) => assert_eq!(self.drifts.remove(drift.control()), Some(*drift)),
-            News::Vanished(bridge) => {
+            NetworkEventKind::Drifted(drift) => {
+                assert_ne!(self.drifts.insert(drift.control(), *drift), Some(*drift))
+            }
+            NetworkEventKind::Restored(drift) => assert_eq!(self.drifts.remove(drift.control()), Some(*drift)),
+            NetworkEventKind::Vanished(bridge) => {
                 assert_eq!(self.absent, None);
                 *self = Self { absent: Some(*bridge), ..Self::default() };
             }
-            News::Returned(bridge) => assert_eq!(self.absent.take(), Some(*bridge)),
-            News::Occupied(occupied) => {
+            NetworkEventKind::Returned(bridge) => assert_eq!(self.absent.take(), Some(*bridge)),
+            NetworkEventKind::Occupied(occupied) => {
                 assert_ne!(self.occupied.as_ref(), Some(occupied));
                 *self = Self { occupied: Some(occupied.clone()), ..Self::default() };
             }
-            News::Vacated(occupied) => assert_eq!(self.occupied.take().as_ref(), Some(occupied)),
-            News::Repaired(drifts) => {
-                assert_eq!(std::mem::take(self), Self::of(Status::Drifted(drifts.clone()), &plain()));
+            NetworkEventKind::Vacated(occupied) => assert_eq!(self.occupied.take().as_ref(), Some(occupied)),
+            NetworkEventKind::Repaired(drifts) => {
+                assert_eq!(std::mem::take(self), Self::of(DriftStatus::Drifted(drifts.clone()), &plain()));
             }
-            News::Created(bridge) => {
+            NetworkEventKind::Created(bridge) => {
                 assert_eq!(std::mem::take(self), Self { absent: Some(*bridge), ..Self::default() });
             }
-            News::Unreadable(_) | News::NotRepaired(_) | News::Paused(_) => {}
+            NetworkEventKind::Unreadable(_) | NetworkEventKind::NotRepaired(_) | NetworkEventKind::Paused(_) => {}
         }
     }
 }
@@ -258,10 +261,10 @@ fn act(host: &Fake, act: &Act) {
 
 /// Whether the bridge is missing and cannot be made, since something that is no tap has the name of
 /// its anchor.
-fn is_in_the_way(host: &Fake, network: &DefinedNetwork) -> bool {
+fn is_in_the_way(host: &Fake, network: &ResolvedNetwork) -> bool {
     let has_name = host.interfaces().expect("a list").iter().any(|interface| interface.name == network.anchor());
     let is_tap = host.taps().expect("a list").iter().any(|tap| tap.name == network.anchor());
-    read(host, network) == Status::Absent && network.has_anchor() && has_name && !is_tap
+    read(host, network) == DriftStatus::Absent && network.has_anchor() && has_name && !is_tap
 }
 
 proptest! {
@@ -269,16 +272,16 @@ proptest! {
     fn a_reader_knows_how_it_stands(network in networks(), rounds in prop::collection::vec(acts(), 1..8)) {
         let host = host();
         start(&host, &network).expect("it can be started");
-        let (mut watch, mut picture, now) = (Watch::new(Repair::Never), Picture::default(), Instant::now());
+        let (mut watch, mut picture, now) = (DriftTracker::new(RepairPolicy::Never), Picture::default(), Instant::now());
         for acts in &rounds {
             for one in acts {
  act(&host, one);
  }
-            for report in watch.look(&host, [&network], now) {
-                picture.read(&report.news);
+            for event in watch.check(&host, [&network], now) {
+                picture.read(&event.kind);
             }
             prop_assert_eq!(&picture, &Picture::of(read(&host, &network), &network));
-            prop_assert!(watch.look(&host, [&network], now).is_empty());
+            prop_assert!(watch.check(&host, [&network], now).is_empty());
         }
     }
 
@@ -291,7 +294,7 @@ proptest! {
     ) {
         let host = host();
         start(&host, &network).expect("it can be started");
-        let mut watch = Watch::new(limited(at_once, interval * SECOND));
+        let mut watch = DriftTracker::new(limited(at_once, interval * SECOND));
         let (mut picture, mut now) = (Picture::default(), Instant::now());
         let mut repairs = Vec::new();
         for (acts, seconds) in &rounds {
@@ -299,15 +302,15 @@ proptest! {
  act(&host, one);
  }
             now += *seconds * SECOND;
-            for report in watch.look(&host, [&network], now) {
-                picture.read(&report.news);
-                if matches!(report.news, News::Repaired(_) | News::Created(_) | News::NotRepaired(_)) {
+            for event in watch.check(&host, [&network], now) {
+                picture.read(&event.kind);
+                if matches!(event.kind, NetworkEventKind::Repaired(_) | NetworkEventKind::Created(_) | NetworkEventKind::NotRepaired(_)) {
                     repairs.push(now);
                 }
             }
             let status = read(&host, &network);
             prop_assert_eq!(&picture, &Picture::of(status.clone(), &network));
-            let is_wrong = matches!(status, Status::Absent | Status::Drifted(_));
+            let is_wrong = matches!(status, DriftStatus::Absent | DriftStatus::Drifted(_));
             prop_assert_eq!(is_wrong, watch.pause(now).is_some() || is_in_the_way(&host, &network));
         }
         for (index, first) in repairs.iter().enumerate().filter(|_| interval > 0) {
@@ -317,11 +320,11 @@ proptest! {
             }
         }
         if let Some(pause) = watch.pause(now).filter(|_| !is_in_the_way(&host, &network)) {
-            let reports = watch.look(&host, [&network], now + pause);
-            for report in &reports {
- picture.read(&report.news);
+            let events = watch.check(&host, [&network], now + pause);
+            for event in &events {
+ picture.read(&event.kind);
  }
-            prop_assert_eq!(read(&host, &network), Status::AsDefined);
+            prop_assert_eq!(read(&host, &network), DriftStatus::AsDefined);
             prop_assert_eq!(picture, Picture::default());
         }
     }

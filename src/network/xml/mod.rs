@@ -79,7 +79,7 @@ const NAMESPACE: &str = "https://vmbridge.org/network/1";
 pub struct Document {
     text: String,
     found: Scan,
-    definition: Definition,
+    definition: ParsedNetwork,
 }
 
 impl Document {
@@ -126,7 +126,7 @@ impl Document {
 
     /// What it defines.
     #[must_use]
-    pub const fn definition(&self) -> &Definition {
+    pub const fn parsed(&self) -> &ParsedNetwork {
         &self.definition
     }
 
@@ -137,11 +137,11 @@ impl Document {
     /// [`NetworkReason::MacWithoutBridge`] if it has a MAC nevertheless.
     pub fn network(&self) -> Result<&Network, InvalidNetwork> {
         match &self.definition {
-            Definition::Own(network) => Ok(network),
-            Definition::Foreign(ForeignNetwork { mode, mac: None, .. }) => {
+            ParsedNetwork::Own(network) => Ok(network),
+            ParsedNetwork::Foreign(ForeignNetwork { mode, mac: None, .. }) => {
                 Err(InvalidNetwork::new("forward@mode", mode.name(), NetworkReason::NoOwnBridge))
             }
-            Definition::Foreign(ForeignNetwork { mode, mac: Some(mac), .. }) => {
+            ParsedNetwork::Foreign(ForeignNetwork { mode, mac: Some(mac), .. }) => {
                 Err(InvalidNetwork::new("mac@address", mac, NetworkReason::MacWithoutBridge(mode.name())))
             }
         }
@@ -210,14 +210,14 @@ fn check_len(len: usize) -> Result<(), DocumentReason> {
 
 /// What a document defines.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Definition {
+pub enum ParsedNetwork {
     /// A network with a bridge of its own.
     Own(Network),
     /// A network that uses what is the host's. It is not vmbridge's, and left alone.
     Foreign(ForeignNetwork),
 }
 
-impl Definition {
+impl ParsedNetwork {
     /// The name of the network.
     #[must_use]
     pub const fn name(&self) -> &NetworkName {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::element::{Attribute, Element, is_blank};
 use super::invalid::{DocumentReason, Fault};
 use super::scan::{Kind, Scan};
-use super::{Definition, ForeignMode, ForeignNetwork};
+use super::{ForeignMode, ForeignNetwork, ParsedNetwork};
 use crate::network::{
     Anchor, BridgeName, ForwardMode, InvalidNetwork, MacTableManager, Network, NetworkName, NetworkReason,
     PortIsolation,
@@ -20,7 +20,7 @@ enum Mode {
 }
 
 /// The definition in what was found.
-pub(super) fn definition(found: &Scan) -> Result<Definition, Fault> {
+pub(super) fn definition(found: &Scan) -> Result<ParsedNetwork, Fault> {
     let name = found.elements.get(&Kind::Name);
     let name = name.ok_or_else(|| Fault::new(0, DocumentReason::Missing("name")))?;
     let name = NetworkName::new(&name.text).map_err(|error| Fault::new(name.start, error))?;
@@ -29,10 +29,10 @@ pub(super) fn definition(found: &Scan) -> Result<Definition, Fault> {
         return Err(Fault::new(uuid.start, InvalidNetwork::new("uuid", &*uuid.text, reason)));
     }
     match mode(found)? {
-        Mode::Own(forward) => own(found, Network::new(name).with_forward(forward)).map(Definition::Own),
+        Mode::Own(forward) => own(found, Network::new(name).with_forward(forward)).map(ParsedNetwork::Own),
         Mode::Foreign(mode) => {
             let mac = given(found, Kind::Mac, "address").map(|mac| mac.value.clone());
-            Ok(Definition::Foreign(ForeignNetwork { name, mode, mac }))
+            Ok(ParsedNetwork::Foreign(ForeignNetwork { name, mode, mac }))
         }
     }
 }

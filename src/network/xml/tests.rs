@@ -149,7 +149,7 @@ fn elements_of_others_are_not_taken_for_ours() {
 fn networks_without_a_bridge_of_their_own_are_recognized() {
     for mode in ForeignMode::ALL {
         let document = document(&format!("<forward mode='{mode}'><interface dev='eth0'/></forward>"));
-        let Definition::Foreign(network) = document.definition() else { panic!("{mode} has no bridge") };
+        let ParsedNetwork::Foreign(network) = document.parsed() else { panic!("{mode} has no bridge") };
         assert_eq!((network.name.as_str(), network.mode, &network.mac), ("n", mode, &None));
         let error = document.network().expect_err("it has none");
         assert_eq!((error.value(), error.reason()), (mode.name(), &NetworkReason::NoOwnBridge));

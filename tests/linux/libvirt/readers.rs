@@ -228,7 +228,7 @@ fn verdict(libvirt: &Libvirt, text: &str) -> Verdict {
             let theirs: Document = theirs.parse().unwrap_or_else(|error| panic!("{text:?}: {error}"));
             match (ours.network(), theirs.network()) {
                 (Ok(ours), Ok(theirs)) => assert_eq!(completed(ours, theirs), *theirs, "{text:?}"),
-                _ => assert_eq!(ours.definition(), theirs.definition(), "{text:?}"),
+                _ => assert_eq!(ours.parsed(), theirs.parsed(), "{text:?}"),
             }
             Verdict::Same
         }

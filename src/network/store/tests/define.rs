@@ -78,9 +78,9 @@ fn an_active_network_stays_as_it_was_started() {
     // And what is known of it outlasts its definition.
     fixture.store.undefine(&name("lan")).expect("it is there");
     assert_eq!(mac_of(&fixture.define(&network("lan", "")).expect("it is valid").document), mac_of(&started));
-    fixture.store.lock_active().expect("nobody has it").remove(&name("lan")).expect("it is there");
+    fixture.store.lock_state().expect("nobody has it").remove(&name("lan")).expect("it is there");
     assert!(fixture.store.active(&name("lan")).expect("it can be read").is_none());
-    fixture.store.lock_active().expect("nobody has it").remove(&name("lan")).expect("it is no error");
+    fixture.store.lock_state().expect("nobody has it").remove(&name("lan")).expect("it is no error");
 }
 
 #[test]

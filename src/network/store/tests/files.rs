@@ -17,7 +17,7 @@ fn only_files_that_are_called_like_a_networks_are_read() {
     put(fixture.config("b.xml"), &network("b", ""));
     put(fixture.config("a b.xml"), &network("a b", "  <forward mode='bridge'/>\n"));
     let listed = fixture.store.list().expect("it can be read");
-    let names = listed.iter().map(|document| document.as_ref().expect("it is valid").definition().name().as_str());
+    let names = listed.iter().map(|document| document.as_ref().expect("it is valid").parsed().name().as_str());
     assert!(names.eq(["a b", "b"]));
 }
 
@@ -105,7 +105,7 @@ fn a_lock_that_is_not_given_up_is_an_error_that_names_it() {
     assert_eq!(fs::metadata(error.path()).expect("it is there").mode() & 0o777, 0o600);
     store.load(&name("lan")).expect("it is there");
     store.migrate(&fixture.host, &MacSource::Random, MigrationMode::DryRun).expect("it writes nothing");
-    drop(store.lock_active().expect("that is another"));
+    drop(store.lock_state().expect("that is another"));
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn one_directory_for_both_is_refused() {
         let store = Store::new(fixture.config(""), &state);
         let refused = [
             store.define(&fixture.host, &a, &MacSource::Random).map(drop),
-            store.lock_active().map(drop),
+            store.lock_state().map(drop),
             store.undefine(&name("a")),
             store.migrate(&fixture.host, &MacSource::Random, MigrationMode::Apply).map(drop),
         ];

@@ -30,13 +30,13 @@ impl Fixture {
         Self { directory, host: Model::new(), store }
     }
 
-    fn define(&self, text: &str) -> Result<Defined, StoreError> {
+    fn define(&self, text: &str) -> Result<DefineOutcome, StoreError> {
         self.store.define(&self.host, &document(text), &MacSource::Random)
     }
 
     /// Notes that a network is active.
     fn start(&self, document: &Document) {
-        self.store.lock_active().expect("nobody has it").insert(document).expect("it can be written");
+        self.store.lock_state().expect("nobody has it").insert(document).expect("it can be written");
     }
 
     fn config(&self, file: &str) -> PathBuf {

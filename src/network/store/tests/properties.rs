@@ -89,7 +89,7 @@ fn check(fixture: &Fixture, expected: &mut Expected, step: &Step) -> Result<(), 
             }
         }
         Step::Stop(network) => {
-            fixture.store.lock_active().expect("nobody has it").remove(&name(network)).expect("it can be");
+            fixture.store.lock_state().expect("nobody has it").remove(&name(network)).expect("it can be");
             expected.active.remove(network);
         }
     }
@@ -100,7 +100,7 @@ fn compare(listed: Vec<Result<Document, StoreError>>, expected: &Networks) -> Re
     let listed: Vec<_> = listed.into_iter().map(|document| document.expect("it is valid")).collect();
     let listed: BTreeMap<_, _> = listed
         .iter()
-        .map(|document| (document.definition().name().as_str(), (bridge_of(document), mac_of(document))))
+        .map(|document| (document.parsed().name().as_str(), (bridge_of(document), mac_of(document))))
         .collect();
     prop_assert_eq!(&listed, expected);
     Ok(())

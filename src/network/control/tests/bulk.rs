@@ -26,8 +26,8 @@ fn texts<T: std::fmt::Debug>(outcomes: Vec<Result<T, NetworkError>>) -> Vec<Stri
 /// What came of each is what comes of it when it is alone, in the order of the names.
 #[test]
 fn many_are_each_as_one_alone() {
-    type Act = fn(&Networks<'_>, &[NetworkName]) -> Vec<String>;
-    type Alone = fn(&Networks<'_>, &NetworkName) -> String;
+    type Act = fn(&NetworkController<'_>, &[NetworkName]) -> Vec<String>;
+    type Alone = fn(&NetworkController<'_>, &NetworkName) -> String;
     fn text<T: std::fmt::Debug>(outcome: Result<T, NetworkError>) -> String {
         texts(vec![outcome]).remove(0)
     }
@@ -77,7 +77,7 @@ fn many_are_each_as_one_alone() {
 /// Of many, each call fails in turn: those that have failed are as they were, and the others are done.
 #[test]
 fn of_many_only_those_fail_that_a_failure_concerns() {
-    type Act = fn(&Networks<'_>, &[NetworkName]) -> Vec<bool>;
+    type Act = fn(&NetworkController<'_>, &[NetworkName]) -> Vec<bool>;
     fn are_done<T>(outcomes: Result<Vec<Result<T, NetworkError>>, StoreError>) -> Vec<bool> {
         outcomes.expect("nobody has the lock").iter().map(Result::is_ok).collect()
     }
@@ -102,7 +102,8 @@ fn of_many_only_those_fail_that_a_failure_concerns() {
             assert_eq!(done.iter().filter(|done| !**done).count(), 1, "call {call}");
             for (number, name) in names.iter().enumerate() {
                 let found = fixture.networks().find(name).expect("it is known");
-                let expected = if done[number] == is_active { Status::Absent } else { Status::AsDefined };
+                let expected =
+                    if done[number] == is_active { DriftStatus::Absent } else { DriftStatus::AsDefined };
                 assert_eq!(found.state.expect("it can be told"), NetworkState::Own(expected), "call {call}");
                 assert_eq!(
                     fixture.store.active(name).expect("it can be read").is_some(),

@@ -5,7 +5,7 @@
 
 use super::anchor::{self, Found, Raising, Taps};
 use super::drift::{self, Bridge};
-use super::{DefinedNetwork, Drift, NetworkError, NetworkFailure, Occupant, Occupied};
+use super::{Drift, NetworkError, NetworkFailure, Occupant, Occupied, ResolvedNetwork};
 use crate::bulk::{and_all, outcomes};
 use crate::port::unless_gone;
 use crate::{
@@ -20,7 +20,7 @@ const ANCHORS_AT_ONCE: usize = 64;
 /// What [`ensure`] has done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Ensured {
+pub enum EnsureOutcome {
     /// Its bridge was there, as it is defined.
     AsDefined,
     /// Its bridge was not there, and was made.
@@ -31,7 +31,7 @@ pub enum Ensured {
 
 pub(super) type Outcome<T> = std::result::Result<T, NetworkFailure>;
 
-fn named<T>(network: &DefinedNetwork, outcome: Outcome<T>) -> std::result::Result<T, NetworkError> {
+fn named<T>(network: &ResolvedNetwork, outcome: Outcome<T>) -> std::result::Result<T, NetworkError> {
     outcome.map_err(|failure| NetworkError::new(network.name().clone(), failure))
 }
 
@@ -40,7 +40,10 @@ fn named<T>(network: &DefinedNetwork, outcome: Outcome<T>) -> std::result::Resul
 ///
 /// # Errors
 /// [`NetworkFailure::Occupied`], [`NetworkFailure::Backend`].
-pub fn check_host(backend: &dyn BridgeBackend, network: &DefinedNetwork) -> std::result::Result<(), NetworkError> {
+pub fn check_host(
+    backend: &dyn BridgeBackend,
+    network: &ResolvedNetwork,
+) -> std::result::Result<(), NetworkError> {
     named(network, own_bridge(backend, network).and_then(|_| anchor::check_name(backend, network)))
 }
 
@@ -54,7 +57,7 @@ pub fn check_host(backend: &dyn BridgeBackend, network: &DefinedNetwork) -> std:
 /// with another MAC, which [`ensure`] makes the network's; `Unsupported` for what the definition asks
 /// for and the backend cannot do. Then those of [`create`](BridgeBackend::create) and of the calls for
 /// taps. Whatever fails, nothing is left.
-pub fn start(backend: &dyn BridgeBackend, network: &DefinedNetwork) -> std::result::Result<(), NetworkError> {
+pub fn start(backend: &dyn BridgeBackend, network: &ResolvedNetwork) -> std::result::Result<(), NetworkError> {
     let start = || {
         let plan = check_start(backend, network, &Taps::of(backend))?;
         only(carry_out(backend, &[(network, &plan)])).map(drop)
@@ -70,7 +73,7 @@ pub fn start(backend: &dyn BridgeBackend, network: &DefinedNetwork) -> std::resu
 /// network's, since it may be another's ([`ensure`] makes it the network's); `TapBusy` where another
 /// process has the anchor open. [`NetworkFailure::NotActive`] where there is no bridge; what else was
 /// left over is removed.
-pub fn stop(backend: &dyn BridgeBackend, network: &DefinedNetwork) -> std::result::Result<(), NetworkError> {
+pub fn stop(backend: &dyn BridgeBackend, network: &ResolvedNetwork) -> std::result::Result<(), NetworkError> {
     named(network, stop_one(backend, network))
 }
 
@@ -88,8 +91,8 @@ pub fn stop(backend: &dyn BridgeBackend, network: &DefinedNetwork) -> std::resul
 /// for taps. Whatever fails, all is as it was before.
 pub fn ensure(
     backend: &dyn BridgeBackend,
-    network: &DefinedNetwork,
-) -> std::result::Result<Ensured, NetworkError> {
+    network: &ResolvedNetwork,
+) -> std::result::Result<EnsureOutcome, NetworkError> {
     let ensure = || {
         let plan = check_ensure(backend, network, &Taps::of(backend))?;
         only(carry_out(backend, &[(network, &plan)]))
@@ -123,7 +126,7 @@ struct Adopted {
 /// Refuses what [`start`] does before anything is made.
 pub(super) fn check_start(
     backend: &dyn BridgeBackend,
-    network: &DefinedNetwork,
+    network: &ResolvedNetwork,
     taps: &Taps<'_>,
 ) -> Outcome<Plan> {
     let spec = supported(backend, network)?;
@@ -136,7 +139,7 @@ pub(super) fn check_start(
 /// Refuses what [`ensure`] does before anything is done.
 pub(super) fn check_ensure(
     backend: &dyn BridgeBackend,
-    network: &DefinedNetwork,
+    network: &ResolvedNetwork,
     taps: &Taps<'_>,
 ) -> Outcome<Plan> {
     let spec = supported(backend, network)?;
@@ -147,14 +150,14 @@ pub(super) fn check_ensure(
     }
 }
 
-fn to_create(network: &DefinedNetwork, spec: BridgeSpec, taps: &Taps<'_>) -> Outcome<Plan> {
+fn to_create(network: &ResolvedNetwork, spec: BridgeSpec, taps: &Taps<'_>) -> Outcome<Plan> {
     let anchor = if network.has_anchor() { taps.find(network)? } else { None };
     Ok(Plan { spec, adopted: None, anchor })
 }
 
 fn to_repair(
     backend: &dyn BridgeBackend,
-    network: &DefinedNetwork,
+    network: &ResolvedNetwork,
     spec: BridgeSpec,
     bridge: BridgeState,
     taps: &Taps<'_>,
@@ -169,7 +172,7 @@ fn to_repair(
 }
 
 /// The network's bridge as it is to be; refuses what the backend cannot do.
-fn supported(backend: &dyn BridgeBackend, network: &DefinedNetwork) -> Outcome<BridgeSpec> {
+fn supported(backend: &dyn BridgeBackend, network: &ResolvedNetwork) -> Outcome<BridgeSpec> {
     let capabilities = backend.capabilities();
     let spec = network.spec(capabilities);
     let at = Attempt::new(backend.name(), Operation::Create).on(spec.name);
@@ -180,7 +183,7 @@ fn supported(backend: &dyn BridgeBackend, network: &DefinedNetwork) -> Outcome<B
 }
 
 /// The bridge of the network's name if it has the network's MAC.
-pub(super) fn own_bridge(backend: &dyn BridgeBackend, network: &DefinedNetwork) -> Outcome<Option<BridgeState>> {
+pub(super) fn own_bridge(backend: &dyn BridgeBackend, network: &ResolvedNetwork) -> Outcome<Option<BridgeState>> {
     match drift::bridge(backend, network)? {
         Bridge::Absent => Ok(None),
         Bridge::There(bridge) if bridge.mac == network.mac() => Ok(Some(bridge)),
@@ -195,8 +198,8 @@ pub(super) fn own_bridge(backend: &dyn BridgeBackend, network: &DefinedNetwork) 
 /// Whatever fails of one, it is as it was before.
 pub(super) fn carry_out(
     backend: &dyn BridgeBackend,
-    planned: &[(&DefinedNetwork, &Plan)],
-) -> Vec<Outcome<Ensured>> {
+    planned: &[(&ResolvedNetwork, &Plan)],
+) -> Vec<Outcome<EnsureOutcome>> {
     let mut bridges = planned.iter().copied().zip(make_bridges(backend, planned));
     let mut outcomes = Vec::with_capacity(planned.len());
     while bridges.len() > 0 {
@@ -216,7 +219,7 @@ pub(super) fn carry_out(
 }
 
 /// Creates the bridges that are not there, and changes those that are.
-fn make_bridges(backend: &dyn BridgeBackend, planned: &[(&DefinedNetwork, &Plan)]) -> Vec<Result<()>> {
+fn make_bridges(backend: &dyn BridgeBackend, planned: &[(&ResolvedNetwork, &Plan)]) -> Vec<Result<()>> {
     let (mut specs, mut repairs) = (Vec::new(), Vec::new());
     for (_, plan) in planned {
         match &plan.adopted {
@@ -239,7 +242,7 @@ fn make_bridges(backend: &dyn BridgeBackend, planned: &[(&DefinedNetwork, &Plan)
 /// that it had a carrier.
 fn begin_anchor<'p>(
     backend: &dyn BridgeBackend,
-    network: &DefinedNetwork,
+    network: &ResolvedNetwork,
     plan: &'p Plan,
 ) -> Result<Option<Raising<'p>>> {
     let concerns_anchor = |drift: &Drift| matches!(drift, Drift::Anchor { .. } | Drift::Link { .. });
@@ -255,11 +258,11 @@ fn begin_anchor<'p>(
 
 impl Plan {
     /// What has been done when all is.
-    fn outcome(&self) -> Ensured {
+    fn outcome(&self) -> EnsureOutcome {
         match &self.adopted {
-            None => Ensured::Created,
-            Some(Adopted { drifts, .. }) if drifts.is_empty() => Ensured::AsDefined,
-            Some(Adopted { drifts, .. }) => Ensured::Repaired(drifts.clone()),
+            None => EnsureOutcome::Created,
+            Some(Adopted { drifts, .. }) if drifts.is_empty() => EnsureOutcome::AsDefined,
+            Some(Adopted { drifts, .. }) => EnsureOutcome::Repaired(drifts.clone()),
         }
     }
 }
@@ -295,12 +298,12 @@ fn undone_too(error: Error, outcome: Result<()>, left: std::fmt::Arguments<'_>) 
     }
 }
 
-pub(super) fn stop_one(backend: &dyn BridgeBackend, network: &DefinedNetwork) -> Outcome<()> {
+pub(super) fn stop_one(backend: &dyn BridgeBackend, network: &ResolvedNetwork) -> Outcome<()> {
     only(stop_all(backend, &[network]))
 }
 
 /// Stops networks, their bridges all together, and gives what came of each.
-pub(super) fn stop_all(backend: &dyn BridgeBackend, networks: &[&DefinedNetwork]) -> Vec<Outcome<()>> {
+pub(super) fn stop_all(backend: &dyn BridgeBackend, networks: &[&ResolvedNetwork]) -> Vec<Outcome<()>> {
     let taps = Taps::of(backend);
     let cleared = networks.iter().map(|network| without_anchor(backend, network, &taps)).collect();
     and_all(cleared, |cleared: Vec<(_, Option<Found>)>| {
@@ -321,7 +324,7 @@ pub(super) fn stop_all(backend: &dyn BridgeBackend, networks: &[&DefinedNetwork]
 /// Removes the anchor of a network, and gives the bridge that is to be deleted and the anchor that it had.
 fn without_anchor(
     backend: &dyn BridgeBackend,
-    network: &DefinedNetwork,
+    network: &ResolvedNetwork,
     taps: &Taps<'_>,
 ) -> Outcome<(InterfaceName, Option<Found>)> {
     let bridge = own_bridge(backend, network)?;

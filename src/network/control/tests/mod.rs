@@ -1,13 +1,13 @@
 //! Networks of a store on the model, with each call to the host made to fail in turn.
 
-mod many;
+mod bulk;
 
 use tempfile::TempDir;
 
 use super::*;
 use crate::fake::{Fake, name};
 use crate::model::Model;
-use crate::network::{Drift, Ensured, MacSource, NetworkFailure};
+use crate::network::{Drift, EnsureOutcome, MacSource, NetworkFailure};
 use crate::{BridgeChange, TapSpec, bridges_of_ports};
 
 const LAN: &str = "<network><name>lan</name><bridge name='virbr0'/>\
@@ -36,8 +36,8 @@ impl Fixture {
         self.store.define(&self.host, &document, &MacSource::Random).expect("it can be defined");
     }
 
-    fn networks(&self) -> Networks<'_> {
-        Networks::new(&self.host, &self.store)
+    fn networks(&self) -> NetworkController<'_> {
+        NetworkController::new(&self.host, &self.store)
     }
 
     fn snapshot(&self) -> String {
@@ -76,28 +76,28 @@ fn failure<T: std::fmt::Debug>(outcome: Result<T, NetworkError>) -> NetworkFailu
 fn what_is_started_is_noted_until_it_is_stopped() {
     let fixture = Fixture::new(LAN);
     let (networks, before) = (fixture.networks(), fixture.snapshot());
-    assert_eq!(fixture.state(), NetworkState::Own(Status::Absent));
+    assert_eq!(fixture.state(), NetworkState::Own(DriftStatus::Absent));
     networks.start(&lan()).expect("it can be started");
-    assert_eq!(fixture.state(), NetworkState::Own(Status::AsDefined));
+    assert_eq!(fixture.state(), NetworkState::Own(DriftStatus::AsDefined));
     let noted = fixture.store.active(&lan()).expect("it can be read").expect("it is active");
     assert_eq!(noted.text(), LAN);
 
     let started = fixture.snapshot();
     assert!(matches!(failure(networks.start(&lan())), NetworkFailure::Active(bridge) if bridge == name("virbr0")));
-    assert_eq!(networks.ensure(&lan()).expect("it is active"), Ensured::AsDefined);
+    assert_eq!(networks.ensure(&lan()).expect("it is active"), EnsureOutcome::AsDefined);
     assert_eq!(fixture.snapshot(), started);
 
     networks.stop(&lan()).expect("it is active");
     assert_eq!(fixture.snapshot(), before);
     assert!(matches!(failure(networks.stop(&lan())), NetworkFailure::NotActive(_)));
-    assert_eq!(networks.ensure(&lan()).expect("it can be made"), Ensured::Created);
+    assert_eq!(networks.ensure(&lan()).expect("it can be made"), EnsureOutcome::Created);
     assert_eq!(fixture.snapshot(), started);
 }
 
 /// Each call fails in turn, and the next after it works again.
 #[test]
 fn what_fails_leaves_all_as_it_was() {
-    type Act = fn(&Networks<'_>) -> Result<(), NetworkError>;
+    type Act = fn(&NetworkController<'_>) -> Result<(), NetworkError>;
     type Prepare = fn(&Fixture);
     let start: Act = |networks| networks.start(&lan());
     let ensure: Act = |networks| networks.ensure(&lan()).map(drop);
@@ -136,13 +136,13 @@ fn a_note_without_a_bridge_is_in_nobodys_way() {
     let die = || {
         networks.start(&lan()).expect("it can be started");
         fixture.host.delete(name("virbr0")).expect("it is there");
-        assert_eq!(fixture.state(), NetworkState::Own(Status::Absent));
+        assert_eq!(fixture.state(), NetworkState::Own(DriftStatus::Absent));
     };
     die();
     networks.start(&lan()).expect("it is not active");
     networks.stop(&lan()).expect("it is active");
     die();
-    assert_eq!(networks.ensure(&lan()).expect("it can be made"), Ensured::Created);
+    assert_eq!(networks.ensure(&lan()).expect("it can be made"), EnsureOutcome::Created);
     networks.stop(&lan()).expect("it is active");
     die();
     assert!(matches!(failure(networks.stop(&lan())), NetworkFailure::NotActive(_)));
@@ -182,7 +182,7 @@ fn nothing_is_left_of_what_it_was_started_with() {
         fixture.host.delete(name("virbr0")).expect("it is there");
         assert!(!fixture.host.taps().expect("a list").is_empty());
         if ensured {
-            assert_eq!(networks.ensure(&lan()).expect("it can be made"), Ensured::Created);
+            assert_eq!(networks.ensure(&lan()).expect("it can be made"), EnsureOutcome::Created);
         } else {
             networks.start(&lan()).expect("it is not active");
         }
@@ -197,7 +197,9 @@ fn one_that_is_defined_with_another_mac_since_is_active() {
     networks.start(&lan()).expect("it can be started");
     fixture.define(&LAN.replace("00:01", "00:02"));
     assert!(matches!(failure(networks.start(&lan())), NetworkFailure::Active(_)));
-    let Ensured::Repaired(drifts) = networks.ensure(&lan()).expect("it can be changed") else { panic!("its MAC") };
+    let EnsureOutcome::Repaired(drifts) = networks.ensure(&lan()).expect("it can be changed") else {
+        panic!("its MAC")
+    };
     assert!(matches!(drifts[..], [Drift::Mac { .. }]), "{drifts:?}");
     networks.stop(&lan()).expect("its MAC is known");
 }
@@ -211,7 +213,7 @@ fn refuses_before_anything_is_noted() {
         assert!(matches!(failure(outcome), NetworkFailure::Occupied(_)));
     }
     assert_eq!(fixture.snapshot(), before);
-    assert!(matches!(fixture.state(), NetworkState::Own(Status::Occupied(_))));
+    assert!(matches!(fixture.state(), NetworkState::Own(DriftStatus::Occupied(_))));
     drop(tap);
 }
 
@@ -255,8 +257,8 @@ fn lists_what_is_defined_or_active() {
         .iter()
         .map(|network| match network {
             Err(error) => format!("{}", error.path().file_name().expect("a file").display()),
-            Ok(KnownNetwork { document, is_defined, state }) => {
-                let name = document.definition().name();
+            Ok(NetworkInfo { document, is_defined, state }) => {
+                let name = document.parsed().name();
                 format!("{name} {is_defined} {:?}", state.as_ref().expect("it can be told"))
             }
         })

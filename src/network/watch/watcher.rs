@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::{Repair, Report, Watch};
+use super::{DriftTracker, NetworkEvent, RepairPolicy};
 use crate::network::{Store, StoreError};
 use crate::{BridgeBackend, Events, Result};
 
@@ -15,19 +15,19 @@ const LULL: Duration = Duration::from_millis(100);
 
 /// Watches the networks of a store that are active.
 ///
-/// It [looks](Self::look), [waits](Self::wait) and looks again. Nothing happens between the calls:
+/// It [looks](Self::check), [waits](Self::wait) and looks again. Nothing happens between the calls:
 /// ending is just not calling it again.
 ///
 /// Networks that are started and stopped meanwhile are watched from then on, and no longer. It looks
-/// while it holds the lock of those who start and stop them ([`Store::lock_active`]): a bridge that
+/// while it holds the lock of those who start and stop them ([`Store::lock_state`]): a bridge that
 /// `stop` is about to delete has not vanished, and is not made again.
 #[derive(Debug)]
-pub struct Watcher<'a> {
+pub struct NetworkWatcher<'a> {
     store: &'a Store,
     backend: &'a dyn BridgeBackend,
     events: Events,
     patience: Duration,
-    watch: Watch,
+    watch: DriftTracker,
     /// What was wrong with the store at the last look, and is not said again.
     wrong: BTreeSet<String>,
     last: Option<Look>,
@@ -42,7 +42,7 @@ struct Look {
     pause: Option<Duration>,
 }
 
-impl<'a> Watcher<'a> {
+impl<'a> NetworkWatcher<'a> {
     /// Follows the kernel's events from now on. It looks without one, too, when it had none for so
     /// long: FreeBSD does not tell of everything ([`BridgeBackend::events`]), and for files that are
     /// changed by hand nobody does.
@@ -52,11 +52,11 @@ impl<'a> Watcher<'a> {
     pub fn new(
         store: &'a Store,
         backend: &'a dyn BridgeBackend,
-        repair: Repair,
+        repair: RepairPolicy,
         patience: Duration,
     ) -> Result<Self> {
         let events = backend.events()?;
-        let (watch, wrong) = (Watch::new(repair), BTreeSet::new());
+        let (watch, wrong) = (DriftTracker::new(repair), BTreeSet::new());
         Ok(Self { store, backend, events, patience, watch, wrong, last: None })
     }
 
@@ -65,11 +65,11 @@ impl<'a> Watcher<'a> {
     ///
     /// A store that cannot be read, or that another process has locked for long, is such news, too;
     /// the next look may fare better.
-    pub fn look(&mut self) -> Vec<std::result::Result<Report, StoreError>> {
+    pub fn check(&mut self) -> Vec<std::result::Result<NetworkEvent, StoreError>> {
         let begun = Instant::now();
         let mut wrong = Vec::new();
-        let (mut reports, mut pause) = (Vec::new(), None);
-        match self.store.lock_active().and_then(|active| Ok((active.networks()?, active))) {
+        let (mut events, mut pause) = (Vec::new(), None);
+        match self.store.lock_state().and_then(|active| Ok((active.networks()?, active))) {
             Err(error) => wrong.push(error),
             Ok((networks, _lock)) => {
                 let mut usable = Vec::new();
@@ -79,14 +79,14 @@ impl<'a> Watcher<'a> {
                         Err(error) => wrong.push(error),
                     }
                 }
-                reports = self.watch.look(self.backend, &usable, Instant::now());
+                events = self.watch.check(self.backend, &usable, Instant::now());
                 pause = self.watch.pause(Instant::now());
             }
         }
         let said = std::mem::replace(&mut self.wrong, wrong.iter().map(ToString::to_string).collect());
         wrong.retain(|error| !said.contains(&error.to_string()));
         self.last = Some(Look { ended: Instant::now(), took: begun.elapsed(), pause });
-        reports.into_iter().map(Ok).chain(wrong.into_iter().map(Err)).collect()
+        events.into_iter().map(Ok).chain(wrong.into_iter().map(Err)).collect()
     }
 
     /// Waits until the next look is due: something may have changed, a pause of the repair has
@@ -141,8 +141,8 @@ mod tests {
         "virbr0".parse().expect("a name")
     }
 
-    fn limited(interval: Duration) -> Repair {
-        Repair::Limited(RepairLimit::new(NonZeroU32::MIN, interval))
+    fn limited(interval: Duration) -> RepairPolicy {
+        RepairPolicy::Limited(RepairLimit::new(NonZeroU32::MIN, interval))
     }
 
     impl Fixture {
@@ -156,7 +156,7 @@ mod tests {
             let text = "<network><name>default</name><bridge name='virbr0'/><mtu size='1400'/>\
                         <mac address='52:54:00:00:00:01'/></network>";
             let document: Document = text.parse().expect("a definition");
-            let active = self.store.lock_active().expect("nobody has it");
+            let active = self.store.lock_state().expect("nobody has it");
             active.insert(&document).expect("it can be noted");
             let network = document.network().expect("it is one").clone().resolve([]).expect("it is whole");
             start(&self.host, &network).expect("it can be started");
@@ -166,25 +166,25 @@ mod tests {
             self.host.change(bridge(), &BridgeChange::default().mtu(1300)).expect("it can be changed");
         }
 
-        fn watcher(&self, repair: Repair) -> Watcher<'_> {
-            Watcher::new(&self.store, &self.host, repair, HOUR).expect("the model tells of its changes")
+        fn watcher(&self, repair: RepairPolicy) -> NetworkWatcher<'_> {
+            NetworkWatcher::new(&self.store, &self.host, repair, HOUR).expect("the model tells of its changes")
         }
     }
 
-    fn texts(news: Vec<std::result::Result<Report, StoreError>>) -> Vec<String> {
+    fn texts(news: Vec<std::result::Result<NetworkEvent, StoreError>>) -> Vec<String> {
         news.into_iter().map(|news| news.map_or_else(|error| error.to_string(), |news| news.to_string())).collect()
     }
 
     #[test]
     fn wakes_when_something_changes() {
         let fixture = Fixture::started();
-        let mut watcher = fixture.watcher(Repair::Never);
-        assert_eq!(watcher.look().len(), 0);
+        let mut watcher = fixture.watcher(RepairPolicy::Never);
+        assert_eq!(watcher.check().len(), 0);
         thread::scope(|scope| {
             scope.spawn(|| fixture.drift());
             watcher.wait().expect("no error");
         });
-        assert_eq!(texts(watcher.look()), ["network default: mtu is 1300, defined as 1400"]);
+        assert_eq!(texts(watcher.check()), ["network default: mtu is 1300, defined as 1400"]);
     }
 
     #[test]
@@ -192,12 +192,12 @@ mod tests {
         let fixture = Fixture::started();
         let mut watcher = fixture.watcher(limited(Duration::from_millis(300)));
         fixture.drift();
-        assert_eq!(watcher.look().len(), 2);
+        assert_eq!(watcher.check().len(), 2);
         fixture.drift();
-        let mut news = texts(watcher.look());
+        let mut news = texts(watcher.check());
         while news.last().is_none_or(|text| text != "network default: put right: mtu") {
             watcher.wait().expect("no error");
-            news.extend(texts(watcher.look()));
+            news.extend(texts(watcher.check()));
         }
         let drifted = "network default: mtu is 1300, defined as 1400";
         let paused = "network default: put right too often, and left as it is for 1 s";
@@ -208,14 +208,14 @@ mod tests {
     fn follows_what_is_started_and_stopped() {
         let fixture = fixture();
         let mut watcher = fixture.watcher(limited(HOUR));
-        assert_eq!(watcher.look().len(), 0);
+        assert_eq!(watcher.check().len(), 0);
         fixture.start();
         fixture.drift();
-        assert_eq!(watcher.look().len(), 2);
+        assert_eq!(watcher.check().len(), 2);
         // While it is stopped, it cannot be looked at.
-        let active = fixture.store.lock_active().expect("nobody has it");
+        let active = fixture.store.lock_state().expect("nobody has it");
         thread::scope(|scope| {
-            let look = scope.spawn(|| watcher.look());
+            let look = scope.spawn(|| watcher.check());
             fixture.host.delete(bridge()).expect("it is there");
             active.remove(&"default".parse().expect("a name")).expect("it can be noted");
             drop(active);
@@ -232,22 +232,22 @@ mod tests {
         for (file, text) in [("a.xml", "no network"), ("b.xml", template)] {
             fs::write(fixture.state.join(file), text).expect("it can be written");
         }
-        let mut watcher = fixture.watcher(Repair::Never);
-        let news = watcher.look();
+        let mut watcher = fixture.watcher(RepairPolicy::Never);
+        let news = watcher.check();
         let [Err(a), Err(b)] = &news[..] else { panic!("{news:?}") };
         assert!(a.path().ends_with("a.xml") && b.path().ends_with("b.xml"), "{news:?}");
         fixture.drift();
         let drifted = "network default: mtu is 1300, defined as 1400";
-        assert_eq!(texts(watcher.look()), [drifted]);
+        assert_eq!(texts(watcher.check()), [drifted]);
 
         let store = fixture.store.clone().with_patience(Duration::ZERO);
-        let mut watcher =
-            Watcher::new(&store, &fixture.host, Repair::Never, HOUR).expect("the model tells of its changes");
-        let active = fixture.store.lock_active().expect("nobody has it");
-        let news = watcher.look();
+        let mut watcher = NetworkWatcher::new(&store, &fixture.host, RepairPolicy::Never, HOUR)
+            .expect("the model tells of its changes");
+        let active = fixture.store.lock_state().expect("nobody has it");
+        let news = watcher.check();
         assert!(matches!(&news[..], [Err(error)] if matches!(error.reason(), StoreReason::Locked(_))), "{news:?}");
-        assert_eq!(watcher.look().len(), 0);
+        assert_eq!(watcher.check().len(), 0);
         drop(active);
-        assert_eq!(texts(watcher.look())[0], drifted);
+        assert_eq!(texts(watcher.check())[0], drifted);
     }
 }

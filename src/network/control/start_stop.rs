@@ -2,20 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use super::{Networks, named};
+use super::{NetworkController, named};
 use crate::bulk::and_all;
 use crate::network::anchor::Taps;
 use crate::network::drift::{self, Bridge};
-use crate::network::life::{self, Ensured, Outcome, Plan};
+use crate::network::lifecycle::{self, EnsureOutcome, Outcome, Plan};
 use crate::network::store::whole;
 use crate::network::{
-    ActiveNetworks, DefinedNetwork, Document, NetworkError, NetworkFailure, NetworkName, StoreError, StoreReason,
+    Document, NetworkError, NetworkFailure, NetworkName, ResolvedNetwork, StateLock, StoreError, StoreReason,
 };
 
 /// What came of each of many networks, in the order in which they were named.
 type Outcomes<T> = Vec<Result<T, NetworkError>>;
 
-impl Networks<'_> {
+impl NetworkController<'_> {
     /// Starts a network as it is defined ([`start`](crate::network::start)).
     ///
     /// # Errors
@@ -35,11 +35,11 @@ impl Networks<'_> {
     /// # Errors
     /// The state directory cannot be locked; nothing is done then.
     pub fn start_many(&self, names: &[NetworkName]) -> Result<Outcomes<()>, StoreError> {
-        let check = |network: &DefinedNetwork, former: Option<&DefinedNetwork>, taps: &Taps<'_>| {
+        let check = |network: &ResolvedNetwork, former: Option<&ResolvedNetwork>, taps: &Taps<'_>| {
             // By the MAC that it was started with: that may be defined anew.
-            match former.map(|former| life::own_bridge(self.host, former)) {
+            match former.map(|former| lifecycle::own_bridge(self.host, former)) {
                 Some(Ok(Some(bridge))) => Err(NetworkFailure::Active(bridge.name)),
-                _ => life::check_start(self.host, network, taps),
+                _ => lifecycle::check_start(self.host, network, taps),
             }
         };
         let outcomes = self.make_active(names, check)?;
@@ -52,7 +52,7 @@ impl Networks<'_> {
     /// # Errors
     /// Those of [`ensure`](crate::network::ensure), and as [`start`](Self::start). Whatever fails, all
     /// is as it was before.
-    pub fn ensure(&self, name: &NetworkName) -> Result<Ensured, NetworkError> {
+    pub fn ensure(&self, name: &NetworkName) -> Result<EnsureOutcome, NetworkError> {
         only(name, self.ensure_many(std::slice::from_ref(name)))
     }
 
@@ -63,9 +63,9 @@ impl Networks<'_> {
     ///
     /// # Errors
     /// As [`start_many`](Self::start_many).
-    pub fn ensure_many(&self, names: &[NetworkName]) -> Result<Outcomes<Ensured>, StoreError> {
+    pub fn ensure_many(&self, names: &[NetworkName]) -> Result<Outcomes<EnsureOutcome>, StoreError> {
         self.store.tidy();
-        self.make_active(names, |network, _, taps| life::check_ensure(self.host, network, taps))
+        self.make_active(names, |network, _, taps| lifecycle::check_ensure(self.host, network, taps))
     }
 
     /// Stops a network as it was started ([`stop`](crate::network::stop)), or, where that is not known, as it
@@ -88,11 +88,11 @@ impl Networks<'_> {
     /// # Errors
     /// As [`start_many`](Self::start_many).
     pub fn stop_many(&self, names: &[NetworkName]) -> Result<Outcomes<()>, StoreError> {
-        let active = self.store.lock_active()?;
+        let active = self.store.lock_state()?;
         Ok(in_rounds(names, |names| {
             let networks = names.iter().map(|name| self.as_started(name)).collect();
-            let stopped = and_all(networks, |networks: Vec<DefinedNetwork>| {
-                life::stop_all(self.host, &networks.iter().collect::<Vec<_>>())
+            let stopped = and_all(networks, |networks: Vec<ResolvedNetwork>| {
+                lifecycle::stop_all(self.host, &networks.iter().collect::<Vec<_>>())
             });
             let noted = |(name, stopped): (&NetworkName, Outcome<()>)| {
                 if let Ok(()) | Err(NetworkFailure::NotActive(_)) = &stopped {
@@ -105,7 +105,7 @@ impl Networks<'_> {
     }
 
     /// The network as it was started, or, where that is not known, as it is defined.
-    fn as_started(&self, name: &NetworkName) -> Outcome<DefinedNetwork> {
+    fn as_started(&self, name: &NetworkName) -> Outcome<ResolvedNetwork> {
         let document = match self.store.active(name)? {
             Some(document) => document,
             None => self.store.load(name)?,
@@ -118,9 +118,9 @@ impl Networks<'_> {
     fn make_active(
         &self,
         names: &[NetworkName],
-        check: impl Fn(&DefinedNetwork, Option<&DefinedNetwork>, &Taps<'_>) -> Outcome<Plan>,
-    ) -> Result<Outcomes<Ensured>, StoreError> {
-        let active = self.store.lock_active()?;
+        check: impl Fn(&ResolvedNetwork, Option<&ResolvedNetwork>, &Taps<'_>) -> Outcome<Plan>,
+    ) -> Result<Outcomes<EnsureOutcome>, StoreError> {
+        let active = self.store.lock_state()?;
         Ok(in_rounds(names, |names| {
             let taps = Taps::of(self.host);
             let check = |network: &_, former: Option<&_>| check(network, former, &taps);
@@ -130,7 +130,7 @@ impl Networks<'_> {
             });
             and_all(noted, |noted| {
                 let planned: Vec<_> = noted.iter().map(|prepared| (&prepared.network, &prepared.plan)).collect();
-                let made = life::carry_out(self.host, &planned);
+                let made = lifecycle::carry_out(self.host, &planned);
                 let outcome = |(prepared, made): (&Prepared, Outcome<_>)| {
                     made.map_err(|failure| prepared.take_back(&active, failure))
                 };
@@ -142,7 +142,7 @@ impl Networks<'_> {
     fn prepare(
         &self,
         name: &NetworkName,
-        check: impl Fn(&DefinedNetwork, Option<&DefinedNetwork>) -> Outcome<Plan>,
+        check: impl Fn(&ResolvedNetwork, Option<&ResolvedNetwork>) -> Outcome<Plan>,
     ) -> Outcome<Prepared> {
         let document = self.store.load(name)?;
         let network = whole(&document)?;
@@ -157,7 +157,7 @@ impl Networks<'_> {
 
     /// Before a network is started that was started with another bridge: refuses it while that is there,
     /// and removes what else is left of it, which nobody would know of then.
-    fn settle(&self, former: &DefinedNetwork, network: &DefinedNetwork) -> Outcome<()> {
+    fn settle(&self, former: &ResolvedNetwork, network: &ResolvedNetwork) -> Outcome<()> {
         let (active, defined) = (former.bridge(), network.bridge());
         if active == defined {
             return Ok(());
@@ -165,7 +165,7 @@ impl Networks<'_> {
         match drift::bridge(self.host, former)? {
             Bridge::There(_) => Err(NetworkFailure::ActiveAs { active, defined }),
             Bridge::Occupied(_) => Ok(()),
-            Bridge::Absent => match life::stop_one(self.host, former) {
+            Bridge::Absent => match lifecycle::stop_one(self.host, former) {
                 Err(NetworkFailure::NotActive(_)) => Ok(()),
                 outcome => outcome,
             },
@@ -176,7 +176,7 @@ impl Networks<'_> {
 /// A network that can be made active.
 struct Prepared {
     document: Document,
-    network: DefinedNetwork,
+    network: ResolvedNetwork,
     plan: Plan,
     /// What is noted of it.
     before: Option<Document>,
@@ -184,7 +184,7 @@ struct Prepared {
 
 impl Prepared {
     /// Notes that it is active with this definition.
-    fn note(self, active: &ActiveNetworks<'_>) -> Outcome<Self> {
+    fn note(self, active: &StateLock<'_>) -> Outcome<Self> {
         if self.is_noted() {
             return Ok(self);
         }
@@ -199,7 +199,7 @@ impl Prepared {
     }
 
     /// When it has failed, what was noted before is noted again.
-    fn take_back(&self, active: &ActiveNetworks<'_>, failure: NetworkFailure) -> NetworkFailure {
+    fn take_back(&self, active: &StateLock<'_>, failure: NetworkFailure) -> NetworkFailure {
         if self.is_noted() {
             return failure;
         }

@@ -5,7 +5,7 @@ use sha2::Sha256;
 
 use super::StoreReason;
 use super::define::Others;
-use crate::network::defined::anchor_name;
+use crate::network::resolved::anchor_name;
 use crate::network::{BridgeName, Network, NetworkName};
 use crate::{BridgeBackend, HostIdentity, UnicastMac, unused_mac};
 

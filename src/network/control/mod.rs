@@ -4,13 +4,14 @@
 //! bridge is deleted: wherever a process dies, no bridge is left of which nobody knows, and a note
 //! without a bridge is only what the next start replaces.
 
-mod many;
+mod start_stop;
 
 use super::drift::{self, Bridge};
-use super::life::Outcome;
+use super::lifecycle::Outcome;
 use super::store::whole;
 use super::{
-    Definition, Document, ForeignMode, NetworkError, NetworkName, Status, Store, StoreError, StoreReason, status,
+    Document, DriftStatus, ForeignMode, NetworkError, NetworkName, ParsedNetwork, Store, StoreError, StoreReason,
+    status,
 };
 use crate::{BridgeBackend, InterfaceName};
 
@@ -19,20 +20,20 @@ use crate::{BridgeBackend, InterfaceName};
 /// ```
 /// use vmbridge::BridgeBackend;
 /// use vmbridge::model::Model;
-/// use vmbridge::network::{MacSource, Networks, Store};
+/// use vmbridge::network::{MacSource, NetworkController, Store};
 ///
 /// # let directory = tempfile::tempdir()?;
 /// # let (config, state) = (directory.path().join("config"), directory.path().join("state"));
 /// let (host, store) = (Model::new(), Store::new(config, state));
 /// store.define(&host, &"<network><name>lan</name></network>".parse()?, &MacSource::Random)?;
-/// let networks = Networks::new(&host, &store);
+/// let networks = NetworkController::new(&host, &store);
 /// networks.start(&"lan".parse()?)?;
 /// assert!(host.find("virbr0".parse()?)?.is_some());
 /// networks.stop(&"lan".parse()?)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy)]
-pub struct Networks<'h> {
+pub struct NetworkController<'h> {
     host: &'h dyn BridgeBackend,
     store: &'h Store,
 }
@@ -40,7 +41,7 @@ pub struct Networks<'h> {
 /// A network that is defined or active.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct KnownNetwork {
+pub struct NetworkInfo {
     /// How it is defined; of one that is active and no longer defined, how it was started.
     pub document: Document,
     /// Whether it is defined.
@@ -55,7 +56,7 @@ pub struct KnownNetwork {
 #[non_exhaustive]
 pub enum NetworkState {
     /// What it has of its own bridge.
-    Own(Status),
+    Own(DriftStatus),
     /// The bridge that it was started with: it is defined with another one since.
     Former(InterfaceName),
     /// The network has no bridge of its own, and is left alone.
@@ -65,7 +66,7 @@ pub enum NetworkState {
 /// The definition of a network, and whether it is defined, or active only.
 type Found = (Result<Document, StoreError>, bool);
 
-impl<'h> Networks<'h> {
+impl<'h> NetworkController<'h> {
     /// Those of this host, which this store defines.
     #[must_use]
     pub const fn new(host: &'h dyn BridgeBackend, store: &'h Store) -> Self {
@@ -77,7 +78,7 @@ impl<'h> Networks<'h> {
     ///
     /// # Errors
     /// A directory is there and cannot be read.
-    pub fn list(&self) -> Result<Vec<Result<KnownNetwork, StoreError>>, StoreError> {
+    pub fn list(&self) -> Result<Vec<Result<NetworkInfo, StoreError>>, StoreError> {
         let known = |(document, is_defined): Found| Ok(self.known(document?, is_defined));
         Ok(self.documents()?.into_iter().map(known).collect())
     }
@@ -86,7 +87,7 @@ impl<'h> Networks<'h> {
     ///
     /// # Errors
     /// [`NetworkFailure::Store`](super::NetworkFailure::Store): it is neither defined nor active, or its file cannot be used.
-    pub fn find(&self, name: &NetworkName) -> Result<KnownNetwork, NetworkError> {
+    pub fn find(&self, name: &NetworkName) -> Result<NetworkInfo, NetworkError> {
         named(name, || {
             let error = match self.store.load(name) {
                 Ok(document) => return Ok(self.known(document, true)),
@@ -124,13 +125,13 @@ impl<'h> Networks<'h> {
         Ok(defined.chain(active.into_iter().map(|document| (document, false))).collect())
     }
 
-    fn known(&self, document: Document, is_defined: bool) -> KnownNetwork {
-        let state = named(document.definition().name(), || self.state(&document));
-        KnownNetwork { document, is_defined, state }
+    fn known(&self, document: Document, is_defined: bool) -> NetworkInfo {
+        let state = named(document.parsed().name(), || self.state(&document));
+        NetworkInfo { document, is_defined, state }
     }
 
     fn state(&self, document: &Document) -> Outcome<NetworkState> {
-        if let Definition::Foreign(foreign) = document.definition() {
+        if let ParsedNetwork::Foreign(foreign) = document.parsed() {
             return Ok(NetworkState::Foreign(foreign.mode));
         }
         let network = whole(document)?;
@@ -145,16 +146,16 @@ impl<'h> Networks<'h> {
     }
 }
 
-impl std::fmt::Debug for Networks<'_> {
+impl std::fmt::Debug for NetworkController<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Networks").field("host", &self.host.name()).field("store", self.store).finish()
+        f.debug_struct("NetworkController").field("host", &self.host.name()).field("store", self.store).finish()
     }
 }
 
 /// The name of its file.
 fn file_name(document: &Result<Document, StoreError>) -> Option<String> {
     match document {
-        Ok(document) => Some(format!("{}.xml", document.definition().name())),
+        Ok(document) => Some(format!("{}.xml", document.parsed().name())),
         Err(error) => error.path().file_name().map(|name| name.to_string_lossy().into_owned()),
     }
 }
@@ -163,9 +164,9 @@ fn file_name(document: &Result<Document, StoreError>) -> Option<String> {
 fn own(
     documents: impl Iterator<Item = Result<Document, StoreError>>,
 ) -> impl Iterator<Item = Result<NetworkName, StoreError>> {
-    let name = |document: Document| match document.definition() {
-        Definition::Own(network) => Some(network.name().clone()),
-        Definition::Foreign(_) => None,
+    let name = |document: Document| match document.parsed() {
+        ParsedNetwork::Own(network) => Some(network.name().clone()),
+        ParsedNetwork::Foreign(_) => None,
     };
     documents.filter_map(move |document| document.map(name).transpose())
 }

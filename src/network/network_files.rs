@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use super::{Definition, Document, InvalidDocument, NetworkName};
+use super::{Document, InvalidDocument, NetworkName, ParsedNetwork};
 use crate::UnicastMac;
 
 /// The files of one network: in the configuration directory, and in the state directory while it
@@ -38,7 +38,7 @@ impl NetworkFiles {
     /// [`InvalidFiles::Names`], [`InvalidFiles::Macs`].
     pub fn mac(&self) -> Result<Option<UnicastMac>, InvalidFiles> {
         if let (Some(configuration), Some(state)) = (&self.configuration, &self.state) {
-            let [configuration, state] = [configuration, state].map(|file| file.definition().name());
+            let [configuration, state] = [configuration, state].map(|file| file.parsed().name());
             if configuration != state {
                 return Err(InvalidFiles::Names { configuration: configuration.clone(), state: state.clone() });
             }
@@ -69,15 +69,15 @@ impl NetworkFiles {
 
 /// The MAC of a network with a bridge of its own.
 fn mac(file: &Document) -> Option<UnicastMac> {
-    match file.definition() {
-        Definition::Own(network) => network.mac(),
-        Definition::Foreign(_) => None,
+    match file.parsed() {
+        ParsedNetwork::Own(network) => network.mac(),
+        ParsedNetwork::Foreign(_) => None,
     }
 }
 
 /// The file with this MAC, if its network can have one and has none.
 fn with_mac(file: Option<&Document>, mac: UnicastMac) -> Result<Option<Document>, InvalidFiles> {
-    let own = |file: &&Document| matches!(file.definition(), Definition::Own(network) if network.mac().is_none());
+    let own = |file: &&Document| matches!(file.parsed(), ParsedNetwork::Own(network) if network.mac().is_none());
     Ok(file.filter(own).map(|file| file.with_mac(mac)).transpose()?)
 }
 

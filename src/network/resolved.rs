@@ -15,7 +15,7 @@ use crate::{BridgeSpec, Capabilities, InterfaceName, UnicastMac};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DefinedNetwork {
+pub struct ResolvedNetwork {
     network: Network,
     bridge: InterfaceName,
     mac: UnicastMac,
@@ -32,15 +32,15 @@ impl Network {
     pub fn resolve(
         self,
         in_use: impl IntoIterator<Item = InterfaceName>,
-    ) -> Result<DefinedNetwork, InvalidNetwork> {
+    ) -> Result<ResolvedNetwork, InvalidNetwork> {
         let mac = self.mac().ok_or_else(|| InvalidNetwork::new("mac@address", "", NetworkReason::NoMac))?;
         let bridge = self.bridge().resolve(in_use)?;
         let anchor = anchor_name(bridge)?;
-        Ok(DefinedNetwork { network: self.with_bridge(BridgeName::Fixed(bridge)), bridge, mac, anchor })
+        Ok(ResolvedNetwork { network: self.with_bridge(BridgeName::Fixed(bridge)), bridge, mac, anchor })
     }
 }
 
-impl DefinedNetwork {
+impl ResolvedNetwork {
     /// What is to be written down of it.
     #[must_use]
     pub const fn network(&self) -> &Network {

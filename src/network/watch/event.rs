@@ -13,16 +13,16 @@ use crate::InterfaceName;
 /// ```
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Report {
+pub struct NetworkEvent {
     /// The network.
     pub network: NetworkName,
     /// What has become of it.
-    pub news: News,
+    pub kind: NetworkEventKind,
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for NetworkEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "network {}: {}", self.network, self.news)
+        write!(f, "network {}: {}", self.network, self.kind)
     }
 }
 
@@ -30,7 +30,7 @@ impl fmt::Display for Report {
 /// news left it. Whoever reads them all knows how it stands.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum News {
+pub enum NetworkEventKind {
     /// A point of it, which was as it is defined or otherwise, is this now.
     Drifted(Drift),
     /// A point of it is as it is defined again, by somebody else's doing.
@@ -55,7 +55,7 @@ pub enum News {
     Paused(Duration),
 }
 
-impl fmt::Display for News {
+impl fmt::Display for NetworkEventKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Drifted(drift) => drift.fmt(f),
