@@ -1,13 +1,9 @@
-//! What a host has of a network, and where that is not what is defined.
+//! Drift: the points in which a host's bridge differs from the definition of its network.
 
 use std::fmt;
 
-use super::anchor::{self, Taps};
-use super::{NetworkError, NetworkFailure, Occupant, Occupied, ResolvedNetwork};
-use crate::{
-    BridgeBackend, BridgeChange, BridgeOption, BridgeSpec, BridgeState, Capability, ErrorKind, LinkState, MacAddr,
-    OptionText, Result, UnicastMac,
-};
+use super::Occupied;
+use crate::{BridgeOption, LinkState, MacAddr, OptionText, UnicastMac};
 
 /// What a host has of a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,124 +134,4 @@ impl fmt::Display for Drift {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} is {}, defined as {}", self.control(), self.actual(), self.defined())
     }
-}
-
-/// What a host has of a network.
-///
-/// Compared are the MAC, up or down, the MTU if one is defined, the options that are defined or
-/// libvirt's defaults ([`ResolvedNetwork::spec`]) and that the backend can read, and the anchor. A
-/// time that the kernel has rounded has not drifted
-/// ([`BridgeOptions::unrounded`](crate::BridgeOptions::unrounded)).
-///
-/// # Errors
-/// [`NetworkFailure::Backend`] where the host cannot be read.
-pub fn status(
-    backend: &dyn BridgeBackend,
-    network: &ResolvedNetwork,
-) -> std::result::Result<DriftStatus, NetworkError> {
-    let status = || -> std::result::Result<DriftStatus, NetworkFailure> {
-        let bridge = match bridge(backend, network)? {
-            Bridge::Absent => return Ok(DriftStatus::Absent),
-            Bridge::Occupied(occupied) => return Ok(DriftStatus::Occupied(occupied)),
-            Bridge::There(bridge) => bridge,
-        };
-        anchor::check(backend, network)?;
-        let anchor = Taps::of(backend).find(network)?;
-        let drifts = drifts(backend, network, &bridge, anchor.as_ref());
-        Ok(if drifts.is_empty() { DriftStatus::AsDefined } else { DriftStatus::Drifted(drifts) })
-    };
-    match status() {
-        Err(NetworkFailure::Occupied(occupied)) => Ok(DriftStatus::Occupied(occupied)),
-        outcome => outcome.map_err(|failure| NetworkError::new(network.name().clone(), failure)),
-    }
-}
-
-/// What has the name of a network's bridge.
-pub(super) enum Bridge {
-    Absent,
-    There(BridgeState),
-    Occupied(Occupied),
-}
-
-pub(super) fn bridge(backend: &dyn BridgeBackend, network: &ResolvedNetwork) -> Result<Bridge> {
-    let name = network.bridge();
-    let by = match backend.find(name) {
-        Ok(None) => return Ok(Bridge::Absent),
-        Ok(Some(bridge)) if bridge.name == name => return Ok(Bridge::There(bridge)),
-        Ok(Some(bridge)) => Occupant::AlsoCalled(bridge.name),
-        Err(error) if error.kind() == ErrorKind::NotABridge => {
-            if anchor::tap(backend, name)?.is_some() {
-                Occupant::Tap
-            } else {
-                Occupant::Interface
-            }
-        }
-        Err(error) => return Err(error),
-    };
-    Ok(Bridge::Occupied(Occupied { name, by }))
-}
-
-/// Where a bridge and its anchor are not what is defined.
-pub(super) fn drifts(
-    backend: &dyn BridgeBackend,
-    network: &ResolvedNetwork,
-    bridge: &BridgeState,
-    anchor: Option<&anchor::Found>,
-) -> Vec<Drift> {
-    let mut drifts = drifts_of_bridge(&network.spec(backend.capabilities()), bridge);
-    drifts.extend(anchor::drift(network, anchor));
-    drifts
-}
-
-fn drifts_of_bridge(spec: &BridgeSpec, bridge: &BridgeState) -> Vec<Drift> {
-    let mac = spec.mac.filter(|&mac| bridge.mac != mac);
-    let mac = mac.map(|defined| Drift::Mac { defined, actual: bridge.mac });
-    let mtu = spec.mtu.filter(|&mtu| bridge.mtu != mtu);
-    let mtu = mtu.map(|defined| Drift::Mtu { defined, actual: bridge.mtu });
-    let now = bridge.options.unrounded(&spec.options);
-    let options = spec.options.iter().filter_map(|defined| {
-        let actual = now.iter().find(|option| option.capability() == defined.capability())?;
-        (actual != defined).then_some(Drift::Option { defined, actual })
-    });
-    let link = (spec.link != bridge.link).then_some(Drift::Link { defined: spec.link, actual: bridge.link });
-    mac.into_iter().chain(mtu).chain(options).chain(link).collect()
-}
-
-/// What takes a bridge from where it has drifted to where it is defined. Options that could not be
-/// read are in it, too: whether they have drifted or cannot be set here, the backend finds out.
-pub(super) fn repair(spec: &BridgeSpec, bridge: &BridgeState, drifts: &[Drift]) -> BridgeChange {
-    let is_read =
-        |option: &BridgeOption| bridge.options.iter().any(|actual| actual.capability() == option.capability());
-    let unread = spec.options.iter().filter(|option| !is_read(option)).collect();
-    drifts.iter().fold(BridgeChange::default().options(unread), |mut change, &drift| {
-        match drift {
-            Drift::Mac { defined, .. } => change.mac = Some(defined),
-            Drift::Mtu { defined, .. } => change.mtu = Some(defined),
-            Drift::Option { defined, .. } => change.options.extend([defined]),
-            Drift::Link { defined, .. } => change.link = Some(defined),
-            Drift::Anchor { .. } => {}
-        }
-        change
-    })
-}
-
-/// What takes it back.
-pub(super) fn undo(drifts: &[Drift]) -> BridgeChange {
-    drifts.iter().fold(BridgeChange::default(), |mut change, &drift| {
-        match drift {
-            // One without any MAC cannot be given none.
-            Drift::Mac { actual, .. } => change.mac = UnicastMac::new(actual).ok(),
-            Drift::Mtu { actual, .. } => change.mtu = Some(actual),
-            Drift::Option { actual, .. } => change.options.extend([actual]),
-            Drift::Link { actual, .. } => change.link = Some(actual),
-            Drift::Anchor { .. } => {}
-        }
-        change
-    })
-}
-
-/// Whether the bridge may have its MAC from a port, and lose it with that: it is to be set then.
-pub(super) fn may_follow_a_port(backend: &dyn BridgeBackend, bridge: &BridgeState) -> Result<bool> {
-    Ok(backend.capabilities().contains(Capability::MacFollowsPorts)
-        && backend.ports(bridge.name)?.iter().any(|port| port.mac == bridge.mac))
 }

@@ -4,7 +4,7 @@
 //! with the bridges of all together, and with the anchors.
 
 use super::anchor::{self, Found, Raising, Taps};
-use super::drift::{self, Bridge};
+use super::inspect::{self, Bridge};
 use super::{Drift, NetworkError, NetworkFailure, Occupant, Occupied, ResolvedNetwork};
 use crate::bulk::{and_all, outcomes};
 use crate::port::unless_gone;
@@ -143,7 +143,7 @@ pub(super) fn check_ensure(
     taps: &Taps<'_>,
 ) -> Outcome<Plan> {
     let spec = supported(backend, network)?;
-    match drift::bridge(backend, network)? {
+    match inspect::bridge(backend, network)? {
         Bridge::Absent => to_create(network, spec, taps),
         Bridge::There(bridge) => to_repair(backend, network, spec, bridge, taps),
         Bridge::Occupied(occupied) => Err(NetworkFailure::Occupied(occupied)),
@@ -163,9 +163,9 @@ fn to_repair(
     taps: &Taps<'_>,
 ) -> Outcome<Plan> {
     let anchor = taps.find(network)?;
-    let drifts = drift::drifts(backend, network, &bridge, anchor.as_ref());
-    let mut change = drift::repair(&spec, &bridge, &drifts);
-    if change.mac.is_none() && drift::may_follow_a_port(backend, &bridge)? {
+    let drifts = inspect::drifts(backend, network, &bridge, anchor.as_ref());
+    let mut change = inspect::repair(&spec, &bridge, &drifts);
+    if change.mac.is_none() && inspect::may_follow_a_port(backend, &bridge)? {
         change.mac = Some(network.mac());
     }
     Ok(Plan { spec, adopted: Some(Adopted { bridge, drifts, change }), anchor })
@@ -184,7 +184,7 @@ fn supported(backend: &dyn BridgeBackend, network: &ResolvedNetwork) -> Outcome<
 
 /// The bridge of the network's name if it has the network's MAC.
 pub(super) fn own_bridge(backend: &dyn BridgeBackend, network: &ResolvedNetwork) -> Outcome<Option<BridgeState>> {
-    match drift::bridge(backend, network)? {
+    match inspect::bridge(backend, network)? {
         Bridge::Absent => Ok(None),
         Bridge::There(bridge) if bridge.mac == network.mac() => Ok(Some(bridge)),
         Bridge::There(bridge) => {
@@ -283,7 +283,7 @@ fn made(backend: &dyn BridgeBackend, spec: &BridgeSpec) -> Result<BridgeState> {
 
 /// Undoes what was put right of a bridge.
 fn take_back(backend: &dyn BridgeBackend, Adopted { bridge, drifts, .. }: &Adopted) -> Result<()> {
-    let mut change = drift::undo(drifts);
+    let mut change = inspect::undo(drifts);
     // When its only port leaves, Linux gives a bridge 1500 (`br_mtu_auto_adjust()`).
     let Some(now) = backend.find(bridge.name)? else { return Ok(()) };
     change.mtu = change.mtu.or((now.mtu != bridge.mtu).then_some(bridge.mtu));

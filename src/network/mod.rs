@@ -9,6 +9,7 @@ mod anchor;
 mod control;
 mod drift;
 mod failure;
+mod inspect;
 mod invalid;
 mod lifecycle;
 mod name;
@@ -27,8 +28,9 @@ mod xml;
 
 #[cfg(feature = "store")]
 pub use control::{NetworkController, NetworkInfo, NetworkState};
-pub use drift::{AnchorState, Drift, DriftStatus, status};
+pub use drift::{AnchorState, Drift, DriftStatus};
 pub use failure::{NetworkError, NetworkFailure, Occupant, Occupied};
+pub use inspect::status;
 pub use invalid::{InvalidNetwork, NetworkReason};
 pub use lifecycle::{EnsureOutcome, check_host, ensure, start, stop};
 pub use name::{BridgeName, BridgeTemplate, NetworkName};

@@ -6,7 +6,7 @@
 
 mod start_stop;
 
-use super::drift::{self, Bridge};
+use super::inspect::{self, Bridge};
 use super::lifecycle::Outcome;
 use super::store::whole;
 use super::{
@@ -138,7 +138,7 @@ impl<'h> NetworkController<'h> {
         let noted = self.store.active(network.name())?;
         let former = noted.as_ref().map(whole).transpose()?.filter(|former| former.bridge() != network.bridge());
         if let Some(former) = former {
-            if let Bridge::There(bridge) = drift::bridge(self.host, &former)? {
+            if let Bridge::There(bridge) = inspect::bridge(self.host, &former)? {
                 return Ok(NetworkState::Former(bridge.name));
             }
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{NetworkController, named};
 use crate::bulk::and_all;
 use crate::network::anchor::Taps;
-use crate::network::drift::{self, Bridge};
+use crate::network::inspect::{self, Bridge};
 use crate::network::lifecycle::{self, EnsureOutcome, Outcome, Plan};
 use crate::network::store::whole;
 use crate::network::{
@@ -162,7 +162,7 @@ impl NetworkController<'_> {
         if active == defined {
             return Ok(());
         }
-        match drift::bridge(self.host, former)? {
+        match inspect::bridge(self.host, former)? {
             Bridge::There(_) => Err(NetworkFailure::ActiveAs { active, defined }),
             Bridge::Occupied(_) => Ok(()),
             Bridge::Absent => match lifecycle::stop_one(self.host, former) {
