@@ -5,19 +5,22 @@
 //! hosts have.
 
 mod anchor;
+mod bridge_name;
 #[cfg(feature = "store")]
 mod control;
 mod drift;
-mod failure;
+mod error;
 mod inspect;
 mod invalid;
 mod lifecycle;
-mod name;
 #[expect(clippy::module_inception, reason = "a type lives in the file of its name")]
 mod network;
 #[cfg(feature = "xml")]
 mod network_files;
+mod network_name;
+mod occupied;
 mod resolved;
+mod settings;
 #[cfg(feature = "store")]
 mod store;
 #[cfg(test)]
@@ -26,18 +29,21 @@ mod watch;
 #[cfg(feature = "xml")]
 mod xml;
 
+pub use bridge_name::{BridgeName, BridgeTemplate};
 #[cfg(feature = "store")]
 pub use control::{NetworkController, NetworkInfo, NetworkState};
 pub use drift::{AnchorState, Drift, DriftStatus};
-pub use failure::{NetworkError, NetworkFailure, Occupant, Occupied};
+pub use error::{NetworkError, NetworkFailure};
 pub use inspect::status;
 pub use invalid::{InvalidNetwork, NetworkReason};
 pub use lifecycle::{EnsureOutcome, check_host, ensure, start, stop};
-pub use name::{BridgeName, BridgeTemplate, NetworkName};
-pub use network::{Anchor, ForwardMode, MacTableManager, Network, PortIsolation};
+pub use network::Network;
 #[cfg(feature = "xml")]
 pub use network_files::{InvalidFiles, Migration, NetworkFiles};
+pub use network_name::NetworkName;
+pub use occupied::{Occupant, Occupied};
 pub use resolved::ResolvedNetwork;
+pub use settings::{Anchor, ForwardMode, MacTableManager, PortIsolation};
 #[cfg(feature = "store")]
 pub use store::{
     DefineOutcome, MacSource, MigratedFile, MigrationMode, MigrationOutcome, StateLock, Store, StoreError,

@@ -1,6 +1,8 @@
 //! A network that a host can start.
 
-use super::name::{checked_name, invalid_name};
+#[cfg(feature = "store")]
+use super::Document;
+use super::bridge_name::{checked_name, invalid_name};
 use super::{Anchor, BridgeName, InvalidNetwork, Network, NetworkName, NetworkReason};
 use crate::{BridgeSpec, Capabilities, InterfaceName, UnicastMac};
 
@@ -41,6 +43,17 @@ impl Network {
 }
 
 impl ResolvedNetwork {
+    /// Returns the network of a document that [`Store::define`](super::Store::define) has completed.
+    #[cfg(feature = "store")]
+    pub(super) fn from_document(document: &Document) -> Result<Self, InvalidNetwork> {
+        let network = document.network()?;
+        // A template would give another name each time.
+        if let BridgeName::Template(template) = network.bridge() {
+            return Err(InvalidNetwork::new("bridge@name", template.to_string(), NetworkReason::NoBridgeName));
+        }
+        network.clone().resolve([])
+    }
+
     /// What is to be written down of it.
     #[must_use]
     pub const fn network(&self) -> &Network {

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{NetworkController, named};
+use super::controller::{NetworkController, named};
 use crate::bulk::and_all;
 use crate::network::anchor::Taps;
 use crate::network::inspect::{self, Bridge};
 use crate::network::lifecycle::{self, EnsureOutcome, Outcome, Plan};
-use crate::network::store::whole;
 use crate::network::{
     Document, NetworkError, NetworkFailure, NetworkName, ResolvedNetwork, StateLock, StoreError, StoreReason,
 };
@@ -110,7 +109,7 @@ impl NetworkController<'_> {
             Some(document) => document,
             None => self.store.load(name)?,
         };
-        Ok(whole(&document)?)
+        Ok(ResolvedNetwork::from_document(&document)?)
     }
 
     /// Makes those networks active, or as they are defined, that `check` does not refuse; it sees what each
@@ -145,9 +144,9 @@ impl NetworkController<'_> {
         check: impl Fn(&ResolvedNetwork, Option<&ResolvedNetwork>) -> Outcome<Plan>,
     ) -> Outcome<Prepared> {
         let document = self.store.load(name)?;
-        let network = whole(&document)?;
+        let network = ResolvedNetwork::from_document(&document)?;
         let before = self.store.active(name)?;
-        let former = before.as_ref().map(whole).transpose()?;
+        let former = before.as_ref().map(ResolvedNetwork::from_document).transpose()?;
         if let Some(former) = &former {
             self.settle(former, &network)?;
         }

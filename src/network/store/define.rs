@@ -1,10 +1,11 @@
 //! Defining a network.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use super::taken::Taken;
 use super::{MacSource, Store, StoreError, StoreReason, directory, file, mac_source};
-use crate::network::{BridgeName, Document, Network, NetworkName, ParsedNetwork};
-use crate::{BridgeBackend, BridgeState, ErrorKind, InterfaceName, UnicastMac};
+use crate::network::{BridgeName, Document, Network, NetworkName};
+use crate::{BridgeBackend, BridgeState, ErrorKind, InterfaceName};
 
 /// A network that was defined.
 #[derive(Debug)]
@@ -50,46 +51,23 @@ impl Store {
         file::make_directory(&self.config)?;
         let _lock = self.lock(&self.config)?;
 
-        let others = self.others(network.name())?;
+        let taken = self.taken_by_others(network.name())?;
         let active = self.active(network.name())?;
         let configured = directory::find(&self.config, network.name())?;
         let before = configured.as_ref().or(active.as_ref());
-        let completed = completed(host, document, before, &others, source).map_err(StoreError::at(path))?;
+        let completed = completed(host, document, before, &taken, source).map_err(StoreError::at(path))?;
         let existing = existing(host, &completed, active.as_ref()).map_err(StoreError::at(path))?;
         file::replace(path, completed.text())?;
         Ok(DefineOutcome { document: completed, existing })
     }
 
     /// What the networks have but this one. A file that is no definition has nothing.
-    fn others(&self, but: &NetworkName) -> Result<Others, StoreError> {
+    fn taken_by_others(&self, but: &NetworkName) -> Result<Taken, StoreError> {
         let configured = directory::read_all(&self.config)?.into_values();
         let all = configured.chain(directory::read_all(&self.state)?.into_values());
         let readable = all.filter(|document| !document.as_ref().is_err_and(StoreError::is_no_definition));
         let documents = readable.collect::<Result<Vec<_>, _>>()?;
-        Ok(Others::of(documents.iter().filter(|document| document.parsed().name() != but)))
-    }
-}
-
-/// What networks have that no other can have.
-#[derive(Debug, Default)]
-pub(super) struct Others {
-    bridges: BTreeMap<InterfaceName, NetworkName>,
-    pub(super) macs: BTreeMap<UnicastMac, NetworkName>,
-}
-
-impl Others {
-    pub(super) fn of<'d>(documents: impl IntoIterator<Item = &'d Document>) -> Self {
-        let mut others = Self::default();
-        for document in documents {
-            let ParsedNetwork::Own(network) = document.parsed() else { continue };
-            if let BridgeName::Fixed(bridge) = network.bridge() {
-                others.bridges.insert(*bridge, network.name().clone());
-            }
-            if let Some(mac) = network.mac() {
-                others.macs.insert(mac, network.name().clone());
-            }
-        }
-        others
+        Ok(Taken::by(documents.iter().filter(|document| document.parsed().name() != but)))
     }
 }
 
@@ -98,15 +76,15 @@ fn completed(
     host: &dyn BridgeBackend,
     document: &Document,
     before: Option<&Document>,
-    others: &Others,
+    taken: &Taken,
     source: &MacSource,
 ) -> Result<Document, StoreReason> {
     let mut document = with_uuid(document, before)?;
     let before = before.and_then(|document| document.network().ok());
 
     // What is there is not written again: not even the MAC's case changes.
-    let bridge = bridge(host, document.network()?, before, others)?;
-    if let Some(other) = others.bridges.get(&bridge) {
+    let bridge = bridge(host, document.network()?, before, taken)?;
+    if let Some(other) = taken.bridges.get(&bridge) {
         return Err(StoreReason::BridgeInUse(bridge, other.clone()));
     }
     if *document.network()?.bridge() != BridgeName::Fixed(bridge) {
@@ -116,9 +94,9 @@ fn completed(
     let network = document.network()?;
     let mac = match network.mac().or(before.and_then(Network::mac)) {
         Some(mac) => mac,
-        None => mac_source::choose(source, host, network, others)?,
+        None => mac_source::choose(source, host, network, taken)?,
     };
-    if let Some(other) = others.macs.get(&mac) {
+    if let Some(other) = taken.macs.get(&mac) {
         return Err(StoreReason::MacInUse(mac, other.clone()));
     }
     if network.mac().is_none() {
@@ -142,14 +120,14 @@ fn bridge(
     host: &dyn BridgeBackend,
     network: &Network,
     before: Option<&Network>,
-    others: &Others,
+    taken: &Taken,
 ) -> Result<InterfaceName, StoreReason> {
     match (network.bridge(), before.map(Network::bridge)) {
         (BridgeName::Template(template), Some(BridgeName::Fixed(old))) if template.makes(*old) => Ok(*old),
         (BridgeName::Fixed(name), _) => Ok(*name),
         (template, _) => {
             let on_host = host.interfaces()?.into_iter().map(|interface| interface.name);
-            let mut in_use: BTreeSet<_> = others.bridges.keys().copied().chain(on_host).collect();
+            let mut in_use: BTreeSet<_> = taken.bridges.keys().copied().chain(on_host).collect();
             loop {
                 let name = template.resolve(in_use.iter().copied())?;
                 if is_free(host, name)? {

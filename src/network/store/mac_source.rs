@@ -4,7 +4,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::StoreReason;
-use super::define::Others;
+use super::taken::Taken;
 use crate::network::resolved::anchor_name;
 use crate::network::{BridgeName, Network, NetworkName};
 use crate::{BridgeBackend, HostIdentity, UnicastMac, unused_mac};
@@ -57,18 +57,18 @@ pub(super) fn choose(
     source: &MacSource,
     host: &dyn BridgeBackend,
     network: &Network,
-    others: &Others,
+    taken: &Taken,
 ) -> Result<UnicastMac, StoreReason> {
     match source {
         MacSource::Random => loop {
             let mac = unused_mac(host)?;
-            if !others.macs.contains_key(&mac) {
+            if !taken.macs.contains_key(&mac) {
                 return Ok(mac);
             }
         },
         MacSource::Derived(identity) => {
             let mac = derived_mac(identity, network.name());
-            if let Some(other) = others.macs.get(&mac) {
+            if let Some(other) = taken.macs.get(&mac) {
                 return Err(StoreReason::MacInUse(mac, other.clone()));
             }
             let is_own = |name| *network.bridge() == BridgeName::Fixed(name);
@@ -86,7 +86,7 @@ pub(super) fn choose(
 pub(super) fn of_running_bridge(
     host: &dyn BridgeBackend,
     network: &Network,
-    others: &Others,
+    taken: &Taken,
 ) -> Result<Option<UnicastMac>, StoreReason> {
     let BridgeName::Fixed(name) = *network.bridge() else { return Ok(None) };
     let interfaces = host.interfaces()?;
@@ -97,7 +97,7 @@ pub(super) fn of_running_bridge(
     let is_lent = interfaces.iter().any(|other| other.mac == Some(own) && ![name, anchor].contains(&other.name));
     // An interface of that name that is no bridge has no say.
     let is_bridge = host.list()?.iter().any(|bridge| bridge.name == name);
-    let mac = UnicastMac::new(own).ok().filter(|mac| is_bridge && !is_lent && !others.macs.contains_key(mac));
+    let mac = UnicastMac::new(own).ok().filter(|mac| is_bridge && !is_lent && !taken.macs.contains_key(mac));
     Ok(mac)
 }
 

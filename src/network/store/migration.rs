@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::define::Others;
-use super::{MacSource, Store, StoreError, StoreReason, directory, file, lock_if_there, mac_source};
+use super::lock::Lock;
+use super::taken::Taken;
+use super::{MacSource, Store, StoreError, StoreReason, directory, file, mac_source};
 use crate::network::{Document, ForeignMode, Migration, NetworkFiles, ParsedNetwork};
 use crate::{BridgeBackend, UnicastMac};
 
@@ -13,7 +14,7 @@ use crate::{BridgeBackend, UnicastMac};
 pub enum MigrationMode {
     /// It writes.
     Apply,
-    /// It only says what it would write, and takes no lock. Random MACs are others when it is applied.
+    /// It only says what it would write, and takes no lock. Random MACs are taken when it is applied.
     DryRun,
 }
 
@@ -55,7 +56,7 @@ impl Store {
     /// directories: that which is in one of them already, else that of its bridge where that is
     /// running (but none that it has from a port), else one from `source` that is unlike every MAC in
     /// both and on the host. Nothing else in a file changes, and a file that has a
-    /// MAC is not touched. Broken files are reported, and do not keep the others from it.
+    /// MAC is not touched. Broken files are reported, and do not keep the taken from it.
     ///
     /// Wherever it is interrupted, every file is whole, and another run ends what was begun, with
     /// the same MACs. libvirt must be told, or not run: it keeps its own copy of what it has read.
@@ -73,13 +74,13 @@ impl Store {
         let mut locks = Vec::new();
         if mode == MigrationMode::Apply {
             for directory in directories {
-                locks.extend(lock_if_there(directory, self.patience)?);
+                locks.extend(Lock::take_if_exists(directory, self.patience)?);
             }
         }
         let mut configured = directory::read_all(&self.config)?;
         let mut active = directory::read_all(&self.state)?;
-        let others = Others::of(configured.values().chain(active.values()).flatten());
-        let mut run = Run { host, source, mode, others, files: Vec::new() };
+        let taken = Taken::by(configured.values().chain(active.values()).flatten());
+        let mut run = Run { host, source, mode, taken, files: Vec::new() };
 
         let names: BTreeSet<_> = configured.keys().chain(active.keys()).cloned().collect();
         for name in names {
@@ -95,7 +96,7 @@ struct Run<'r> {
     source: &'r MacSource,
     mode: MigrationMode,
     /// What all networks have, with the MACs that were given in this run.
-    others: Others,
+    taken: Taken,
     files: Vec<MigratedFile>,
 }
 
@@ -159,12 +160,12 @@ impl Run<'_> {
         };
         let mac = match files.mac()? {
             Some(mac) => mac,
-            None => match mac_source::of_running_bridge(self.host, network, &self.others)? {
+            None => match mac_source::of_running_bridge(self.host, network, &self.taken)? {
                 Some(mac) => mac,
-                None => mac_source::choose(self.source, self.host, network, &self.others)?,
+                None => mac_source::choose(self.source, self.host, network, &self.taken)?,
             },
         };
-        self.others.macs.insert(mac, network.name().clone());
+        self.taken.macs.insert(mac, network.name().clone());
         Ok(files.migration(mac)?)
     }
 

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
 use super::super::tests::{Meddling, host, meddle, meddling, networks, plain};
-use super::super::{Occupied, start};
 use super::*;
 use crate::fake::{Fake, mac, name};
-use crate::{BridgeChange, BridgeOptions, InterfaceName};
+use crate::network::{Drift, DriftStatus, Occupied, ResolvedNetwork, start, status};
+use crate::{BridgeBackend, BridgeChange, BridgeOptions, InterfaceName};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -205,7 +206,7 @@ impl Picture {
     fn read(&mut self, news: &NetworkEventKind) {
         match news {
             NetworkEventKind::Drifted(drift) => {
-                assert_ne!(self.drifts.insert(drift.control(), *drift), Some(*drift))
+                assert_ne!(self.drifts.insert(drift.control(), *drift), Some(*drift));
             }
             NetworkEventKind::Restored(drift) => assert_eq!(self.drifts.remove(drift.control()), Some(*drift)),
             NetworkEventKind::Vanished(bridge) => {

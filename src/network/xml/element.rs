@@ -7,8 +7,8 @@ use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesDecl, BytesRef, BytesStart};
 use quick_xml::name::QName;
 
-use super::MAX_ATTRIBUTES;
 use super::invalid::{DocumentReason, Fault};
+use super::limits::MAX_ATTRIBUTES;
 
 /// An element of a text.
 #[derive(Debug, Clone, Default)]

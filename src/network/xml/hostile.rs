@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 
+use super::limits::{MAX_ATTRIBUTES, MAX_DEPTH};
 use super::*;
 
 #[track_caller]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use super::{MAX_ATTRIBUTES, MAX_DEPTH, MAX_LEN};
+use super::limits::{MAX_ATTRIBUTES, MAX_DEPTH, MAX_LEN};
 use crate::network::InvalidNetwork;
 
 /// A document that is no definition of a network, or none that can be written down.

@@ -12,7 +12,7 @@ use quick_xml::reader::NsReader;
 
 use super::element::{self, Element, check_declaration, is_blank, is_name, is_xml, referred, text_of};
 use super::invalid::{DocumentReason, Fault, line};
-use super::{MAX_DEPTH, NAMESPACE};
+use super::limits::{MAX_DEPTH, NAMESPACE};
 
 /// In how many elements those are that are looked for: `networkstatus`, `network` and `metadata`.
 const DEEPEST: usize = 3;

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use super::limits::NAMESPACE;
 use super::*;
-use crate::network::{Anchor, BridgeName, ForwardMode, MacTableManager, PortIsolation};
-use crate::{BridgeOptions, MacReason};
+use crate::network::{Anchor, BridgeName, ForwardMode, MacTableManager, Network, NetworkReason, PortIsolation};
+use crate::{BridgeOptions, MacReason, UnicastMac};
 
 /// As libvirt 9 writes its state: the definition in what else it knows.
 const STATE: &str = "<!--

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use quick_xml::escape::escape;
 
-use super::NAMESPACE;
+use super::limits::NAMESPACE;
 use crate::network::{Anchor, BridgeName, ForwardMode, MacTableManager, Network, PortIsolation};
 use crate::{BridgeOption, OptionText};
 

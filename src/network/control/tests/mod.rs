@@ -7,8 +7,11 @@ use tempfile::TempDir;
 use super::*;
 use crate::fake::{Fake, name};
 use crate::model::Model;
-use crate::network::{Drift, EnsureOutcome, MacSource, NetworkFailure};
-use crate::{BridgeChange, TapSpec, bridges_of_ports};
+use crate::network::{
+    Drift, DriftStatus, EnsureOutcome, ForeignMode, MacSource, NetworkError, NetworkFailure, NetworkName, Store,
+    StoreError,
+};
+use crate::{BridgeBackend, BridgeChange, TapSpec, bridges_of_ports};
 
 const LAN: &str = "<network><name>lan</name><bridge name='virbr0'/>\
                    <mac address='52:54:00:00:00:01'/><mtu size='1400'/></network>";

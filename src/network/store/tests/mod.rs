@@ -11,8 +11,10 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::lock::Lock;
 use super::*;
 use crate::model::Model;
+use crate::network::{Document, NetworkName};
 use crate::{InterfaceName, UnicastMac};
 
 struct Fixture {

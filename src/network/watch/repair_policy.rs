@@ -1,7 +1,16 @@
-//! How often something may be done.
+//! Whether drift is repaired, and how often.
 
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
+
+/// What a watch does about what it finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RepairPolicy {
+    /// It only says so.
+    Never,
+    /// It puts it right ([`ensure`](crate::network::ensure)), each network no more often than this.
+    Limited(RepairLimit),
+}
 
 /// So many times at once, and then once in an interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

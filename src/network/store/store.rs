@@ -1,0 +1,148 @@
+//! The definitions of a host's networks, in two directories.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::lock::Lock;
+use super::{StateLock, StoreError, StoreReason, directory, file};
+use crate::network::{Document, NetworkName};
+use crate::{CONFIG_DIR, STATE_DIR};
+
+/// The definitions of a host's networks.
+///
+/// ```
+/// use vmbridge::model::Model;
+/// use vmbridge::network::{Document, MacSource, Network, Store};
+///
+/// # let directory = tempfile::tempdir()?;
+/// # let (config, state) = (directory.path().join("config"), directory.path().join("state"));
+/// let (host, store) = (Model::new(), Store::new(config, state));
+/// let document = Document::of(&Network::new("default".parse()?))?;
+/// let defined = store.define(&host, &document, &MacSource::Random)?.document;
+/// assert_eq!(defined.network()?.bridge().to_string(), "virbr0");
+/// assert!(defined.network()?.mac().is_some());
+/// assert_eq!(store.load(&"default".parse()?)?.text(), defined.text());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Store {
+    pub(super) config: PathBuf,
+    pub(super) state: PathBuf,
+    pub(super) patience: Duration,
+}
+
+impl Store {
+    /// A store in a configuration and a state directory, which need not be there yet: they are
+    /// made when something is written to them.
+    #[must_use]
+    pub fn new(config: impl Into<PathBuf>, state: impl Into<PathBuf>) -> Self {
+        Self { config: config.into(), state: state.into(), patience: Duration::from_secs(120) }
+    }
+
+    /// That waits so long for others who change it, and not 120 s: a start of a network with an anchor
+    /// and STP takes up to two forward delays of 30 s, and some.
+    #[must_use]
+    pub const fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// What is defined, in the order of the files' names. A file that cannot be used is an error in
+    /// its place; files that are not called like a network's are passed over.
+    ///
+    /// # Errors
+    /// The directory is there and cannot be read.
+    pub fn list(&self) -> Result<Vec<Result<Document, StoreError>>, StoreError> {
+        Ok(directory::read_all(&self.config)?.into_values().collect())
+    }
+
+    /// What is defined as the network of this name.
+    ///
+    /// # Errors
+    /// [`StoreReason::NotDefined`]; any other for a file that cannot be used.
+    pub fn load(&self, name: &NetworkName) -> Result<Document, StoreError> {
+        directory::find(&self.config, name)?.ok_or_else(|| self.not_defined(name))
+    }
+
+    /// Forgets a network. An active one stays so.
+    ///
+    /// A file that cannot be read is removed as well; of a symbolic link, the link.
+    ///
+    /// # Errors
+    /// [`StoreReason::NotDefined`], [`StoreReason::Locked`], [`StoreReason::NotDurable`],
+    /// [`StoreReason::Io`].
+    pub fn undefine(&self, name: &NetworkName) -> Result<(), StoreError> {
+        let path = directory::path_of(&self.config, name);
+        // No lock in a directory that is not there.
+        if path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+            return Err(self.not_defined(name));
+        }
+        let _lock = self.lock(&self.config)?;
+        file::remove(&path)
+    }
+
+    /// The definitions that networks were started with, as [`list`](Self::list) has those that are
+    /// defined.
+    ///
+    /// # Errors
+    /// The directory is there and cannot be read.
+    pub fn list_active(&self) -> Result<Vec<Result<Document, StoreError>>, StoreError> {
+        Ok(directory::read_all(&self.state)?.into_values().collect())
+    }
+
+    /// The definition that the network of this name was started with, if it was started.
+    ///
+    /// # Errors
+    /// Its file is there and cannot be used.
+    pub fn active(&self, name: &NetworkName) -> Result<Option<Document>, StoreError> {
+        directory::find(&self.state, name)
+    }
+
+    /// Keeps all others from starting and stopping networks while the guard is there.
+    ///
+    /// # Errors
+    /// [`StoreReason::Locked`], [`StoreReason::NotDurable`], [`StoreReason::Io`].
+    pub fn lock_state(&self) -> Result<StateLock<'_>, StoreError> {
+        file::make_directory(&self.state)?;
+        Ok(StateLock::new(&self.state, self.lock(&self.state)?))
+    }
+
+    /// Locks one of the two directories, which must be two.
+    pub(super) fn lock(&self, directory: &Path) -> Result<Lock, StoreError> {
+        self.check_directories()?;
+        Lock::take(directory, self.patience)
+    }
+
+    /// Refuses one directory for both, whatever it is called.
+    pub(super) fn check_directories(&self) -> Result<(), StoreError> {
+        let identity = |path: &Path| path.metadata().map(|metadata| (metadata.dev(), metadata.ino()));
+        let are_one = match (identity(&self.config), identity(&self.state)) {
+            (Ok(config), Ok(state)) => config == state,
+            _ => self.config == self.state,
+        };
+        if are_one { Err(StoreError::new(&self.config, StoreReason::OneDirectory)) } else { Ok(()) }
+    }
+
+    /// Removes the temporary files of writers that were killed. What cannot be removed is in nobody's way,
+    /// and left to the next writer.
+    pub(in crate::network) fn tidy(&self) {
+        for directory in [&self.config, &self.state] {
+            if file::left_over(directory).is_ok_and(|files| !files.is_empty()) {
+                let _ = Lock::take(directory, self.patience).and_then(|_lock| file::sweep(directory));
+            }
+        }
+    }
+
+    fn not_defined(&self, name: &NetworkName) -> StoreError {
+        StoreError::new(&directory::path_of(&self.config, name), StoreReason::NotDefined)
+    }
+}
+
+impl Default for Store {
+    /// In the system's directories: on Linux `/etc/vmbridge/networks` and `/run/vmbridge/networks`,
+    /// on FreeBSD `/usr/local/etc/vmbridge/networks` and `/var/run/vmbridge/networks`.
+    fn default() -> Self {
+        Self::new(CONFIG_DIR, STATE_DIR)
+    }
+}

@@ -1,0 +1,29 @@
+//! The names of bridges and the MACs that a new network cannot have.
+
+use std::collections::BTreeMap;
+
+use crate::network::{BridgeName, Document, NetworkName, ParsedNetwork};
+use crate::{InterfaceName, UnicastMac};
+
+/// The bridge names and MACs that networks have, each with its network.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    pub(super) bridges: BTreeMap<InterfaceName, NetworkName>,
+    pub(super) macs: BTreeMap<UnicastMac, NetworkName>,
+}
+
+impl Taken {
+    pub(super) fn by<'d>(documents: impl IntoIterator<Item = &'d Document>) -> Self {
+        let mut taken = Self::default();
+        for document in documents {
+            let ParsedNetwork::Own(network) = document.parsed() else { continue };
+            if let BridgeName::Fixed(bridge) = network.bridge() {
+                taken.bridges.insert(*bridge, network.name().clone());
+            }
+            if let Some(mac) = network.mac() {
+                taken.macs.insert(mac, network.name().clone());
+            }
+        }
+        taken
+    }
+}

@@ -1,0 +1,24 @@
+//! What a document defines.
+
+use super::ForeignNetwork;
+use crate::network::{Network, NetworkName};
+
+/// What a document defines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ParsedNetwork {
+    /// A network with a bridge of its own.
+    Own(Network),
+    /// A network that uses what is the host's. It is not vmbridge's, and left alone.
+    Foreign(ForeignNetwork),
+}
+
+impl ParsedNetwork {
+    /// The name of the network.
+    #[must_use]
+    pub const fn name(&self) -> &NetworkName {
+        match self {
+            Self::Own(network) => network.name(),
+            Self::Foreign(network) => &network.name,
+        }
+    }
+}
