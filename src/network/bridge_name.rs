@@ -18,6 +18,7 @@ use crate::{InterfaceName, InvalidName};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum BridgeName {
     /// By this name.
     Fixed(InterfaceName),

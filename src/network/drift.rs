@@ -25,6 +25,7 @@ pub enum DriftStatus {
 #[non_exhaustive]
 pub enum Drift {
     /// Its MAC.
+    #[non_exhaustive]
     Mac {
         /// The one that it is to have.
         defined: UnicastMac,
@@ -32,6 +33,7 @@ pub enum Drift {
         actual: MacAddr,
     },
     /// Its MTU, in bytes.
+    #[non_exhaustive]
     Mtu {
         /// The one that it is to have.
         defined: u32,
@@ -39,6 +41,7 @@ pub enum Drift {
         actual: u32,
     },
     /// An option.
+    #[non_exhaustive]
     Option {
         /// The value that it is to have.
         defined: BridgeOption,
@@ -46,6 +49,7 @@ pub enum Drift {
         actual: BridgeOption,
     },
     /// Whether it is up.
+    #[non_exhaustive]
     Link {
         /// What it is to be.
         defined: LinkState,
@@ -53,6 +57,7 @@ pub enum Drift {
         actual: LinkState,
     },
     /// Its anchor.
+    #[non_exhaustive]
     Anchor {
         /// What it is to be.
         defined: AnchorState,

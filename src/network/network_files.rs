@@ -6,12 +6,13 @@
 
 use std::fmt;
 
-use super::{Document, InvalidDocument, NetworkName, ParsedNetwork};
+use super::{Document, InvalidDocument, Network, NetworkName};
 use crate::UnicastMac;
 
 /// The files of one network: in the configuration directory, and in the state directory while it
 /// is active. Either may be missing.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct NetworkFiles {
     /// In the configuration directory.
     pub configuration: Option<Document>,
@@ -21,6 +22,7 @@ pub struct NetworkFiles {
 
 /// What a migration changes in the files of one network; what is `None` stays as it is.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Migration {
     /// The MAC that both files have then.
     pub mac: UnicastMac,
@@ -31,6 +33,12 @@ pub struct Migration {
 }
 
 impl NetworkFiles {
+    /// Creates the pair from the file of each directory.
+    #[must_use]
+    pub const fn new(configuration: Option<Document>, state: Option<Document>) -> Self {
+        Self { configuration, state }
+    }
+
     /// The MAC that the network has, in either file. A file whose network has no bridge of its own
     /// says nothing.
     ///
@@ -69,16 +77,13 @@ impl NetworkFiles {
 
 /// The MAC of a network with a bridge of its own.
 fn mac(file: &Document) -> Option<UnicastMac> {
-    match file.parsed() {
-        ParsedNetwork::Own(network) => network.mac(),
-        ParsedNetwork::Foreign(_) => None,
-    }
+    file.parsed().own().and_then(Network::mac)
 }
 
 /// The file with this MAC, if its network can have one and has none.
 fn with_mac(file: Option<&Document>, mac: UnicastMac) -> Result<Option<Document>, InvalidFiles> {
-    let own = |file: &&Document| matches!(file.parsed(), ParsedNetwork::Own(network) if network.mac().is_none());
-    Ok(file.filter(own).map(|file| file.with_mac(mac)).transpose()?)
+    let lacks_mac = |file: &&Document| file.parsed().own().is_some_and(|network| network.mac().is_none());
+    Ok(file.filter(lacks_mac).map(|file| file.with_mac(mac)).transpose()?)
 }
 
 /// Why the files of a network cannot be migrated.

@@ -54,6 +54,7 @@ words! { MacTableManager: Kernel = "kernel", Libvirt = "libvirt" }
 
 /// Whether the ports of a network reach one another.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum PortIsolation {
     /// They do.
     #[default]
@@ -66,6 +67,7 @@ words! { PortIsolation: Connected = "connected", Isolated = "isolated" }
 
 /// Whether a tap of the network's own holds the bridge's MAC and gives it carrier.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Anchor {
     /// None: the bridge has its MAC itself.
     #[default]

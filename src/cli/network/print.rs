@@ -56,7 +56,7 @@ impl State {
                 Self { drifts: vec![bridge], ..Self::of_word("drifted") }
             }
             Ok(NetworkState::Foreign(mode)) => Self::because("foreign", format!("forward mode {mode}")),
-            Ok(other) => unreachable!("{other:?} is not known"),
+            Ok(_) => Self::of_word("unknown"),
             Err(error) => Self::because("broken", error.failure().to_string()),
         };
         Self { defined: network.is_defined, ..state }
@@ -89,10 +89,7 @@ impl State {
 }
 
 fn own(document: &Document) -> Option<&Network> {
-    match document.parsed() {
-        ParsedNetwork::Own(network) => Some(network),
-        ParsedNetwork::Foreign(_) => None,
-    }
+    document.parsed().own()
 }
 
 pub(super) fn list(networks: &[Result<NetworkInfo, StoreError>], json: bool) -> io::Result<()> {
@@ -155,18 +152,22 @@ pub(super) fn network(network: &NetworkInfo, json: bool) -> io::Result<()> {
     #[derive(Serialize)]
     struct Foreign<'n> {
         name: &'n NetworkName,
-        forward: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        forward: Option<&'static str>,
     }
 
     let state = State::of(network);
     if json {
-        return match network.document.parsed() {
-            ParsedNetwork::Own(definition) => as_json(&Shown { definition, state }),
-            ParsedNetwork::Foreign(foreign) => {
-                let definition = Foreign { name: &foreign.name, forward: foreign.mode.name() };
-                as_json(&Shown { definition, state })
-            }
+        let parsed = network.document.parsed();
+        if let Some(definition) = parsed.own() {
+            return as_json(&Shown { definition, state });
+        }
+        let forward = match parsed {
+            ParsedNetwork::Foreign(foreign) => Some(foreign.mode.name()),
+            _ => None,
         };
+        let definition = Foreign { name: parsed.name(), forward };
+        return as_json(&Shown { definition, state });
     }
     let mut out = io::stdout().lock();
     row(&mut out, "network", network.document.parsed().name())?;
@@ -201,15 +202,15 @@ pub(super) fn ensured(network: &NetworkName, ensured: &EnsureOutcome) -> io::Res
         EnsureOutcome::Repaired(drifts) => {
             drifts.iter().try_for_each(|drift| writeln!(out, "network {network}: put right: {drift}"))?;
         }
-        other => unreachable!("{other:?} is not known"),
+        _ => writeln!(out, "network {network}: changed")?,
     }
     out.flush()
 }
 
 /// What a migration would change as a patch, or what it has changed.
 pub(super) fn migrated(path: &Path, mac: UnicastMac, diff: &str, mode: MigrationMode) -> io::Result<()> {
-    match mode {
-        MigrationMode::DryRun => write!(io::stdout(), "{diff}"),
-        MigrationMode::Apply => writeln!(io::stdout(), "{}: MAC {mac}", path.display()),
+    if mode == MigrationMode::DryRun {
+        return write!(io::stdout(), "{diff}");
     }
+    writeln!(io::stdout(), "{}: MAC {mac}", path.display())
 }

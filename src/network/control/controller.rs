@@ -136,10 +136,7 @@ fn file_name(document: &Result<Document, StoreError>) -> Option<String> {
 fn own(
     documents: impl Iterator<Item = Result<Document, StoreError>>,
 ) -> impl Iterator<Item = Result<NetworkName, StoreError>> {
-    let name = |document: Document| match document.parsed() {
-        ParsedNetwork::Own(network) => Some(network.name().clone()),
-        ParsedNetwork::Foreign(_) => None,
-    };
+    let name = |document: Document| document.parsed().own().map(|network| network.name().clone());
     documents.filter_map(move |document| document.map(name).transpose())
 }
 

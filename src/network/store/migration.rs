@@ -11,6 +11,7 @@ use crate::{BridgeBackend, UnicastMac};
 
 /// Whether a migration writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum MigrationMode {
     /// It writes.
     Apply,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::network::{BridgeName, Document, NetworkName, ParsedNetwork};
+use crate::network::{BridgeName, Document, NetworkName};
 use crate::{InterfaceName, UnicastMac};
 
 /// The bridge names and MACs that networks have, each with its network.
@@ -16,7 +16,7 @@ impl Taken {
     pub(super) fn by<'d>(documents: impl IntoIterator<Item = &'d Document>) -> Self {
         let mut taken = Self::default();
         for document in documents {
-            let ParsedNetwork::Own(network) = document.parsed() else { continue };
+            let Some(network) = document.parsed().own() else { continue };
             if let BridgeName::Fixed(bridge) = network.bridge() {
                 taken.bridges.insert(*bridge, network.name().clone());
             }

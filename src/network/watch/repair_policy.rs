@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 /// What a watch does about what it finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RepairPolicy {
     /// It only says so.
     Never,

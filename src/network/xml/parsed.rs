@@ -5,6 +5,7 @@ use crate::network::{Network, NetworkName};
 
 /// What a document defines.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ParsedNetwork {
     /// A network with a bridge of its own.
     Own(Network),
@@ -19,6 +20,15 @@ impl ParsedNetwork {
         match self {
             Self::Own(network) => network.name(),
             Self::Foreign(network) => &network.name,
+        }
+    }
+
+    /// Returns the network if it has a bridge of its own.
+    #[must_use]
+    pub const fn own(&self) -> Option<&Network> {
+        match self {
+            Self::Own(network) => Some(network),
+            Self::Foreign(_) => None,
         }
     }
 }
