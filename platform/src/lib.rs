@@ -36,6 +36,7 @@ pub mod model;
 mod name;
 mod options;
 mod random;
+mod retry;
 #[cfg(feature = "serde")]
 mod serde_forms;
 mod spec;

@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 use libc::c_int;
 use nix::errno::Errno;
 
+use super::control::Control;
 use super::driver::Driver;
-use super::sys::Control;
 use super::{abi, list, sysctl};
 use crate::error::Attempt;
 use crate::{BridgeState, Error, ErrorKind, InterfaceName, MacAddr, Operation, Result};

@@ -8,15 +8,18 @@
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 use libc::{c_char, c_ulong, ifdrv};
 use nix::errno::Errno;
 
 use super::abi::{self, ifbaconf, ifbareq, ifbifconf, ifbreq, ifbropreq, ifbrparam};
 use super::abi15::{self, VlanBits, ifbif_vlan_req};
-use super::sys::{Control, c_name, retry, to_byte, whole_list};
+use super::control::Control;
+use super::ifreq::{c_name, from_c_name};
+use super::whole_list::whole_list;
 use crate::InterfaceName;
+use crate::retry::retry;
 
 nix::ioctl_write_ptr_bad!(set_driver, abi::SIOCSDRVSPEC, ifdrv);
 nix::ioctl_readwrite_bad!(get_driver, abi::SIOCGDRVSPEC, ifdrv);
@@ -65,11 +68,11 @@ impl Control {
             let mut request = request(bridge, abi::BRDGGIFS, &mut list);
             // SAFETY: BRDGGIFS reads and writes one ifbifconf, which `request` points to with its
             // exact length, and at most `bytes` bytes of whole members, as many as there are.
-            retry(|| unsafe { get_driver(self.0.as_raw_fd(), &raw mut request) })?;
+            retry(|| unsafe { get_driver(self.as_fd().as_raw_fd(), &raw mut request) })?;
             Ok(list.ifbic_len as usize / size_of::<ifbreq>())
         })?;
         let ports = members.into_iter().filter(|member| member.ifbr_ifsflags & abi::IFBIF_SPAN == 0);
-        Ok(ports.filter_map(|port| Some((name(&port.ifbr_ifsname)?, port))).collect())
+        Ok(ports.filter_map(|port| Some((from_c_name(&port.ifbr_ifsname)?, port))).collect())
     }
 
     /// What there is to know of a port.
@@ -93,7 +96,7 @@ impl Control {
     pub(super) fn addresses(&self, bridge: InterfaceName) -> nix::Result<Vec<(InterfaceName, ifbareq)>> {
         let read = |entries: &mut [ifbareq]| self.read_addresses(bridge, entries);
         let entries = whole_list(new_address([0; libc::IFNAMSIZ]), 1, read)?;
-        Ok(entries.into_iter().filter_map(|entry| Some((name(&entry.ifba_ifsname)?, entry))).collect())
+        Ok(entries.into_iter().filter_map(|entry| Some((from_c_name(&entry.ifba_ifsname)?, entry))).collect())
     }
 
     /// The first entry of a bridge's FDB that is wanted, and its port. The kernel tells of those
@@ -110,7 +113,7 @@ impl Control {
             // Then nothing more need be read.
             Ok(if found.get().is_some() { 0 } else { len })
         })?;
-        Ok(found.get().and_then(|entry| Some((name(&entry.ifba_ifsname)?, entry))))
+        Ok(found.get().and_then(|entry| Some((from_c_name(&entry.ifba_ifsname)?, entry))))
     }
 
     /// Reads as many entries as there is room for, which it says nothing of, and says how many.
@@ -120,7 +123,7 @@ impl Control {
         let mut request = request(bridge, abi::BRDGRTS, &mut list);
         // SAFETY: BRDGRTS reads and writes one ifbaconf, which `request` points to with its exact
         // length, and at most `bytes` bytes of whole entries, as many as there are.
-        retry(|| unsafe { get_driver(self.0.as_raw_fd(), &raw mut request) })?;
+        retry(|| unsafe { get_driver(self.as_fd().as_raw_fd(), &raw mut request) })?;
         Ok(entries.len().min(list.ifbac_len as usize / size_of::<ifbareq>()))
     }
 
@@ -223,14 +226,14 @@ impl Control {
         let mut request = request(bridge, command, argument);
         // SAFETY: a bridge reads and writes what `request` points to, and compares its length with
         // the one that it tells. Being Plain, the argument leads nowhere and may become anything.
-        retry(|| unsafe { get_driver(self.0.as_raw_fd(), &raw mut request) }).map(drop)
+        retry(|| unsafe { get_driver(self.as_fd().as_raw_fd(), &raw mut request) }).map(drop)
     }
 
     fn set_spec(&self, bridge: InterfaceName, command: c_ulong, argument: &mut impl Plain) -> nix::Result<()> {
         let request = request(bridge, command, argument);
         // SAFETY: a bridge reads what `request` points to, and compares its length with the one
         // that it tells. Being Plain, the argument leads nowhere.
-        retry(|| unsafe { set_driver(self.0.as_raw_fd(), &raw const request) }).map(drop)
+        retry(|| unsafe { set_driver(self.as_fd().as_raw_fd(), &raw const request) }).map(drop)
     }
 }
 
@@ -249,8 +252,4 @@ pub(super) fn new_member(port: InterfaceName) -> ifbreq {
 
 const fn new_address(port: [c_char; libc::IFNAMSIZ]) -> ifbareq {
     ifbareq { ifba_ifsname: port, ifba_expire: 0, ifba_flags: 0, ifba_dst: [0; 6], ifba_vlan: 0 }
-}
-
-fn name(padded: &[c_char; libc::IFNAMSIZ]) -> Option<InterfaceName> {
-    InterfaceName::from_kernel(&padded.map(to_byte))
 }

@@ -5,8 +5,8 @@ use std::{io, ptr};
 
 use nix::errno::Errno;
 
-use super::sys::retry;
 use crate::HostIdentity;
+use crate::retry::retry;
 
 /// With room for a NUL; `HOSTUUIDLEN` in `sys/jail.h`.
 const MAX_LEN: usize = 64;

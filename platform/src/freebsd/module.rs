@@ -9,7 +9,7 @@ use std::ffi::CStr;
 use libc::{c_char, c_int};
 use nix::errno::Errno;
 
-use super::sys::retry;
+use crate::retry::retry;
 
 // `sys/linker.h`; in libc.so, but not in the libc crate.
 unsafe extern "C" {

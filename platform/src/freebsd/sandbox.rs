@@ -8,7 +8,7 @@ use std::{env, io};
 
 use nix::unistd::geteuid;
 
-use super::sys::Control;
+use super::control::Control;
 use super::{jail, module};
 use crate::{InterfaceName, UnicastMac};
 

@@ -8,7 +8,7 @@ use libc::{c_int, c_uint};
 use nix::errno::Errno;
 
 use super::abi;
-use super::sys::retry;
+use crate::retry::retry;
 use crate::{InterfaceIndex, InterfaceName};
 
 /// The `__FreeBSD_version` of the kernel, or the one that its jail is told.

@@ -19,8 +19,8 @@ use libc::c_int;
 use nix::errno::Errno;
 
 use super::bridge::{FreeBsdBackend, macs, mtu_error, still_there};
+use super::control::Control;
 use super::driver::Driver;
-use super::sys::Control;
 use super::sysctl;
 use super::tuntap::{self, Closed};
 use crate::change::{self, Step};

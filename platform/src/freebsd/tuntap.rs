@@ -9,13 +9,13 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
-use libc::{c_int, ifreq};
+use libc::c_int;
 
-use super::sys::{request, retry, to_byte};
+use super::ifreq::{Call, IfReq};
 use super::{abi, abi15};
 use crate::InterfaceName;
+use crate::retry::retry;
 
-nix::ioctl_read_bad!(get_name, abi::TAPGIFNAME, ifreq);
 nix::ioctl_write_ptr_bad!(set_header, abi::TAPSVNETHDR, c_int);
 nix::ioctl_write_ptr_bad!(set_transient, abi15::TUNSTRANSIENT, c_int);
 
@@ -34,12 +34,9 @@ pub(super) fn open(device: &Path) -> io::Result<OwnedFd> {
     Ok(File::options().read(true).write(true).open(device)?.into())
 }
 
-/// The name that its interface has now.
+/// Returns the name that its interface has now.
 pub(super) fn interface(device: impl AsFd) -> nix::Result<Option<InterfaceName>> {
-    let mut answer = request(None);
-    // SAFETY: TAPGIFNAME writes one ifreq.
-    retry(|| unsafe { get_name(device.as_fd().as_raw_fd(), &raw mut answer) })?;
-    Ok(InterfaceName::from_kernel(&answer.ifr_name.map(to_byte)))
+    Ok(Call::GET_TAP.on(device, IfReq::empty())?.name())
 }
 
 /// Sets how long the `virtio_net_hdr` before each frame is, in bytes; 0, as it is after every

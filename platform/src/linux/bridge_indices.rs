@@ -8,21 +8,23 @@ use libc::{c_int, c_ulong};
 use nix::errno::Errno;
 
 use super::abi::{BRCTL_GET_BRIDGES, SIOCGIFBR};
-use super::ifreq::retry;
 use crate::InterfaceIndex;
+use crate::retry::retry;
 
-/// What `old_deviceless()` has room for; it says nothing of bridges beyond.
+/// The room of `old_deviceless()`, which does not tell of more bridges.
 pub(super) const MAX_BRIDGES: usize = 2047;
 
 nix::ioctl_readwrite_bad!(get_bridges, SIOCGIFBR, [c_ulong; 3]);
 
-/// The indices of all bridges of the namespace that a socket, of whatever family, was made in; `None`
-/// where there are as many as there is `room` for, at most [`MAX_BRIDGES`], or more. It makes the
-/// kernel load its bridge driver.
+/// Returns the indices of all bridges of a socket's network namespace. Returns `None` if they fill the
+/// `room`, which is at most [`MAX_BRIDGES`]: there may be more.
+///
+/// The socket may be of any family. The call makes the kernel load its bridge driver.
 pub(super) fn indices(socket: BorrowedFd<'_>, room: usize) -> nix::Result<Option<Vec<InterfaceIndex>>> {
     let room = room.min(MAX_BRIDGES);
     let mut indices: Vec<c_int> = vec![0; room];
-    let mut arguments = [BRCTL_GET_BRIDGES, indices.as_mut_ptr().expose_provenance() as c_ulong, room as c_ulong];
+    let to = indices.as_mut_ptr().expose_provenance() as c_ulong;
+    let mut arguments = [BRCTL_GET_BRIDGES, to, room as c_ulong];
     // SAFETY: the kernel reads three longs, and writes at most `room` ints to `indices`, which has as many.
     let count = match retry(|| unsafe { get_bridges(socket.as_raw_fd(), &raw mut arguments) }) {
         // No bridge driver, no bridges.
@@ -34,7 +36,7 @@ pub(super) fn indices(socket: BorrowedFd<'_>, room: usize) -> nix::Result<Option
     Ok((count < room).then(|| as_indices(&indices)))
 }
 
-/// Those that there are: 0 stands for none.
+/// Returns the indices without the zeros, which stand for none.
 pub(super) fn as_indices(indices: &[c_int]) -> Vec<InterfaceIndex> {
     indices.iter().filter_map(|&index| InterfaceIndex::from_c(index)).collect()
 }

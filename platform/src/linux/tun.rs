@@ -1,97 +1,81 @@
 //! The tun device, `/dev/net/tun`, each of its ioctls as a safe function (`drivers/net/tun.c`).
 //!
 //! A descriptor belongs to the network namespace of the thread that opened it, whoever uses it
-//! later. All but [`attach`] is the right of whoever has the descriptor, without privilege.
+//! later. All but [`attach`] need the descriptor alone, and no privilege.
 #![allow(unsafe_code)]
 
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
-use libc::{c_int, ifreq};
+use libc::c_int;
 use nix::errno::Errno;
 
-use super::ifreq::{empty_request, request, retry};
+use super::ifreq::{Call, IfReq};
+use crate::retry::retry;
 use crate::{InterfaceName, MacAddr};
 
-nix::ioctl_readwrite_bad!(set_interface, libc::TUNSETIFF, ifreq);
-nix::ioctl_readwrite_bad!(get_interface, libc::TUNGETIFF, ifreq);
-nix::ioctl_readwrite_bad!(get_address, libc::SIOCGIFHWADDR, ifreq);
-nix::ioctl_readwrite_bad!(set_address, libc::SIOCSIFHWADDR, ifreq);
 nix::ioctl_write_int_bad!(set_persistence, libc::TUNSETPERSIST);
 nix::ioctl_write_int_bad!(set_user, libc::TUNSETOWNER);
 nix::ioctl_write_int_bad!(set_users_group, libc::TUNSETGROUP);
 
-type InterfaceCall = unsafe fn(c_int, *mut ifreq) -> nix::Result<c_int>;
-type NumberCall = unsafe fn(c_int, c_int) -> nix::Result<c_int>;
-
-/// Opens the device; the descriptor is of no tap yet, and is closed on exec.
+/// Opens the device. The descriptor has no tap yet, and is closed on exec.
 pub(super) fn open() -> io::Result<OwnedFd> {
     Ok(File::options().read(true).write(true).open("/dev/net/tun")?.into())
 }
 
-/// Makes a descriptor a queue of a tap: of the one that has this name, or else of a new one. Without a
-/// name, the kernel gives it the first of `tap0`, `tap1` … that is free.
+/// Makes a descriptor a queue of the tap of this name, or of a new tap. Without a name, the kernel
+/// takes the first free one of `tap0`, `tap1` …
 ///
-/// `EBUSY`: there is one and [`IFF_TUN_EXCL`](super::abi::tun::IFF_TUN_EXCL) is set, or it has no
-/// other queue to give. `EINVAL`: it is no tap, or is multi-queue and the flag is not, or the other
-/// way round. `EPERM`: it has another owner. `E2BIG`: it has as many queues as a tap can.
+/// `EBUSY`: the tap exists and [`IFF_TUN_EXCL`](super::abi::tun::IFF_TUN_EXCL) is set, or it has no
+/// other queue to give. `EINVAL`: the interface is not a tap, or it is multi-queue and the flag is
+/// not, or the other way round. `EPERM`: it has another owner. `E2BIG`: it has as many queues as a
+/// tap can.
 pub(super) fn attach(fd: BorrowedFd<'_>, name: Option<InterfaceName>, flags: u16) -> nix::Result<()> {
-    let mut request = name.map_or_else(empty_request, request);
-    request.ifr_ifru.ifru_flags = i16::from_ne_bytes(flags.to_ne_bytes());
-    call(fd, set_interface, request).map(drop)
+    Call::SET_TAP.on(fd, name.map_or_else(IfReq::empty, IfReq::on).with_flags(flags)).map(drop)
 }
 
-/// The name that the tap of this descriptor has now, and its flags; `EBADFD` once it is gone.
+/// Returns the name that the tap of this descriptor has now, and its flags; `EBADFD` once it is gone.
 pub(super) fn interface(fd: BorrowedFd<'_>) -> nix::Result<(InterfaceName, u16)> {
-    let answer = call(fd, get_interface, empty_request())?;
-    // SAFETY: TUNGETIFF succeeded and has written this member.
-    let flags = unsafe { answer.ifr_ifru.ifru_flags };
-    Ok((super::ifreq::name(&answer).ok_or(Errno::EBADFD)?, u16::from_ne_bytes(flags.to_ne_bytes())))
+    let answer = Call::GET_TAP.on(fd, IfReq::empty())?;
+    Ok((answer.name().ok_or(Errno::EBADFD)?, answer.flags()))
 }
 
-/// The MAC of the host's side.
+/// Returns the MAC of the host's side.
 pub(super) fn mac(fd: BorrowedFd<'_>) -> nix::Result<Option<MacAddr>> {
-    let answer = call(fd, get_address, empty_request())?;
-    // SAFETY: SIOCGIFHWADDR succeeded and has written this member.
-    Ok(super::ifreq::mac(&unsafe { answer.ifr_ifru.ifru_hwaddr }))
+    Ok(Call::GET_MAC.on(fd, IfReq::empty())?.mac())
 }
 
-/// `EADDRNOTAVAIL` for a MAC that no interface can bear.
+/// `EADDRNOTAVAIL` for a MAC that no interface can have.
 pub(super) fn set_mac(fd: BorrowedFd<'_>, mac: MacAddr) -> nix::Result<()> {
-    let mut request = empty_request();
-    request.ifr_ifru.ifru_hwaddr = super::ifreq::hardware_address(mac);
-    call(fd, set_address, request).map(drop)
+    Call::SET_MAC.on(fd, IfReq::empty().with_mac(mac)).map(drop)
 }
 
 /// Lets the tap outlive its descriptors.
 pub(super) fn persist(fd: BorrowedFd<'_>) -> nix::Result<()> {
-    set(fd, set_persistence, 1)
+    // SAFETY: TUNSETPERSIST takes a number.
+    retry(|| unsafe { set_persistence(fd.as_raw_fd(), 1) }).map(drop)
 }
 
 /// Lets the tap go with its descriptors.
 pub(super) fn unpersist(fd: BorrowedFd<'_>) -> nix::Result<()> {
-    set(fd, set_persistence, 0)
+    // SAFETY: TUNSETPERSIST takes a number.
+    retry(|| unsafe { set_persistence(fd.as_raw_fd(), 0) }).map(drop)
 }
 
-/// `EINVAL` for a user that is not in the user namespace, and for none (−1): an owner can be
-/// replaced but not taken away.
+/// `EINVAL` for a user outside of the user namespace, and for −1: an owner can be replaced but not
+/// taken away.
 pub(super) fn set_owner(fd: BorrowedFd<'_>, uid: u32) -> nix::Result<()> {
-    set(fd, set_user, uid)
+    // SAFETY: TUNSETOWNER takes a number.
+    retry(|| unsafe { set_user(fd.as_raw_fd(), number(uid)) }).map(drop)
 }
 
-/// As with [`set_owner`].
+/// Sets the group, with the errors of [`set_owner`].
 pub(super) fn set_group(fd: BorrowedFd<'_>, gid: u32) -> nix::Result<()> {
-    set(fd, set_users_group, gid)
+    // SAFETY: TUNSETGROUP takes a number.
+    retry(|| unsafe { set_users_group(fd.as_raw_fd(), number(gid)) }).map(drop)
 }
 
-fn call(fd: BorrowedFd<'_>, call: InterfaceCall, mut request: ifreq) -> nix::Result<ifreq> {
-    // SAFETY: every call of type InterfaceCall above reads and writes one ifreq, without a pointer in it.
-    retry(|| unsafe { call(fd.as_raw_fd(), &raw mut request) })?;
-    Ok(request)
-}
-
-fn set(fd: BorrowedFd<'_>, call: NumberCall, number: u32) -> nix::Result<()> {
-    // SAFETY: every call of type NumberCall above takes a number, and no pointer.
-    retry(|| unsafe { call(fd.as_raw_fd(), c_int::from_ne_bytes(number.to_ne_bytes())) }).map(drop)
+fn number(id: u32) -> c_int {
+    c_int::from_ne_bytes(id.to_ne_bytes())
 }

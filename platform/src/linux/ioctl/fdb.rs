@@ -10,7 +10,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 
 use super::IoctlBackend;
-use super::sys::FDB_CHUNK;
+use super::bridge_ioctl::FDB_CHUNK;
 use crate::error::Attempt;
 use crate::{ErrorKind, FdbEntry, FdbOrigin, InterfaceIndex, InterfaceName, MacAddr, Result};
 

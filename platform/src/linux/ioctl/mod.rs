@@ -5,13 +5,14 @@
 //! has its MAC. If the process dies before that, the bridge stays under that name, down and without
 //! ports, until the next bridge is made that is to have the same final name.
 
+mod bridge_ioctl;
+mod control;
 mod create;
 mod fdb;
 mod mount;
 mod options;
 mod port;
 mod staging;
-mod sys;
 mod sysfs;
 mod tap;
 
@@ -20,7 +21,7 @@ use std::sync::OnceLock;
 
 use nix::errno::Errno;
 
-use self::sys::Control;
+use self::control::Control;
 use self::sysfs::{Interface, Sysfs};
 use crate::change::{self, Step};
 use crate::error::Attempt;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use nix::errno::Errno;
 
 use super::IoctlBackend;
+use super::bridge_ioctl::Setting;
 use super::staging::Claim;
-use super::sys::Setting;
 use super::sysfs::Interface;
 use crate::error::Attempt;
 use crate::linux::carrier::Carrier;

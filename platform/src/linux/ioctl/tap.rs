@@ -6,7 +6,7 @@ use super::{IoctlBackend, mtu_error, still_there, sysfs};
 use crate::change::Step;
 use crate::error::Attempt;
 use crate::linux::abi::tun::{IFF_MULTI_QUEUE, IFF_PERSIST, IFF_VNET_HDR};
-use crate::linux::ioctl::sys::Driver;
+use crate::linux::ioctl::control::Driver;
 use crate::linux::namespace::Namespace;
 use crate::linux::tap::{Interface, Interfaces, Kind, Known};
 use crate::linux::udev::Udev;

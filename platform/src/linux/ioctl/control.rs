@@ -1,0 +1,159 @@
+//! The ioctls on interfaces, each as a safe function. Those on bridges alone are in
+//! [`bridge_ioctl`](super::bridge_ioctl).
+//!
+//! Read in `net/core/dev_ioctl.c`. All of them work in the network namespace that the socket was made
+//! in, whatever thread makes the call.
+#![allow(unsafe_code)]
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+
+use libc::{c_int, ifreq};
+use nix::errno::Errno;
+use nix::sys::socket::sockopt::BindToDevice;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socket};
+
+use crate::linux::abi::{ETHTOOL_GDRVINFO, IFF_UP, ethtool_drvinfo};
+use crate::linux::ifreq::{Call, IfReq};
+use crate::retry::retry;
+use crate::{InterfaceIndex, InterfaceName, LinkState, MacAddr};
+
+nix::ioctl_readwrite_bad!(ethtool, libc::SIOCETHTOOL, ifreq);
+
+/// The kinds of interfaces, by their drivers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Driver {
+    Bridge,
+    Tap,
+    Other,
+}
+
+/// A socket of the network namespace that it was opened in, for ioctls.
+#[derive(Debug)]
+pub(super) struct Control(OwnedFd);
+
+impl AsFd for Control {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Control {
+    pub(super) fn open() -> nix::Result<Self> {
+        // The family does not matter for these calls, and AF_UNIX is always there.
+        socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).map(Self)
+    }
+
+    /// Returns whether no interface has this name, not as an alternative one either.
+    ///
+    /// The ioctls say so, too, but before that, where root asks, they have the kernel run `modprobe`
+    /// for a module that is called so, twice (`dev_load()`). `SO_BINDTODEVICE` only looks. It needs
+    /// `CAP_NET_RAW` before 5.7, and later where the socket is bound. Without that capability,
+    /// the ioctl asks, as `ifconfig` does.
+    pub(super) fn is_free(&self, name: InterfaceName) -> nix::Result<bool> {
+        let bind = |name: &[u8]| setsockopt(&self.0, BindToDevice, &OsStr::from_bytes(name).to_owned());
+        match bind(name.as_bytes()) {
+            Err(Errno::ENODEV) => return Ok(true),
+            Err(_) => {}
+            Ok(()) => {
+                // Where a socket for ioctls is bound means nothing, should it stay so.
+                let _ = bind(b"");
+                return Ok(false);
+            }
+        }
+        match self.index(name) {
+            Err(Errno::ENODEV) => Ok(true),
+            found => found.map(|_| false),
+        }
+    }
+
+    /// Returns the index of the interface of this name, which may be an alternative one; `ENODEV`
+    /// without an interface. See [`is_free`](Self::is_free) for names that may be free.
+    pub(super) fn index(&self, name: InterfaceName) -> nix::Result<InterfaceIndex> {
+        self.call(Call::GET_INDEX, IfReq::on(name))?.index().ok_or(Errno::ENODEV)
+    }
+
+    /// Returns the name of the interface of this index; `ENODEV` without an interface.
+    pub(super) fn name(&self, index: InterfaceIndex) -> nix::Result<InterfaceName> {
+        self.call(Call::GET_NAME, IfReq::empty().with_index(index))?.name().ok_or(Errno::ENODEV)
+    }
+
+    /// Returns whether an interface is a bridge.
+    pub(super) fn is_bridge(&self, name: InterfaceName) -> nix::Result<bool> {
+        Ok(self.driver(name)? == Driver::Bridge)
+    }
+
+    /// Returns the driver of an interface, as ethtool tells it.
+    pub(super) fn driver(&self, name: InterfaceName) -> nix::Result<Driver> {
+        let mut info = ethtool_drvinfo {
+            cmd: ETHTOOL_GDRVINFO,
+            driver: [0; 32],
+            version: [0; 32],
+            fw_version: [0; 32],
+            bus_info: [0; 32],
+            _rest: [0; 64],
+        };
+        let mut request = IfReq::on(name).with_data((&raw mut info).cast());
+        // SAFETY: SIOCETHTOOL reads one ifreq. It reads the command that this points to, which is
+        // ETHTOOL_GDRVINFO, and writes one ethtool_drvinfo there, which `info` is.
+        match retry(|| unsafe { ethtool(self.0.as_raw_fd(), &raw mut request) }) {
+            Ok(_) if info.driver.starts_with(b"bridge\0") => Ok(Driver::Bridge),
+            // `tun_get_drvinfo()`; that of a tun says "tun" twice.
+            Ok(_) if info.driver.starts_with(b"tun\0") && info.bus_info.starts_with(b"tap\0") => Ok(Driver::Tap),
+            // Its driver has nothing to tell, as that of the loopback interface.
+            Ok(_) | Err(Errno::EOPNOTSUPP) => Ok(Driver::Other),
+            // A network card that is asleep says so, too; no bridge and no tap ever sleeps.
+            Err(Errno::ENODEV) => self.index(name).map(|_| Driver::Other),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    pub(super) fn link(&self, name: InterfaceName) -> nix::Result<LinkState> {
+        Ok(LinkState::of_flags(u32::from(self.flags(name)?)))
+    }
+
+    pub(super) fn set_link(&self, name: InterfaceName, link: LinkState) -> nix::Result<()> {
+        let flags = self.flags(name)?;
+        let flags = match link {
+            LinkState::Up => flags | IFF_UP,
+            LinkState::Down => flags & !IFF_UP,
+        };
+        self.call(Call::SET_FLAGS, IfReq::on(name).with_flags(flags)).map(drop)
+    }
+
+    fn flags(&self, name: InterfaceName) -> nix::Result<u16> {
+        Ok(self.call(Call::GET_FLAGS, IfReq::on(name))?.flags())
+    }
+
+    pub(super) fn mtu(&self, name: InterfaceName) -> nix::Result<u32> {
+        let mtu = self.call(Call::GET_MTU, IfReq::on(name))?.mtu();
+        u32::try_from(mtu).map_err(|_| Errno::EINVAL)
+    }
+
+    /// `EINVAL` for an MTU that the interface cannot have.
+    pub(super) fn set_mtu(&self, name: InterfaceName, mtu: u32) -> nix::Result<()> {
+        // The kernel has a C int here; a larger number must not turn into another one.
+        let mtu = c_int::try_from(mtu).map_err(|_| Errno::EINVAL)?;
+        self.call(Call::SET_MTU, IfReq::on(name).with_mtu(mtu)).map(drop)
+    }
+
+    /// Returns the MAC of an interface, or `None` if its addresses are of another kind.
+    pub(super) fn mac(&self, name: InterfaceName) -> nix::Result<Option<MacAddr>> {
+        Ok(self.call(Call::GET_MAC, IfReq::on(name))?.mac())
+    }
+
+    /// `EADDRNOTAVAIL` for a MAC that no interface can have.
+    pub(super) fn set_mac(&self, name: InterfaceName, mac: MacAddr) -> nix::Result<()> {
+        self.call(Call::SET_MAC, IfReq::on(name).with_mac(mac)).map(drop)
+    }
+
+    /// `EEXIST` for a name that is taken; before 6.2 `EBUSY` for an interface that is up.
+    pub(super) fn rename(&self, name: InterfaceName, to: InterfaceName) -> nix::Result<()> {
+        self.call(Call::SET_NAME, IfReq::on(name).with_new_name(to)).map(drop)
+    }
+
+    fn call(&self, call: Call, request: IfReq) -> nix::Result<IfReq> {
+        call.on(&self.0, request)
+    }
+}
