@@ -65,8 +65,8 @@ impl Failure {
     fn say(self) {
         match self {
             Self::Bridge(error) => with_hint(&error, error.hint()),
-            Self::Network(error) => with_hint(&error, error.hint()),
-            Self::Store(error) => with_hint(&error, error.hint()),
+            Self::Network(error) => with_hint(&error.report(), error.hint()),
+            Self::Store(error) => with_hint(&error.report(), error.hint()),
             // Whoever reads the output has had enough.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
             Self::Output(error) => note(format_args!("cannot write the output: {error}")),

@@ -1,51 +1,89 @@
 //! Why a network could not be started, stopped or looked at.
 
+use std::error::Error as StdError;
+use std::{fmt, io};
+
+use super::report;
 #[cfg(feature = "store")]
 use super::{InvalidNetwork, StoreError};
 use super::{NetworkName, Occupied};
 use crate::{Error, InterfaceName};
 
-/// What went wrong with a network on its host, in one sentence:
+/// A network, and what went wrong with it on its host.
+///
+/// `Display` leaves out the source, for those who print a chain of errors.
+/// [`report`](Self::report) displays all in one sentence:
 ///
 /// ```text
-/// network default: the name virbr0 is in use, by a tap
+/// network default: cannot create bridge virbr0: permission denied (netlink: EPERM, Operation not permitted)
 /// ```
-#[derive(Debug, thiserror::Error)]
-#[error("network {network}: {failure}")]
+#[derive(Debug)]
 pub struct NetworkError {
     network: NetworkName,
     failure: NetworkFailure,
 }
 
 impl NetworkError {
-    /// Of this network.
+    /// Creates the error of this network.
     #[must_use]
     pub const fn new(network: NetworkName, failure: NetworkFailure) -> Self {
         Self { network, failure }
     }
 
-    /// The network.
+    /// Returns the network.
     #[must_use]
     pub const fn network(&self) -> &NetworkName {
         &self.network
     }
 
-    /// What went wrong.
+    /// Returns what went wrong.
     #[must_use]
     pub const fn failure(&self) -> &NetworkFailure {
         &self.failure
     }
 
-    /// What went wrong, without the network.
+    /// Returns what went wrong, without the network.
     #[must_use]
     pub fn into_failure(self) -> NetworkFailure {
         self.failure
     }
 
-    /// What may help, where the cause is known ([`Error::hint`]).
+    /// Returns the backend's error, if that is the cause.
+    #[must_use]
+    pub fn backend_error(&self) -> Option<&Error> {
+        report::backend_error(self)
+    }
+
+    /// Returns what may help, where the cause is known ([`Error::hint`]).
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
-        self.failure.hint()
+        self.backend_error()?.hint()
+    }
+
+    /// Displays the whole error in one sentence, all causes included.
+    #[must_use]
+    pub fn report(&self) -> impl fmt::Display {
+        report::from_fn(move |f| write!(f, "network {}: {}", self.network, self.failure.report()))
+    }
+}
+
+impl fmt::Display for NetworkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "network {}: {}", self.network, self.failure)
+    }
+}
+
+impl StdError for NetworkError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        // The text of the failure is part of this error's.
+        self.failure.source()
+    }
+}
+
+impl From<NetworkError> for io::Error {
+    /// Keeps the kind; the error itself is the inner one.
+    fn from(error: NetworkError) -> Self {
+        Self::new(error.failure.io_kind(), error)
     }
 }
 
@@ -53,21 +91,21 @@ impl NetworkError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NetworkFailure {
-    /// It was to be started, and its bridge is there.
-    #[error("it is active: its bridge {0} is there")]
+    /// It was to be started, and its bridge exists.
+    #[error("it is active: its bridge {0} exists")]
     Active(InterfaceName),
-    /// It was to be stopped, and its bridge is not there. What was left over of it is removed.
-    #[error("it is not active: there is no bridge {0}")]
+    /// It was to be stopped, and its bridge does not exist. Leftovers of the network are removed.
+    #[error("it is not active: bridge {0} does not exist")]
     NotActive(InterfaceName),
     /// Something that is not the network's has the name of its bridge or of its anchor.
     #[error("{0}")]
     Occupied(Occupied),
-    /// The backend has failed.
-    #[error(transparent)]
+    /// The backend failed.
+    #[error("the backend failed")]
     Backend(#[from] Error),
-    /// It was started with another bridge than it is defined with now, and that is there.
+    /// It was started with another bridge than it is defined with now, and that bridge exists.
     #[cfg(feature = "store")]
-    #[error("it is active with the bridge {active}, and defined with {defined} since: it is to be stopped first")]
+    #[error("it is running on bridge {active} but is now defined with {defined}; stop it first")]
     #[non_exhaustive]
     ActiveAs {
         /// The bridge that it was started with.
@@ -79,19 +117,20 @@ pub enum NetworkFailure {
     #[cfg(feature = "store")]
     #[error(transparent)]
     Invalid(#[from] InvalidNetwork),
-    /// Its definition cannot be used, or what was started cannot be noted.
+    /// Its definition cannot be used, or its start cannot be recorded.
     #[cfg(feature = "store")]
     #[error(transparent)]
     Store(Box<StoreError>),
-    /// It failed, and that it is active could not be taken back from the state directory.
+    /// It failed, and its record in the state directory could not be rolled back.
     #[cfg(feature = "store")]
-    #[error("{failure}; undoing failed too, its definition is left: {undo}")]
+    #[error("rollback failed, its record is left: {}", rollback.report())]
     #[non_exhaustive]
-    Noted {
+    RollbackFailed {
         /// What failed first.
+        #[source]
         failure: Box<NetworkFailure>,
-        /// Why it could not be undone.
-        undo: Box<StoreError>,
+        /// Why the rollback failed.
+        rollback: Box<StoreError>,
     },
 }
 
@@ -103,14 +142,52 @@ impl From<StoreError> for NetworkFailure {
 }
 
 impl NetworkFailure {
-    fn hint(&self) -> Option<&'static str> {
+    /// Returns the backend's error, if that is the cause.
+    #[must_use]
+    pub fn backend_error(&self) -> Option<&Error> {
+        report::backend_error(self)
+    }
+
+    /// Displays the whole failure in one sentence, all causes included.
+    #[must_use]
+    pub fn report(&self) -> impl fmt::Display {
+        report::from_fn(move |f| self.write_report(f))
+    }
+
+    fn write_report(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Backend(error) => error.hint(),
+            Self::Backend(error) => write!(f, "{error}"),
             #[cfg(feature = "store")]
-            Self::Store(error) => error.hint(),
+            Self::Store(error) => write!(f, "{}", error.report()),
             #[cfg(feature = "store")]
-            Self::Noted { failure, .. } => failure.hint(),
-            _ => None,
+            Self::RollbackFailed { failure, .. } => {
+                failure.write_report(f)?;
+                write!(f, "; {self}")
+            }
+            other => write!(f, "{other}"),
         }
+    }
+
+    fn io_kind(&self) -> io::ErrorKind {
+        match self {
+            Self::Active(_) | Self::Occupied(_) => io::ErrorKind::AlreadyExists,
+            Self::NotActive(_) => io::ErrorKind::NotFound,
+            Self::Backend(error) => error.kind().into(),
+            #[cfg(feature = "store")]
+            Self::ActiveAs { .. } => io::ErrorKind::ResourceBusy,
+            #[cfg(feature = "store")]
+            Self::Invalid(_) => io::ErrorKind::InvalidInput,
+            #[cfg(feature = "store")]
+            Self::Store(error) => error.io_kind(),
+            #[cfg(feature = "store")]
+            Self::RollbackFailed { failure, .. } => failure.io_kind(),
+        }
+    }
+}
+
+impl From<NetworkFailure> for io::Error {
+    /// Keeps the kind; the failure itself is the inner error.
+    fn from(failure: NetworkFailure) -> Self {
+        Self::new(failure.io_kind(), failure)
     }
 }

@@ -1,5 +1,7 @@
 //! What is wrong with a network's definition.
 
+use std::{fmt, io};
+
 use crate::{InvalidOption, MacReason, NameReason};
 
 /// A value that a network cannot have, and the element or the attribute that has it.
@@ -24,6 +26,12 @@ impl InvalidNetwork {
         Self { element, value: value.into(), reason }
     }
 
+    /// Displays the whole error in one sentence; it has no causes besides.
+    #[must_use]
+    pub fn report(&self) -> impl fmt::Display {
+        self
+    }
+
     /// The element that has the value, as it is called in libvirt's XML: `name`, or `bridge@name`
     /// for an attribute.
     #[must_use]
@@ -41,6 +49,13 @@ impl InvalidNetwork {
     #[must_use]
     pub const fn reason(&self) -> &NetworkReason {
         &self.reason
+    }
+}
+
+impl From<InvalidNetwork> for io::Error {
+    /// Has the kind `InvalidInput`; the error itself is the inner one.
+    fn from(error: InvalidNetwork) -> Self {
+        Self::new(io::ErrorKind::InvalidInput, error)
     }
 }
 

@@ -19,6 +19,7 @@ mod network;
 mod network_files;
 mod network_name;
 mod occupied;
+mod report;
 mod resolved;
 mod settings;
 #[cfg(feature = "store")]

@@ -4,8 +4,9 @@
 //! file that had one already if its twin had none, gave one to networks that use a host's bridge, tore
 //! bridges of several lines apart, and took comments and DHCP entries for what they are not.
 
-use std::fmt;
+use std::{fmt, io};
 
+use super::report;
 use super::{Document, InvalidDocument, Network, NetworkName};
 use crate::UnicastMac;
 
@@ -114,8 +115,33 @@ pub enum InvalidFiles {
         state: UnicastMac,
     },
     /// A file cannot be changed.
-    #[error("{0}")]
+    #[error(transparent)]
     Document(#[from] InvalidDocument),
+}
+
+impl InvalidFiles {
+    /// Displays the whole error in one sentence, all causes included.
+    #[must_use]
+    pub fn report(&self) -> impl fmt::Display {
+        report::from_fn(move |f| match self {
+            Self::Document(error) => write!(f, "{}", error.report()),
+            other => write!(f, "{other}"),
+        })
+    }
+
+    pub(super) fn io_kind(&self) -> io::ErrorKind {
+        match self {
+            Self::Document(error) => error.io_kind(),
+            Self::Names { .. } | Self::Macs { .. } => io::ErrorKind::InvalidData,
+        }
+    }
+}
+
+impl From<InvalidFiles> for io::Error {
+    /// Keeps the kind; the error itself is the inner one.
+    fn from(error: InvalidFiles) -> Self {
+        Self::new(error.io_kind(), error)
+    }
 }
 
 impl Document {

@@ -70,13 +70,13 @@ fn starts_once_and_stops_once() {
         let running = snapshot(&host);
         log(&host);
         let error = start(&host, &network).expect_err("it is active");
-        assert_eq!(error.to_string(), "network default: it is active: its bridge virbr0 is there");
+        assert_eq!(error.to_string(), "network default: it is active: its bridge virbr0 exists");
         assert_eq!(ensure(&host, &network).expect("it can be read"), EnsureOutcome::AsDefined);
         assert_eq!(snapshot(&host), running);
         stop(&host, &network).expect("it can be stopped");
         assert_eq!(snapshot(&host), before);
         let error = stop(&host, &network).expect_err("it is not active");
-        assert_eq!(error.to_string(), "network default: it is not active: there is no bridge virbr0");
+        assert_eq!(error.to_string(), "network default: it is not active: bridge virbr0 does not exist");
     }
 }
 
@@ -365,7 +365,7 @@ proptest! {
         }
 
         let found = status(&host, &network).expect("it can be read");
-        let done = ensure(&host, &network).expect("it can be put right");
+        let done = ensure(&host, &network).expect("it can be repaired");
         let expected = match found {
             DriftStatus::Absent => EnsureOutcome::Created,
             DriftStatus::AsDefined => EnsureOutcome::AsDefined,

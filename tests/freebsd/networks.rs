@@ -1,4 +1,4 @@
-//! Networks: started, drifted and put right, stopped, and each of these made to fail or to die at
+//! Networks: started, drifted and repaired, stopped, and each of these made to fail or to die at
 //! every ioctl.
 
 use std::env;
@@ -114,7 +114,7 @@ fn puts_right_what_has_drifted() {
         ifconfig(&format!("virbr0 {drift}"));
         let DriftStatus::Drifted(found) = status(&network) else { panic!("{drift}") };
         assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), [said]);
-        let done = network::ensure(&backend, &network).expect("it can be put right");
+        let done = network::ensure(&backend, &network).expect("it can be repaired");
         assert_eq!(done, EnsureOutcome::Repaired(found));
         assert_eq!(snapshot(), before, "{drift}");
     }

@@ -1,4 +1,4 @@
-//! Networks on the real kernel: started, drifted and put right, stopped, and each of these made to
+//! Networks on the real kernel: started, drifted and repaired, stopped, and each of these made to
 //! fail or to die at every call to the kernel (strace does it for real).
 
 use std::process::{Command, Output};
@@ -116,7 +116,7 @@ fn puts_right_what_has_drifted(backend: &dyn BridgeBackend) {
             panic!("{drift}")
         };
         assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), [said]);
-        let done = network::ensure(backend, &network).expect("it can be put right");
+        let done = network::ensure(backend, &network).expect("it can be repaired");
         assert_eq!(done, EnsureOutcome::Repaired(found));
         assert_eq!(snapshot(), before, "{drift}");
         assert!(defined(backend, &network), "{drift}");
@@ -203,7 +203,7 @@ fn an_anchor_ends_duplicate_address_detection(backend: &dyn BridgeBackend) {
 
     // Setting it down makes the kernel forget.
     ip("link set dev virbr0 down");
-    let done = network::ensure(backend, &resolved(base().with_anchor(Anchor::Tap))).expect("it can be put right");
+    let done = network::ensure(backend, &resolved(base().with_anchor(Anchor::Tap))).expect("it can be repaired");
     assert!(matches!(done, EnsureOutcome::Repaired(_)), "{done:?}");
     wait_until("the link-local address is checked again", || has_settled("virbr0", "fe80::5054:ff:fe01:203"));
 }
@@ -213,7 +213,7 @@ fn an_anchor_waits_for_a_carrier_of_its_own(backend: &dyn BridgeBackend) {
     let network = resolved(base().with_anchor(Anchor::Tap));
     network::start(backend, &network).expect("it can be started");
     ip("link set dev virbr0 down");
-    network::ensure(backend, &network).expect("it can be put right");
+    network::ensure(backend, &network).expect("it can be repaired");
     wait_until("the link-local address is checked", || has_settled("virbr0", "fe80::5054:ff:fe01:203"));
 }
 

@@ -148,19 +148,16 @@ fn says_what_others_change(backend: &Available) {
     says_of("link set dev virbr0 type bridge forward_delay 700", "forward-delay is 7, defined as 2");
     says_of("link set dev virbr0 down", "link is down, defined as up");
     says_of("link set dev virbr0 mtu 1400", "mtu is 1400 again");
-    says_of("link delete dev virbr0", "there is no bridge virbr0 any longer");
+    says_of("link delete dev virbr0", "bridge virbr0 is gone");
     let occupant = "an interface that is no bridge";
     says_of(
         "link add name virbr0 type veth peer name peer0",
         &format!("the name virbr0 is in use, by {occupant}"),
     );
     ip("link delete dev virbr0");
-    watch.says([
-        &*format!("the name virbr0 is no longer in use by {occupant}"),
-        "there is no bridge virbr0 any longer",
-    ]);
+    watch.says([&*format!("the name virbr0 is no longer in use by {occupant}"), "bridge virbr0 is gone"]);
     network::ensure(&*active.host, &active.network).expect("it can be made");
-    watch.says(["bridge virbr0 is there again"]);
+    watch.says(["bridge virbr0 is back"]);
     watch.ends_in_silence();
 }
 
@@ -186,12 +183,12 @@ fn puts_right_what_others_change(backend: &Available) {
         ip(&format!("link set dev virbr0 {drift}"));
         let line = watch.line();
         assert!(line.starts_with(&format!("{control} is ")), "{line}");
-        watch.says([&*format!("put right: {control}")]);
+        watch.says([&*format!("repaired: {control}")]);
         assert_eq!(snapshot(), before, "{drift}");
         assert_eq!(properties(), defined, "{drift}");
     }
     ip("link delete dev virbr0");
-    watch.says(["there is no bridge virbr0 any longer", "put right: bridge virbr0 was made again"]);
+    watch.says(["bridge virbr0 is gone", "repaired: bridge virbr0 created again"]);
     wait_until("it is as it was", || properties() == defined);
     watch.ends_in_silence();
 }
@@ -207,7 +204,7 @@ fn a_network_that_is_stopped_has_not_vanished(backend: &Available) {
     assert!(!exists("virbr0"));
     active.start();
     ip("link set dev virbr0 mtu 1300");
-    watch.says(["mtu is 1300, defined as 1400", "put right: mtu"]);
+    watch.says(["mtu is 1300, defined as 1400", "repaired: mtu"]);
     let done = network::ensure(&*active.host, &active.network).expect("it can be read");
     assert_eq!(done, EnsureOutcome::AsDefined);
     watch.ends_in_silence();
@@ -223,7 +220,7 @@ fn a_fight_is_limited(backend: &Available) {
     wait_until("it has had enough", || {
         batch("ip", &changes);
         lines.extend(watch.lines.try_iter());
-        lines.iter().any(|line| line.starts_with("put right too often"))
+        lines.iter().any(|line| line.starts_with("repaired too often"))
     });
     for _ in 0..3 {
         batch("ip", &changes);
@@ -232,8 +229,8 @@ fn a_fight_is_limited(backend: &Available) {
     let (status, rest, errors) = watch.end();
     assert_eq!((status.code(), errors.as_str()), (Some(0), ""));
     lines.extend(rest);
-    assert_eq!(lines.iter().filter(|line| *line == "put right: mtu").count(), 3, "{lines:?}");
-    assert_eq!(lines.iter().filter(|line| line.starts_with("put right too often")).count(), 1, "{lines:?}");
+    assert_eq!(lines.iter().filter(|line| *line == "repaired: mtu").count(), 3, "{lines:?}");
+    assert_eq!(lines.iter().filter(|line| line.starts_with("repaired too often")).count(), 1, "{lines:?}");
     assert_eq!(link("virbr0").expect("it is there")["mtu"], 1001);
 }
 
@@ -243,7 +240,7 @@ fn signals_end_it(backend: &Available) {
         let watch = active.watch("--repair");
         // So that it is known to have begun.
         ip("link set dev virbr0 mtu 1300");
-        watch.says(["mtu is 1300, defined as 1400", "put right: mtu"]);
+        watch.says(["mtu is 1300, defined as 1400", "repaired: mtu"]);
         watch.signal(signal);
         let (status, lines, errors) = watch.end();
         assert_eq!((status.code(), &lines[..], errors.as_str()), (Some(0), &[][..], ""));

@@ -134,3 +134,10 @@ impl ErrorKind {
         }
     }
 }
+
+impl From<ErrorKind> for io::ErrorKind {
+    /// The kind that an [`Error`](crate::Error) has as an `io::Error`.
+    fn from(kind: ErrorKind) -> Self {
+        kind.io()
+    }
+}

@@ -47,7 +47,8 @@ pub(in crate::cli) fn execute(host: &dyn BridgeBackend, args: Args) -> Result<()
 }
 
 fn define(host: &dyn BridgeBackend, store: &Store, file: &Path, source: MacChoice) -> Result<(), Failure> {
-    let document = read(file).map_err(|error| Failure::Other(format!("{}: {error}", file.display())))?;
+    let document =
+        read(file).map_err(|error| Failure::Other(format!("{}: {}", file.display(), error.report())))?;
     let defined = store.define(host, &document, &mac_source(source)?)?;
     let name = defined.document.parsed().name().clone();
     let invalid = |error| Failure::Network(NetworkError::new(name.clone(), NetworkFailure::Invalid(error)));
@@ -61,7 +62,7 @@ fn define(host: &dyn BridgeBackend, store: &Store, file: &Path, source: MacChoic
             bridge.name, bridge.mac
         ));
     } else if let Err(error) = check_host(host, &network) {
-        note(format_args!("{error}"));
+        note(format_args!("{}", error.report()));
     }
     Ok(())
 }

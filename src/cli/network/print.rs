@@ -57,7 +57,7 @@ impl State {
             }
             Ok(NetworkState::Foreign(mode)) => Self::because("foreign", format!("forward mode {mode}")),
             Ok(_) => Self::of_word("unknown"),
-            Err(error) => Self::because("broken", error.failure().to_string()),
+            Err(error) => Self::because("broken", error.failure().report().to_string()),
         };
         Self { defined: network.is_defined, ..state }
     }
@@ -128,7 +128,7 @@ impl<'n> Listed<'n> {
             Err(error) => {
                 let name = error.path().file_stem().unwrap_or_default().to_string_lossy();
                 let name = name.escape_debug().to_string();
-                Self { name, bridge: None, mac: None, state: State::because("broken", error.to_string()) }
+                Self { name, bridge: None, mac: None, state: State::because("broken", error.report().to_string()) }
             }
         }
     }
@@ -200,7 +200,7 @@ pub(super) fn ensured(network: &NetworkName, ensured: &EnsureOutcome) -> io::Res
         EnsureOutcome::AsDefined => {}
         EnsureOutcome::Created => writeln!(out, "network {network}: created")?,
         EnsureOutcome::Repaired(drifts) => {
-            drifts.iter().try_for_each(|drift| writeln!(out, "network {network}: put right: {drift}"))?;
+            drifts.iter().try_for_each(|drift| writeln!(out, "network {network}: repaired: {drift}"))?;
         }
         _ => writeln!(out, "network {network}: changed")?,
     }

@@ -63,7 +63,7 @@ pub(super) fn execute(host: &dyn BridgeBackend, store: &Store, args: &Args) -> R
                     writeln!(out, "{event}")?;
                     out.flush()?;
                 }
-                Err(error) => note(format_args!("{error}")),
+                Err(error) => note(format_args!("{}", error.report())),
             }
         }
         watcher.wait()?;

@@ -20,7 +20,7 @@ impl NetworkController<'_> {
     /// # Errors
     /// Those of [`start`](crate::network::start); [`NetworkFailure::ActiveAs`],
     /// [`NetworkFailure::Invalid`], [`NetworkFailure::Store`]. Whatever fails, nothing is left, or the
-    /// error says what ([`NetworkFailure::Noted`]).
+    /// error says what ([`NetworkFailure::RollbackFailed`]).
     pub fn start(&self, name: &NetworkName) -> Result<(), NetworkError> {
         only(name, self.start_many(std::slice::from_ref(name)))
     }
@@ -208,7 +208,9 @@ impl Prepared {
         };
         match undone {
             Ok(()) => failure,
-            Err(undo) => NetworkFailure::Noted { failure: Box::new(failure), undo: Box::new(undo) },
+            Err(rollback) => {
+                NetworkFailure::RollbackFailed { failure: Box::new(failure), rollback: Box::new(rollback) }
+            }
         }
     }
 

@@ -1,26 +1,30 @@
 //! What can go wrong with a store.
 
-use std::io;
+use std::error::Error as StdError;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fmt, io};
 
+use crate::network::report;
 use crate::network::{DocumentReason, InvalidDocument, InvalidFiles, InvalidNetwork, NetworkName};
 use crate::{Error, InterfaceName, UnicastMac};
 
-/// What went wrong with a file of a store, and which.
+/// A file of a store, and what went wrong with it.
+///
+/// `Display` leaves out the source, for those who print a chain of errors.
+/// [`report`](Self::report) displays all in one sentence:
 ///
 /// ```text
 /// /etc/vmbridge/networks/lan.xml: its bridge virbr0 is that of network default
 /// ```
-#[derive(Debug, thiserror::Error)]
-#[error("{}: {reason}", .path.to_string_lossy().escape_debug())]
+#[derive(Debug)]
 pub struct StoreError {
     path: PathBuf,
     reason: StoreReason,
 }
 
 impl StoreError {
-    pub(super) fn new(path: &Path, reason: impl Into<StoreReason>) -> Self {
+    pub(in crate::network) fn new(path: &Path, reason: impl Into<StoreReason>) -> Self {
         Self { path: path.to_owned(), reason: reason.into() }
     }
 
@@ -44,13 +48,26 @@ impl StoreError {
         }
     }
 
-    /// What may help, where the cause is known ([`Error::hint`]).
+    /// Returns the backend's error, if that is the cause.
     #[must_use]
-    pub const fn hint(&self) -> Option<&'static str> {
-        match &self.reason {
-            StoreReason::Host(error) => error.hint(),
-            _ => None,
-        }
+    pub fn backend_error(&self) -> Option<&Error> {
+        report::backend_error(self)
+    }
+
+    /// Returns what may help, where the cause is known ([`Error::hint`]).
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        self.backend_error()?.hint()
+    }
+
+    /// Displays the whole error in one sentence, all causes included.
+    #[must_use]
+    pub fn report(&self) -> impl fmt::Display {
+        report::from_fn(move |f| write!(f, "{}: {}", shown(&self.path), self.reason.report()))
+    }
+
+    pub(in crate::network) fn io_kind(&self) -> io::ErrorKind {
+        self.reason.io_kind()
     }
 
     /// The file or the directory.
@@ -66,49 +83,75 @@ impl StoreError {
     }
 }
 
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", shown(&self.path), self.reason)
+    }
+}
+
+impl StdError for StoreError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        // The text of the reason is part of this error's.
+        self.reason.source()
+    }
+}
+
+impl From<StoreError> for io::Error {
+    /// Keeps the kind; the error itself is the inner one.
+    fn from(error: StoreError) -> Self {
+        Self::new(error.io_kind(), error)
+    }
+}
+
+/// Displays a path that cannot break the line or the terminal.
+fn shown(path: &Path) -> impl fmt::Display {
+    report::from_fn(move |f| write!(f, "{}", path.to_string_lossy().escape_debug()))
+}
+
 /// Why a file of a store could not be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreReason {
     /// A system call failed.
-    #[error("cannot {doing} it: {error}")]
+    #[error("cannot {doing} it")]
     #[non_exhaustive]
     Io {
         /// What was tried: a verb.
         doing: &'static str,
         /// Why it failed.
+        #[source]
         error: io::Error,
     },
-    /// The new content is there, but a loss of power may bring the old one back.
-    #[error("it is written, but whether it outlasts a loss of power is not known: {0}")]
-    NotDurable(io::Error),
+    /// The file is changed or removed, but a loss of power may revert that.
+    #[error("it is changed, but a loss of power may revert that")]
+    NotDurable(#[source] io::Error),
     /// The directories for definitions and for live state are one: stopping a network would remove
     /// its definition.
-    #[error("it is also the directory for what is active; that must be another")]
+    #[error("it is also the directory for live state; use two directories")]
     OneDirectory,
     /// Another process holds the lock.
     #[error("another process has it locked, and had for {} s", .0.as_secs())]
     Locked(Duration),
     /// A directory, a device or the like.
-    #[error("it is no file")]
+    #[error("it is not a regular file")]
     NotAFile,
     /// Its name is none that a network can have.
-    #[error("no network can be called so")]
+    #[error("no network can have this name")]
     FileName,
     /// The name in it is another than that of the file.
-    #[error("the network in it is called {:?}", .0.as_str())]
+    #[error("it defines network {:?}, whose file has another name", .0.as_str())]
     OtherName(NetworkName),
     /// No definition of a network.
-    #[error("{0}")]
+    #[error(transparent)]
     Document(#[from] InvalidDocument),
     /// A value that a network cannot have.
-    #[error("{0}")]
+    #[error(transparent)]
     Network(#[from] InvalidNetwork),
     /// The two files of a network do not agree.
-    #[error("{0}")]
+    #[error(transparent)]
     Files(#[from] InvalidFiles),
     /// No network of this name is defined.
-    #[error("there is no such network")]
+    #[error("the network is not defined")]
     NotDefined,
     /// Another network has the bridge's name.
     #[error("its bridge {0} is that of network {by}", by = .1.as_str())]
@@ -120,9 +163,39 @@ pub enum StoreReason {
     #[error("the MAC {0} that is derived for it is that of interface {1}")]
     MacOnHost(UnicastMac, InterfaceName),
     /// The network has another UUID.
-    #[error("the network is there already, with UUID {0}")]
+    #[error("the network exists with UUID {0}")]
     OtherUuid(String),
     /// The host could not be asked, or has an interface of the bridge's name that is no bridge.
-    #[error("{0}")]
+    #[error("the backend failed")]
     Host(#[from] Error),
+}
+
+impl StoreReason {
+    /// Displays the whole reason in one sentence, all causes included.
+    #[must_use]
+    pub fn report(&self) -> impl fmt::Display {
+        report::from_fn(move |f| match self {
+            Self::Io { error, .. } | Self::NotDurable(error) => write!(f, "{self}: {error}"),
+            Self::Document(error) => write!(f, "{}", error.report()),
+            Self::Files(error) => write!(f, "{}", error.report()),
+            Self::Host(error) => write!(f, "{error}"),
+            other => write!(f, "{other}"),
+        })
+    }
+
+    fn io_kind(&self) -> io::ErrorKind {
+        match self {
+            Self::Io { error, .. } | Self::NotDurable(error) => error.kind(),
+            Self::Locked(_) => io::ErrorKind::ResourceBusy,
+            Self::OneDirectory | Self::NotAFile | Self::FileName | Self::Network(_) => io::ErrorKind::InvalidInput,
+            Self::OtherName(_) => io::ErrorKind::InvalidData,
+            Self::Document(error) => error.io_kind(),
+            Self::Files(error) => error.io_kind(),
+            Self::NotDefined => io::ErrorKind::NotFound,
+            Self::BridgeInUse(..) | Self::MacInUse(..) | Self::MacOnHost(..) | Self::OtherUuid(_) => {
+                io::ErrorKind::AlreadyExists
+            }
+            Self::Host(error) => error.kind().into(),
+        }
+    }
 }

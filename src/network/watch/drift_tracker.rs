@@ -26,7 +26,7 @@ use crate::network::{
 /// assert!(watch.check(&host, [&network], Instant::now()).is_empty());
 /// host.delete(network.bridge())?;
 /// let events = watch.check(&host, [&network], Instant::now());
-/// assert_eq!(events[0].to_string(), "network default: there is no bridge virbr0 any longer");
+/// assert_eq!(events[0].to_string(), "network default: bridge virbr0 is gone");
 /// assert!(watch.check(&host, [&network], Instant::now()).is_empty());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -37,21 +37,21 @@ pub enum NetworkEventKind {
     Restored(Drift),
     /// Its bridge is gone; what had drifted is forgotten.
     Vanished(InterfaceName),
-    /// Its bridge is there again, by somebody else's doing, and as it is defined but for what follows.
+    /// Another process has created its bridge again. It is as defined, except for the events that follow.
     Returned(InterfaceName),
     /// Something else has its bridge's name, or its anchor's; what had drifted is forgotten.
     Occupied(Occupied),
     /// That is no longer so, and it is as it is defined but for what follows.
     Vacated(Occupied),
-    /// It cannot be looked at.
+    /// It cannot be read.
     Unreadable(NetworkFailure),
-    /// These were put right, and it is as it is defined.
+    /// These points were repaired; it is as defined.
     Repaired(Vec<Drift>),
-    /// Its bridge was made again, and it is as it is defined. The ports that it had are not on it.
+    /// Its bridge was created again; it is as defined. The former ports are not on it.
     Created(InterfaceName),
-    /// It could not be put right, which is tried again.
+    /// It could not be repaired. A later check retries.
     NotRepaired(NetworkFailure),
-    /// It was put right so often that it is left as it is for so long.
+    /// It was repaired too often. Repairs pause for this time.
     Paused(Duration),
 }
 
@@ -60,20 +60,20 @@ impl fmt::Display for NetworkEventKind {
         match self {
             Self::Drifted(drift) => drift.fmt(f),
             Self::Restored(drift) => write!(f, "{} is {} again", drift.control(), drift.defined()),
-            Self::Vanished(bridge) => write!(f, "there is no bridge {bridge} any longer"),
-            Self::Returned(bridge) => write!(f, "bridge {bridge} is there again"),
+            Self::Vanished(bridge) => write!(f, "bridge {bridge} is gone"),
+            Self::Returned(bridge) => write!(f, "bridge {bridge} is back"),
             Self::Occupied(occupied) => occupied.fmt(f),
             Self::Vacated(Occupied { name, by }) => write!(f, "the name {name} is no longer in use by {by}"),
-            Self::Unreadable(failure) => write!(f, "it cannot be looked at: {failure}"),
+            Self::Unreadable(failure) => write!(f, "it cannot be read: {}", failure.report()),
             Self::Repaired(drifts) => {
                 let controls: Vec<_> = drifts.iter().map(|drift| drift.control()).collect();
-                write!(f, "put right: {}", controls.join(", "))
+                write!(f, "repaired: {}", controls.join(", "))
             }
-            Self::Created(bridge) => write!(f, "put right: bridge {bridge} was made again"),
-            Self::NotRepaired(failure) => write!(f, "it cannot be put right: {failure}"),
+            Self::Created(bridge) => write!(f, "repaired: bridge {bridge} created again"),
+            Self::NotRepaired(failure) => write!(f, "it cannot be repaired: {}", failure.report()),
             Self::Paused(left) => {
                 let seconds = left.as_millis().div_ceil(1000);
-                write!(f, "put right too often, and left as it is for {seconds} s")
+                write!(f, "repaired too often, paused for {seconds} s")
             }
         }
     }

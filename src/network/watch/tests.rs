@@ -66,7 +66,7 @@ fn says_each_change_once() {
     assert_eq!(watching.check(0), moved);
 
     watching.host.model.delete(name("virbr0")).expect("it is there");
-    assert_eq!(watching.check(0), ["there is no bridge virbr0 any longer"]);
+    assert_eq!(watching.check(0), ["bridge virbr0 is gone"]);
     assert_eq!(watching.check(0), nothing);
     watching.host.model.add_interface(name("virbr0"), mac(7)).expect("the name is free");
     let occupied = "the name virbr0 is in use, by an interface that is no bridge";
@@ -74,9 +74,9 @@ fn says_each_change_once() {
     assert_eq!(watching.check(0), nothing);
     watching.host.model.remove_interface(name("virbr0")).expect("it is there");
     let vacated = "the name virbr0 is no longer in use by an interface that is no bridge";
-    assert_eq!(watching.check(0), [vacated, "there is no bridge virbr0 any longer"]);
+    assert_eq!(watching.check(0), [vacated, "bridge virbr0 is gone"]);
     start(&watching.host, &watching.network).expect("it can be started");
-    assert_eq!(watching.check(0), ["bridge virbr0 is there again"]);
+    assert_eq!(watching.check(0), ["bridge virbr0 is back"]);
     assert_eq!(watching.check(0), nothing);
 }
 
@@ -84,14 +84,11 @@ fn says_each_change_once() {
 fn puts_right_and_says_so() {
     let mut watching = Watching::new(limited(5, 10 * SECOND));
     watching.change(&BridgeChange::default().mtu(1300).options(BridgeOptions::default().stp(false)));
-    let put_right = ["mtu is 1300, defined as 1400", "stp is off, defined as on", "put right: mtu, stp"];
-    assert_eq!(watching.check(0), put_right);
+    let repaired = ["mtu is 1300, defined as 1400", "stp is off, defined as on", "repaired: mtu, stp"];
+    assert_eq!(watching.check(0), repaired);
     assert_eq!(read(&watching.host, &watching.network), DriftStatus::AsDefined);
     watching.host.model.delete(name("virbr0")).expect("it is there");
-    assert_eq!(
-        watching.check(0),
-        ["there is no bridge virbr0 any longer", "put right: bridge virbr0 was made again"]
-    );
+    assert_eq!(watching.check(0), ["bridge virbr0 is gone", "repaired: bridge virbr0 created again"]);
     assert_eq!(read(&watching.host, &watching.network), DriftStatus::AsDefined);
     assert_eq!(watching.check(0).len(), 0);
 }
@@ -104,30 +101,30 @@ fn puts_nothing_in_the_place_of_what_is_no_bridge() {
     assert_eq!(watching.check(0), ["the name virbr0 is in use, by an interface that is no bridge"]);
     assert_eq!(watching.check(0).len(), 0);
     watching.host.model.remove_interface(name("virbr0")).expect("it is there");
-    assert_eq!(watching.check(0).last().expect("news"), "put right: bridge virbr0 was made again");
+    assert_eq!(watching.check(0).last().expect("news"), "repaired: bridge virbr0 created again");
 }
 
 #[test]
 fn pauses_when_that_was_too_often_and_goes_on() {
     let mut watching = Watching::new(limited(2, 10 * SECOND));
     let meddle = |watching: &Watching| watching.change(&BridgeChange::default().mtu(1300));
-    let (drifted, put_right) = ("mtu is 1300, defined as 1400", "put right: mtu");
+    let (drifted, repaired) = ("mtu is 1300, defined as 1400", "repaired: mtu");
     for _ in 0..2 {
         meddle(&watching);
-        assert_eq!(watching.check(1), [drifted, put_right]);
+        assert_eq!(watching.check(1), [drifted, repaired]);
         assert_eq!(watching.watch.pause(watching.start + SECOND), None);
     }
     meddle(&watching);
-    assert_eq!(watching.check(1), [drifted, "put right too often, and left as it is for 10 s"]);
+    assert_eq!(watching.check(1), [drifted, "repaired too often, paused for 10 s"]);
     assert_eq!(watching.check(4).len(), 0);
     assert_eq!(watching.watch.pause(watching.start + 5 * SECOND), Some(6 * SECOND));
     assert_eq!(watching.watch.pause(watching.start + 50 * SECOND), Some(Duration::ZERO));
-    assert_eq!(watching.check(11), [put_right]);
+    assert_eq!(watching.check(11), [repaired]);
     assert_eq!(watching.watch.pause(watching.start + 11 * SECOND), None);
 
     // It need not come to that.
     meddle(&watching);
-    assert_eq!(watching.check(12), [drifted, "put right too often, and left as it is for 9 s"]);
+    assert_eq!(watching.check(12), [drifted, "repaired too often, paused for 9 s"]);
     watching.change(&BridgeChange::default().mtu(1400));
     assert_eq!(watching.check(13), ["mtu is 1400 again"]);
     assert_eq!(watching.watch.pause(watching.start + 13 * SECOND), None);
@@ -163,11 +160,11 @@ fn says_once_what_it_cannot_do_and_tries_again() {
     };
     let said = look();
     assert_eq!(said[0], "mtu is 1300, defined as 1400");
-    assert!(said[1].starts_with("it cannot be put right: "), "{said:?}");
+    assert!(said[1].starts_with("it cannot be repaired: "), "{said:?}");
     assert_eq!(said.len(), 2);
     fails();
     assert_eq!(look().len(), 0);
-    assert_eq!(look(), ["put right: mtu"]);
+    assert_eq!(look(), ["repaired: mtu"]);
 }
 
 #[test]
@@ -287,7 +284,7 @@ proptest! {
     }
 
     #[test]
-    fn it_is_put_right_within_the_limit(
+    fn it_is_repaired_within_the_limit(
         network in networks(),
         rounds in prop::collection::vec((acts(), 0_u32..8), 1..20),
         at_once in 1_u32..4,

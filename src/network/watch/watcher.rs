@@ -83,8 +83,8 @@ impl<'a> NetworkWatcher<'a> {
                 pause = self.watch.pause(Instant::now());
             }
         }
-        let said = std::mem::replace(&mut self.wrong, wrong.iter().map(ToString::to_string).collect());
-        wrong.retain(|error| !said.contains(&error.to_string()));
+        let said = std::mem::replace(&mut self.wrong, wrong.iter().map(text).collect());
+        wrong.retain(|error| !said.contains(&text(error)));
         self.last = Some(Look { ended: Instant::now(), took: begun.elapsed(), pause });
         events.into_iter().map(Ok).chain(wrong.into_iter().map(Err)).collect()
     }
@@ -108,6 +108,10 @@ impl<'a> NetworkWatcher<'a> {
         }
         Ok(())
     }
+}
+
+fn text(error: &StoreError) -> String {
+    error.report().to_string()
 }
 
 #[cfg(test)]
@@ -195,13 +199,13 @@ mod tests {
         assert_eq!(watcher.check().len(), 2);
         fixture.drift();
         let mut news = texts(watcher.check());
-        while news.last().is_none_or(|text| text != "network default: put right: mtu") {
+        while news.last().is_none_or(|text| text != "network default: repaired: mtu") {
             watcher.wait().expect("no error");
             news.extend(texts(watcher.check()));
         }
         let drifted = "network default: mtu is 1300, defined as 1400";
-        let paused = "network default: put right too often, and left as it is for 1 s";
-        assert_eq!(news, [drifted, paused, "network default: put right: mtu"]);
+        let paused = "network default: repaired too often, paused for 1 s";
+        assert_eq!(news, [drifted, paused, "network default: repaired: mtu"]);
     }
 
     #[test]

@@ -60,7 +60,7 @@ fn a_reader_that_fails_is_an_error() {
     }
 
     let error = Document::read(network("").as_bytes().chain(Fails)).expect_err("it fails");
-    assert_eq!(error.to_string(), "no such luck");
+    assert_eq!(error.report().to_string(), "cannot read it: no such luck");
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! Why a document was refused.
 
-use std::fmt;
-use std::io;
+use std::{fmt, io};
 
 use super::limits::{MAX_ATTRIBUTES, MAX_DEPTH, MAX_LEN};
 use crate::network::InvalidNetwork;
+use crate::network::report;
 
 /// A document that is no definition of a network, or none that can be written down.
 #[derive(Debug)]
@@ -25,6 +25,22 @@ impl InvalidDocument {
     pub const fn reason(&self) -> &DocumentReason {
         &self.reason
     }
+
+    /// Displays the whole error in one sentence, all causes included.
+    #[must_use]
+    pub fn report(&self) -> impl fmt::Display {
+        report::from_fn(move |f| match &self.reason {
+            DocumentReason::Io(error) => write!(f, "{self}: {error}"),
+            _ => write!(f, "{self}"),
+        })
+    }
+
+    pub(in crate::network) fn io_kind(&self) -> io::ErrorKind {
+        match &self.reason {
+            DocumentReason::Io(error) => error.kind(),
+            _ => io::ErrorKind::InvalidData,
+        }
+    }
 }
 
 impl fmt::Display for InvalidDocument {
@@ -38,11 +54,15 @@ impl fmt::Display for InvalidDocument {
 
 impl std::error::Error for InvalidDocument {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        // What the text says already is not said again.
-        match &self.reason {
-            DocumentReason::Io(error) => error.source(),
-            _ => None,
-        }
+        // The text of the reason is part of this error's.
+        self.reason.source()
+    }
+}
+
+impl From<InvalidDocument> for io::Error {
+    /// Keeps the kind of a failure to read, else has `InvalidData`; the error itself is the inner one.
+    fn from(error: InvalidDocument) -> Self {
+        Self::new(error.io_kind(), error)
     }
 }
 
@@ -57,8 +77,8 @@ impl From<DocumentReason> for InvalidDocument {
 #[non_exhaustive]
 pub enum DocumentReason {
     /// It could not be read to its end.
-    #[error("{0}")]
-    Io(io::Error),
+    #[error("cannot read it")]
+    Io(#[source] io::Error),
     /// It is longer than [`Document::MAX_LEN`](super::Document::MAX_LEN).
     #[error("a document has at most {MAX_LEN} bytes")]
     TooLong,
@@ -99,7 +119,7 @@ pub enum DocumentReason {
         first: usize,
     },
     /// A value that a network cannot have.
-    #[error("{0}")]
+    #[error(transparent)]
     Network(#[from] InvalidNetwork),
 }
 

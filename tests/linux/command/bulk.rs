@@ -117,10 +117,10 @@ fn starts_ensures_and_stops_two_hundred_networks() {
         ip("link delete dev br100");
         assert_eq!(
             on("ensure --all"),
-            "network n007: put right: link is down, defined as up\n\
-             network n033: put right: link is down, defined as up\n\
+            "network n007: repaired: link is down, defined as up\n\
+             network n033: repaired: link is down, defined as up\n\
              network n100: created\n\
-             network n150: put right: link is down, defined as up\n"
+             network n150: repaired: link is down, defined as up\n"
         );
         assert_eq!(on("ensure --all"), "");
         assert_eq!(on("stop --all"), "");

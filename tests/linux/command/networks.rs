@@ -118,19 +118,19 @@ fn defines_starts_and_stops() {
         assert!(is_up(&bridge));
         assert_eq!(store.files("run"), ["lan.xml"]);
         let errors = store.refused(&format!("start lan --backend {backend}"));
-        assert_eq!(errors, "vmbridge: network lan: it is active: its bridge virbr0 is there\n");
+        assert_eq!(errors, "vmbridge: network lan: it is active: its bridge virbr0 exists\n");
         assert_eq!(on("stop lan"), "");
         assert!(!exists("virbr0") && store.files("run").is_empty());
         let errors = store.refused(&format!("stop lan --backend {backend}"));
-        assert_eq!(errors, "vmbridge: network lan: it is not active: there is no bridge virbr0\n");
+        assert_eq!(errors, "vmbridge: network lan: it is not active: bridge virbr0 does not exist\n");
 
         // Forgotten while it is active, it can still be stopped.
         on("start lan");
         assert_eq!(on("undefine lan"), "");
-        assert!(store.refused("undefine lan").ends_with("/etc/lan.xml: there is no such network\n"));
+        assert!(store.refused("undefine lan").ends_with("/etc/lan.xml: the network is not defined\n"));
         on("stop lan");
         assert!(!exists("virbr0"));
-        assert!(store.refused("stop lan").ends_with("/etc/lan.xml: there is no such network\n"));
+        assert!(store.refused("stop lan").ends_with("/etc/lan.xml: the network is not defined\n"));
     });
 }
 
@@ -181,7 +181,7 @@ fn shows_text_json_and_xml() {
     );
     store.write("etc/broken.xml", "<network>");
     assert!(store.refused("show broken").starts_with("vmbridge: network broken: "));
-    assert!(store.refused("show nosuch").ends_with("/etc/nosuch.xml: there is no such network\n"));
+    assert!(store.refused("show nosuch").ends_with("/etc/nosuch.xml: the network is not defined\n"));
 }
 
 fn lists_text_and_json() {
@@ -202,7 +202,7 @@ fn lists_text_and_json() {
     let listed = format!(
         "NETWORK          BRIDGE           MAC                STATE
 active           br0              52:54:00:00:00:00  active
-broken           -                -                  broken: {broken}: the network in it is called \"other\"
+broken           -                -                  broken: {broken}: it defines network \"other\", whose file has another name
 drifted          br1              52:54:00:00:00:01  drifted: link is down, defined as up
 foreign          -                -                  foreign: forward mode hostdev
 former           br7              52:54:00:00:00:02  drifted: bridge is br2, defined as br7
@@ -283,20 +283,19 @@ fn ensure_says_what_it_has_changed() {
         ip("link set dev virbr0 down mtu 1300 address 52:54:00:00:00:09");
         assert_eq!(
             ensure(),
-            "network lan: put right: mac is 52:54:00:00:00:09, defined as 52:54:00:01:02:03\n\
-             network lan: put right: mtu is 1300, defined as 1400\n\
-             network lan: put right: link is down, defined as up\n"
+            "network lan: repaired: mac is 52:54:00:00:00:09, defined as 52:54:00:01:02:03\n\
+             network lan: repaired: mtu is 1300, defined as 1400\n\
+             network lan: repaired: link is down, defined as up\n"
         );
         assert_eq!(ensure(), "");
         assert_eq!(link("virbr0").expect("it is there")["address"], MAC);
         // By what is defined now.
         store.define("lan", "  <mtu size='1450'/>\n");
-        assert_eq!(ensure(), "network lan: put right: mtu is 1400, defined as 1450\n");
+        assert_eq!(ensure(), "network lan: repaired: mtu is 1400, defined as 1450\n");
         store.define("lan", "  <bridge name='virbr7'/>\n");
         assert_eq!(
             store.refused("ensure lan"),
-            "vmbridge: network lan: it is active with the bridge virbr0, and defined with virbr7 since: it is to be \
-             stopped first\n"
+            "vmbridge: network lan: it is running on bridge virbr0 but is now defined with virbr7; stop it first\n"
         );
         store.done("stop lan");
         assert!(!exists("virbr0") && !exists("virbr7"));
@@ -319,7 +318,7 @@ fn refuses_what_it_cannot_define() {
     assert!(define("<domain/>").contains("new.xml: line 1: <domain> is no definition of a network"));
     assert!(define(&" ".repeat(1 << 21)).contains("a document has at most 1048576 bytes"));
     assert!(store.refused("define /dev/zero").contains("a document has at most"));
-    assert!(store.refused("define nosuch").starts_with("vmbridge: nosuch: No such file"));
+    assert!(store.refused("define nosuch").starts_with("vmbridge: nosuch: cannot read it: No such file"));
     assert!(store.refused("define /").starts_with("vmbridge: /: "));
     assert!(store.files("etc").is_empty());
 
@@ -359,7 +358,7 @@ fn says_at_once_that_the_host_uses_the_bridges_name() {
         assert!(out.starts_with("52:54:00:"), "{out}");
     }
     assert!(store.refused("start lan").contains("by a bridge with the MAC 52:54:00:00:00:09"));
-    assert!(store.done("ensure lan").contains("put right: mac is 52:54:00:00:00:09"));
+    assert!(store.done("ensure lan").contains("repaired: mac is 52:54:00:00:00:09"));
     // Its own bridge is nothing to speak of.
     let mac = store.define("lan", "  <bridge name='br0'/>\n");
     assert_eq!(link("br0").expect("it is there")["address"], mac);

@@ -163,7 +163,7 @@ fn one_that_is_defined_with_another_bridge_since_is_stopped_as_it_was_started() 
         let error = outcome.expect_err("it is active");
         assert_eq!(
             error.to_string(),
-            "network lan: it is active with the bridge virbr0, and defined with virbr1 since: it is to be stopped first"
+            "network lan: it is running on bridge virbr0 but is now defined with virbr1; stop it first"
         );
     }
     assert_eq!(fixture.state(), NetworkState::Former(name("virbr0")));
@@ -278,5 +278,5 @@ fn lists_what_is_defined_or_active() {
     assert_eq!(names(networks.defined_or_active().expect("it can be read")), ["?", "lan", "z", "a"]);
     assert!(!networks.find(&"a".parse().expect("a name")).expect("it is active").is_defined);
     let error = networks.find(&"b".parse().expect("a name")).expect_err("it is neither");
-    assert!(error.to_string().ends_with("b.xml: there is no such network"), "{error}");
+    assert!(error.to_string().ends_with("b.xml: the network is not defined"), "{error}");
 }

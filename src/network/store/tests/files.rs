@@ -36,16 +36,17 @@ fn what_is_broken_is_an_error_in_its_place() {
     put(fixture.config("").join(odd), &network("h", ""));
 
     let listed = fixture.store.list().expect("it can be read");
-    let listed: Vec<_> = listed.iter().map(|document| document.as_ref().map_err(ToString::to_string)).collect();
+    let listed: Vec<_> =
+        listed.iter().map(|document| document.as_ref().map_err(|error| error.report().to_string())).collect();
     let error = |index: usize| listed[index].as_ref().expect_err("it is broken").rsplit('/').next();
     assert!(error(0).is_some_and(|error| error.starts_with("a.xml: line 1: ")), "{listed:?}");
-    assert_eq!(error(1), Some("b.xml: the network in it is called \"other\""));
-    assert_eq!(error(2), Some("c.xml: it is no file"));
+    assert_eq!(error(1), Some("b.xml: it defines network \"other\", whose file has another name"));
+    assert_eq!(error(2), Some("c.xml: it is not a regular file"));
     assert_eq!(error(3), Some("d.xml: cannot open it: No such file or directory (os error 2)"));
-    assert_eq!(error(4), Some("e.xml: it is no file"));
+    assert_eq!(error(4), Some("e.xml: it is not a regular file"));
     assert!(listed[5].is_ok());
-    assert_eq!(error(6), Some("g\\n.xml: no network can be called so"));
-    assert_eq!(error(7), Some("h\u{fffd}.xml: no network can be called so"));
+    assert_eq!(error(6), Some("g\\n.xml: no network can have this name"));
+    assert_eq!(error(7), Some("h\u{fffd}.xml: no network can have this name"));
     assert_eq!(listed.len(), 8);
 }
 
