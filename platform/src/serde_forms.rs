@@ -70,3 +70,91 @@ pub(crate) mod given {
         Option::deserialize(deserializer).map(Some)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+    use std::num::NonZeroU16;
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+    use serde::Serialize;
+    use serde::de::DeserializeOwned;
+
+    use crate::{
+        BridgeChange, BridgeOption, BridgeOptions, BridgeSpec, InterfaceName, LinkState, TapChange, TapSpec,
+        VlanTagging,
+    };
+
+    /// Checks the JSON of a value, and that the value comes back from it.
+    #[track_caller]
+    fn check<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T, json: &str) {
+        assert_eq!(serde_json::to_string(value).expect("it is serializable"), json);
+        assert_eq!(serde_json::from_str::<T>(json).expect("it comes back"), *value);
+    }
+
+    #[test]
+    fn times_are_seconds() {
+        let options: BridgeOptions = [
+            BridgeOption::AgeingTime(Duration::from_millis(42_949_672_950)),
+            BridgeOption::ForwardDelay(Duration::from_secs(15)),
+            BridgeOption::DefaultPvid(None),
+        ]
+        .into_iter()
+        .collect();
+        check(&options, r#"{"forward-delay":15.0,"ageing-time":42949672.95,"default-pvid":null}"#);
+        check(&BridgeOptions::default(), "{}");
+        for bad in ["-1", "1e300", r#""15""#] {
+            assert!(serde_json::from_str::<BridgeOptions>(&format!(r#"{{"max-age":{bad}}}"#)).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn enums_are_words() {
+        check(&LinkState::Up, r#""up""#);
+        check(&VlanTagging::PvidTagged, r#""pvid-tagged""#);
+        let error = serde_json::from_str::<LinkState>(r#""on""#).expect_err("not a word");
+        assert_eq!(error.to_string(), "expected up or down");
+    }
+
+    #[test]
+    fn a_tap_survives_json() {
+        let mac = "52:54:00:00:00:01".parse().expect("a MAC");
+        let spec = TapSpec::new()
+            .name("vnet0".parse().expect("a name"))
+            .adopt_existing()
+            .mac(mac)
+            .mtu(9000)
+            .queues(NonZeroU16::new(4).expect("not zero"))
+            .vnet_hdr()
+            .owner(1000)
+            .group(36);
+        let json = concat!(
+            r#"{"name":"vnet0","existing":"adopt","mac":"52:54:00:00:00:01","mtu":9000,"queues":4,"#,
+            r#""vnet-hdr":true,"owner":1000,"group":36}"#
+        );
+        check(&spec, json);
+        assert_eq!(serde_json::from_str::<TapSpec>("{}").expect("all have defaults"), TapSpec::new());
+        let change = TapChange::default().mac(mac.into()).mtu(1400).link(LinkState::Up);
+        check(&change, r#"{"mac":"52:54:00:00:00:01","mtu":1400,"link":"up"}"#);
+        assert_eq!(serde_json::from_str::<TapChange>("{}").expect("all are optional"), TapChange::default());
+    }
+
+    #[test]
+    fn unknown_fields_are_refused() {
+        let unknown = r#"{"name":"br0","other":1}"#;
+        assert!(serde_json::from_str::<BridgeSpec>(unknown).is_err());
+        assert!(serde_json::from_str::<BridgeChange>(r#"{"other":1}"#).is_err());
+        assert!(serde_json::from_str::<TapSpec>(unknown).is_err());
+        assert!(serde_json::from_str::<TapChange>(r#"{"other":1}"#).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn every_reported_name_survives_json(bytes in proptest::collection::vec(1_u8.., 1..=15)) {
+            let name = InterfaceName::from_bytes(&bytes).expect("a kernel may report it");
+            let json = serde_json::to_string(&name).expect("it is serializable");
+            prop_assert_eq!(serde_json::from_str::<InterfaceName>(&json).expect("it comes back"), name);
+        }
+    }
+}

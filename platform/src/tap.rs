@@ -4,6 +4,7 @@ use std::num::NonZeroU16;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
+use crate::words::words;
 use crate::{
     Attempt, Capabilities, Capability, ErrorKind, InterfaceIndex, InterfaceName, LinkState, MacAddr, Result,
     UnicastMac,
@@ -19,6 +20,8 @@ use crate::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields, rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub struct TapSpec {
     /// Its name. `None` leaves it to the kernel, which takes the first of `tap0`, `tap1` … that is free.
@@ -146,6 +149,7 @@ impl TapSpec {
 
 /// What to do where a tap has the name of the one that is to be created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ExistingTap {
     /// It is an error.
     Refuse,
@@ -153,6 +157,8 @@ pub enum ExistingTap {
     /// opened more than once, is then shared.
     Adopt,
 }
+
+words! { ExistingTap: Refuse = "refuse", Adopt = "adopt" }
 
 /// A tap that is open. Its descriptors are closed on exec.
 ///
@@ -201,6 +207,8 @@ impl Tap {
 
 /// What [`change_tap`](crate::BridgeBackend::change_tap) changes of a tap; `None` is left as it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct TapChange {
     /// The new MAC of the host's side.

@@ -75,7 +75,7 @@ mod tests {
     use std::fmt::{Debug, Display};
     use std::str::FromStr;
 
-    use crate::{FdbOrigin, InvalidWord, LinkState, PortStpState, StpProtocol, VlanTagging};
+    use crate::{ExistingTap, FdbOrigin, InvalidWord, LinkState, PortStpState, StpProtocol, VlanTagging};
 
     /// Checks the error for other texts, and that each word that it lists parses to a value that
     /// displays as this word.
@@ -96,6 +96,7 @@ mod tests {
         check::<LinkState>("up or down");
         check::<VlanTagging>("tagged, untagged, pvid or pvid-tagged");
         check::<FdbOrigin>("learned, static or local");
+        check::<ExistingTap>("refuse or adopt");
         check::<StpProtocol>("stp or rstp");
         check::<PortStpState>("disabled, listening, learning, forwarding or blocking");
     }
