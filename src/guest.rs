@@ -94,6 +94,7 @@ impl Guest {
 
 /// A guest's tap that is a port of a bridge, and up.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Plugged {
     /// The tap, whose descriptors the hypervisor reads and writes.
     pub tap: Tap,

@@ -11,6 +11,7 @@ use crate::{
 
 /// What becomes of the other items when one of many fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Bulk {
     /// All are done, or none: what was done is undone, and what was not begun is left.
     AllOrNothing,

@@ -28,6 +28,7 @@ pub struct Events {
 
 /// Why [`Events::wait`] has returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Wake {
     /// Some interface may have come, gone or changed.
     Changed,

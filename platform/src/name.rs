@@ -301,6 +301,7 @@ impl TryFrom<u32> for InterfaceIndex {
 /// A number that no interface can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an interface's index is from 1 to 2147483647")]
+#[non_exhaustive]
 pub struct InvalidIndex;
 
 impl fmt::Display for InterfaceIndex {

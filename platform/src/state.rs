@@ -84,6 +84,7 @@ impl InterfaceState {
 }
 
 /// Whether an interface is up (`IFF_UP`): what the administrator asked for, not whether it has a carrier.
+/// The flag has two states, and so has this enum.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum LinkState {
     /// It takes and sends frames.

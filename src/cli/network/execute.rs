@@ -152,7 +152,8 @@ fn migrate(
                 "{}: left as it was, since the other file of its network cannot be used",
                 file.path.display()
             ))),
-            _ => {}
+            MigrationOutcome::Unchanged | MigrationOutcome::Foreign(_) => {}
+            other => failures.push(Failure::Other(format!("{}: {other:?}", file.path.display()))),
         }
     }
     Failure::of_each(failures)

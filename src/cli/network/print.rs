@@ -56,7 +56,7 @@ impl State {
                 Self { drifts: vec![bridge], ..Self::of_word("drifted") }
             }
             Ok(NetworkState::Foreign(mode)) => Self::because("foreign", format!("forward mode {mode}")),
-            Ok(_) => Self::of_word("unknown"),
+            Ok(other) => Self::because("unknown", format!("{other:?}")),
             Err(error) => Self::because("broken", error.failure().report().to_string()),
         };
         Self { defined: network.is_defined, ..state }
@@ -202,7 +202,7 @@ pub(super) fn ensured(network: &NetworkName, ensured: &EnsureOutcome) -> io::Res
         EnsureOutcome::Repaired(drifts) => {
             drifts.iter().try_for_each(|drift| writeln!(out, "network {network}: repaired: {drift}"))?;
         }
-        _ => writeln!(out, "network {network}: changed")?,
+        other => writeln!(out, "network {network}: {other:?}")?,
     }
     out.flush()
 }
