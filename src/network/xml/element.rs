@@ -41,8 +41,7 @@ impl Element {
 
 /// An element by its tag, whose attributes are checked.
 pub(super) fn element(text: &str, tag: &BytesStart<'_>, start: usize) -> Result<Element, Fault> {
-    let content = start + "<".len();
-    let name_end = content + tag.name().0.len();
+    let name_end = range_in(text, tag.name().0, start)?.end;
     if !is_name(tag.name().0) {
         return Err(Fault::malformed(start, format_args!("{:?} is no name", text_of(tag.name().0))));
     }
@@ -53,14 +52,13 @@ pub(super) fn element(text: &str, tag: &BytesStart<'_>, start: usize) -> Result<
         }
         let attribute = attribute.map_err(|error| Fault::malformed(start, error))?;
         let QName(name) = attribute.key;
-        // The reader does not say where its parts are, but they are parts of the tag.
-        let offset = |part: &[u8]| content + (part.as_ptr() as usize - tag.as_ptr() as usize);
-        let span = offset(&attribute.value)..offset(&attribute.value) + attribute.value.len();
+        let name_start = range_in(text, name, start)?.start;
+        let span = range_in(text, &attribute.value, start)?;
         let fault = |what: &str| Fault::malformed(span.start, format_args!("{what}: {:?}", text_of(name)));
         if !is_name(name) {
             return Err(fault("no name for an attribute"));
         }
-        if !text[..offset(name)].ends_with(is_blank) {
+        if !text[..name_start].ends_with(is_blank) {
             return Err(fault("no blank before an attribute"));
         }
         if attribute.value.contains(&b'<') {
@@ -85,6 +83,23 @@ pub(super) fn referred(reference: &BytesRef<'_>) -> Result<String, DocumentReaso
     let name = text_of(reference);
     let entity = resolve_predefined_entity(name).map(str::to_owned);
     entity.ok_or_else(|| malformed(&format_args!("there is no entity {name:?}")))
+}
+
+/// Returns where a part of the text is, which the reader lends without its position.
+///
+/// The reader copies nothing, and splits at ASCII characters. Should a later version copy a part, the
+/// range is not within the text, and the document is refused: `at` is where the error is then.
+pub(super) fn range_in(text: &str, part: &[u8], at: usize) -> Result<Range<usize>, Fault> {
+    let range = subslice_range(text.as_bytes(), part).filter(|range| text.get(range.clone()).is_some());
+    range.ok_or_else(|| Fault::malformed(at, "a part of the document has no place in it"))
+}
+
+/// Returns the range of a part in its whole, or `None` if it does not lie inside
+/// (`<[T]>::subslice_range`, which is not stable).
+fn subslice_range(whole: &[u8], part: &[u8]) -> Option<Range<usize>> {
+    let start = part.as_ptr().addr().checked_sub(whole.as_ptr().addr())?;
+    let end = start.checked_add(part.len())?;
+    (end <= whole.len()).then_some(start..end)
 }
 
 /// A part of the text, which the reader has as bytes.
@@ -123,8 +138,8 @@ pub(super) fn is_name(name: &[u8]) -> bool {
 /// Checks the declaration at the beginning of a document.
 pub(super) fn check_declaration(text: &str, declaration: &BytesDecl<'_>, start: usize) -> Result<(), Fault> {
     let tag = BytesStart::from_content(text_of(declaration), "xml".len());
-    // Its attributes are as those of an element, whose tag begins with one character less.
-    let Element { attributes, .. } = element(text, &tag, start + "?".len())?;
+    // Its attributes are as those of an element.
+    let Element { attributes, .. } = element(text, &tag, start)?;
     let names: Vec<_> = attributes.iter().map(|attribute| attribute.name.as_str()).collect();
     let forms = [
         &["version"][..],
@@ -147,4 +162,25 @@ pub(super) fn check_declaration(text: &str, declaration: &BytesDecl<'_>, start: 
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_part_of_a_text_has_a_range_in_it() {
+        let whole = "<a bé='c'/>";
+        let (text, beside) = whole.split_at(whole.len() - 2);
+        for range in [0..0, 0..1, 3..6, 0..text.len(), text.len()..text.len()] {
+            assert_eq!(subslice_range(text.as_bytes(), &text.as_bytes()[range.clone()]), Some(range));
+        }
+        let after = whole.len() - 1..whole.len();
+        for outside in [beside.as_bytes(), &whole.as_bytes()[after], whole.as_bytes(), "a".to_owned().as_bytes()] {
+            assert_eq!(subslice_range(text.as_bytes(), outside), None, "{outside:?}");
+        }
+        assert_eq!(subslice_range(beside.as_bytes(), text.as_bytes()), None);
+        // Half of a character is no text.
+        assert!(range_in(text, &text.as_bytes()[4..5], 0).is_err());
+    }
 }

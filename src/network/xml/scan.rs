@@ -10,7 +10,7 @@ use quick_xml::events::{BytesStart, Event};
 use quick_xml::name::{Namespace, ResolveResult};
 use quick_xml::reader::NsReader;
 
-use super::element::{self, Element, check_declaration, is_blank, is_name, is_xml, referred, text_of};
+use super::element::{self, Element, check_declaration, is_blank, is_name, is_xml, range_in, referred, text_of};
 use super::invalid::{DocumentReason, Fault, line};
 use super::limits::{MAX_DEPTH, NAMESPACE};
 
@@ -136,7 +136,8 @@ impl<'t> Scanner<'t> {
         let start = self.position();
         let event = self.reader.read_event().map_err(|error| Fault::malformed(start, error))?;
         let end = self.position();
-        let raw = &self.text[start..end];
+        let raw = self.text.get(start..end);
+        let raw = raw.ok_or_else(|| Fault::malformed(start, "the reader left the document"))?;
         match event {
             Event::Start(tag) => {
                 self.open(&tag, start)?;
@@ -160,8 +161,8 @@ impl<'t> Scanner<'t> {
             Event::Text(_) => self.content(start, raw)?,
             Event::CData(cdata) => {
                 self.inside(start)?;
-                let content = start + "<![CDATA[".len();
-                self.content(start, &self.text[content..content + cdata.len()])?;
+                let content = range_in(self.text, &cdata, start)?;
+                self.content(start, &self.text[content])?;
             }
             Event::GeneralRef(reference) => {
                 self.inside(start)?;
