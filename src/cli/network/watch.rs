@@ -49,11 +49,11 @@ impl Args {
 pub(super) fn execute(host: &dyn BridgeBackend, store: &Store, args: &Args) -> Result<(), Failure> {
     let looking = Arc::new(Mutex::new(()));
     end_on_signals(Arc::clone(&looking))?;
-    let mut watcher = NetworkWatcher::new(store, host, args.repair(), Duration::from_secs(args.every))?;
+    let mut watcher = NetworkWatcher::new(store.clone(), host, args.repair(), Duration::from_secs(args.every))?;
     loop {
         let news = {
             let _looking = looking.lock().unwrap_or_else(PoisonError::into_inner);
-            watcher.check()
+            watcher.check(host)
         };
         // Not while it looks: whoever reads this may take their time, and starts and stops networks.
         for news in news {
@@ -66,7 +66,7 @@ pub(super) fn execute(host: &dyn BridgeBackend, store: &Store, args: &Args) -> R
                 Err(error) => note(format_args!("{}", error.report())),
             }
         }
-        watcher.wait()?;
+        while !watcher.due_within(Duration::MAX)? {}
     }
 }
 

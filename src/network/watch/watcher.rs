@@ -1,112 +1,177 @@
-//! Watching the networks of a store as the kernel tells of changes.
+//! Watching the networks of a store as the kernel reports changes.
 
 use std::collections::BTreeSet;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::{DriftTracker, NetworkEvent, RepairPolicy};
-use crate::network::{Store, StoreError};
-use crate::{BridgeBackend, Events, Result};
+use crate::network::{Store, StoreError, StoreReason};
+use crate::{BridgeBackend, Events, Result, Wake};
 
-/// The least time between two looks: what the kernel tells in it is one change, however much it
-/// is. Seen with 50 networks: a thousand veths, which came in 2 s, cost 0.1 s of the processor's time
-/// on netlink and 0.2 s on the ioctl backend.
+/// The least time between two checks: all that the kernel reports in it is one change. Seen with 50
+/// networks: a thousand veths, which came in 2 s, cost 0.1 s of the processor's time on netlink and
+/// 0.2 s on the ioctl backend.
 const LULL: Duration = Duration::from_millis(100);
 
-/// Watches the networks of a store that are active.
+/// Watches the active networks of a store, and repairs them if its policy says so.
 ///
-/// It [looks](Self::check), [waits](Self::wait) and looks again. Nothing happens between the calls:
-/// ending is just not calling it again.
+/// A program either blocks in [`due_within`](Self::due_within) until a check is due, or polls the
+/// watcher's descriptor in an event loop of its own. Nothing happens between the calls.
 ///
-/// Networks that are started and stopped meanwhile are watched from then on, and no longer. It looks
-/// while it holds the lock of those who start and stop them ([`Store::lock_state`]): a bridge that
-/// `stop` is about to delete has not vanished, and is not made again.
+/// Networks that start or stop meanwhile are watched from then on, or no longer. A
+/// [`check`](Self::check) holds the lock of those who start and stop networks
+/// ([`Store::lock_state`]): it does not report or repair a bridge that `stop` is about to delete.
+///
+/// An event loop, which ends here with the first event:
+///
+/// ```
+/// use std::os::fd::AsFd;
+/// use std::time::Duration;
+/// use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+/// use vmbridge::BridgeBackend;
+/// use vmbridge::model::Model;
+/// use vmbridge::network::{MacSource, NetworkController, NetworkWatcher, RepairPolicy, Store};
+///
+/// # let directory = tempfile::tempdir()?;
+/// # let (config, state) = (directory.path().join("config"), directory.path().join("state"));
+/// let (backend, store) = (Model::new(), Store::new(config, state));
+/// store.define(&backend, &"<network><name>lan</name></network>".parse()?, &MacSource::Random)?;
+/// NetworkController::new(&backend, &store).start(&"lan".parse()?)?;
+/// let mut watcher = NetworkWatcher::new(store, &backend, RepairPolicy::Never, Duration::from_secs(10))?;
+/// backend.delete("virbr0".parse()?)?;
+///
+/// let event = 'events: loop {
+///     if watcher.due_within(Duration::ZERO)? {
+///         for event in watcher.check(&backend) {
+///             break 'events event?;
+///         }
+///     }
+///     let timeout = PollTimeout::try_from(watcher.timeout())?;
+///     poll(&mut [PollFd::new(watcher.as_fd(), PollFlags::POLLIN)], timeout)?;
+/// };
+/// assert_eq!(event.to_string(), "network lan: bridge virbr0 is gone");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
-pub struct NetworkWatcher<'a> {
-    store: &'a Store,
-    backend: &'a dyn BridgeBackend,
+pub struct NetworkWatcher {
+    store: Store,
     events: Events,
-    patience: Duration,
-    watch: DriftTracker,
-    /// What was wrong with the store at the last look, and is not said again.
-    wrong: BTreeSet<String>,
-    last: Option<Look>,
+    interval: Duration,
+    tracker: DriftTracker,
+    /// The errors of the store at the last check, which are not reported again.
+    reported: BTreeSet<String>,
+    last: Option<Check>,
+    /// Whether something has changed since the last check began.
+    changed: bool,
 }
 
-/// A look, as the wait after it sees it.
+/// A check, as the wait after it sees it.
 #[derive(Debug)]
-struct Look {
+struct Check {
     ended: Instant,
     took: Duration,
-    /// How long after its end the next one is due, if it is.
+    /// How long after its end a repair is due, if one is.
     pause: Option<Duration>,
 }
 
-impl<'a> NetworkWatcher<'a> {
-    /// Follows the kernel's events from now on. It looks without one, too, when it had none for so
-    /// long: FreeBSD does not tell of everything ([`BridgeBackend::events`]), and for files that are
-    /// changed by hand nobody does.
+impl NetworkWatcher {
+    /// Follows the kernel's events from now on.
+    ///
+    /// A check is due after `interval` even if there was no event: FreeBSD does not report all changes
+    /// ([`BridgeBackend::events`]), and no kernel reports files that are changed by hand.
     ///
     /// # Errors
     /// Those of [`events`](BridgeBackend::events).
     pub fn new(
-        store: &'a Store,
-        backend: &'a dyn BridgeBackend,
-        repair: RepairPolicy,
-        patience: Duration,
+        store: Store,
+        backend: &dyn BridgeBackend,
+        policy: RepairPolicy,
+        interval: Duration,
     ) -> Result<Self> {
-        let events = backend.events()?;
-        let (watch, wrong) = (DriftTracker::new(repair), BTreeSet::new());
-        Ok(Self { store, backend, events, patience, watch, wrong, last: None })
+        let (events, tracker) = (backend.events()?, DriftTracker::new(policy));
+        Ok(Self { store, events, interval, tracker, reported: BTreeSet::new(), last: None, changed: false })
     }
 
-    /// Looks, puts right what is to be, and gives what is new of the networks and of the store's
-    /// files, each once until it changes.
+    /// Checks the networks, repairs them if the policy says so, and returns what is new of them and of
+    /// the files of the store. Each event and each error is returned once, until it changes.
     ///
-    /// A store that cannot be read, or that another process has locked for long, is such news, too;
-    /// the next look may fare better.
-    pub fn check(&mut self) -> Vec<std::result::Result<NetworkEvent, StoreError>> {
+    /// `backend` is the one that the watcher was created with. The check waits for the lock of the
+    /// store as long as the store allows ([`Store::with_patience`]). A store that is locked or cannot
+    /// be read is an error among the events, and a later check retries.
+    pub fn check(&mut self, backend: &dyn BridgeBackend) -> Vec<std::result::Result<NetworkEvent, StoreError>> {
         let begun = Instant::now();
-        let mut wrong = Vec::new();
-        let (mut events, mut pause) = (Vec::new(), None);
-        match self.store.lock_state().and_then(|active| Ok((active.networks()?, active))) {
-            Err(error) => wrong.push(error),
+        let (mut events, mut errors, mut pause) = (Vec::new(), Vec::new(), None);
+        self.changed = false;
+        match self.store.lock_state().and_then(|state| Ok((state.networks()?, state))) {
+            Err(error) => {
+                // When the lock is released, nothing reports it.
+                self.changed = matches!(error.reason(), StoreReason::Locked(_));
+                errors.push(error);
+            }
             Ok((networks, _lock)) => {
                 let mut usable = Vec::new();
                 for network in networks {
                     match network {
                         Ok(network) => usable.push(network),
-                        Err(error) => wrong.push(error),
+                        Err(error) => errors.push(error),
                     }
                 }
-                events = self.watch.check(self.backend, &usable, Instant::now());
-                pause = self.watch.pause(Instant::now());
+                events = self.tracker.check(backend, &usable, Instant::now());
+                pause = self.tracker.pause(Instant::now());
             }
         }
-        let said = std::mem::replace(&mut self.wrong, wrong.iter().map(text).collect());
-        wrong.retain(|error| !said.contains(&text(error)));
-        self.last = Some(Look { ended: Instant::now(), took: begun.elapsed(), pause });
-        events.into_iter().map(Ok).chain(wrong.into_iter().map(Err)).collect()
+        let before = std::mem::replace(&mut self.reported, errors.iter().map(text).collect());
+        errors.retain(|error| !before.contains(&text(error)));
+        self.last = Some(Check { ended: Instant::now(), took: begun.elapsed(), pause });
+        events.into_iter().map(Ok).chain(errors.into_iter().map(Err)).collect()
     }
 
-    /// Waits until the next look is due: something may have changed, a pause of the repair has
-    /// ended, or the patience has.
+    /// Returns how long it is until a check is due if the kernel reports nothing: the timeout for a poll
+    /// of the descriptor.
     ///
-    /// It is at least 100 ms after the last one and, where a look takes longer than that, as long
-    /// again, whatever happens.
+    /// A check is due when something may have changed, when a pause of the repairs has ended, or
+    /// after the interval. Between two checks are at least 100 ms and at least as long as a check takes.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        let Some(Check { ended, took, pause }) = self.last else { return Duration::ZERO };
+        let lull = LULL.max(took);
+        let wait = if self.changed { lull } else { pause.unwrap_or(self.interval).min(self.interval).max(lull) };
+        wait.saturating_sub(ended.elapsed())
+    }
+
+    /// Waits until a check is due, but no longer than `patience`, and returns whether one is due. With a
+    /// patience of zero it never blocks.
     ///
     /// # Errors
     /// Those of [`Events::wait`].
-    pub fn wait(&self) -> Result<()> {
-        let Some(Look { ended, took, pause }) = self.last else { return Ok(()) };
-        let pause = pause.map_or(self.patience, |pause| pause.saturating_sub(ended.elapsed()));
-        self.events.wait(pause.min(self.patience))?;
-        let lull = LULL.max(took).saturating_sub(ended.elapsed());
-        if !lull.is_zero() {
-            sleep(lull);
-            self.events.wait(Duration::ZERO)?;
+    pub fn due_within(&mut self, patience: Duration) -> Result<bool> {
+        let begun = Instant::now();
+        loop {
+            let left = patience.saturating_sub(begun.elapsed());
+            let next = self.timeout();
+            // While it is known that something has changed, the events are only removed.
+            let wait = if self.changed { Duration::ZERO } else { next.min(left) };
+            self.changed |= self.events.wait(wait)? == Wake::Changed;
+            let next = self.timeout();
+            if next.is_zero() {
+                return Ok(true);
+            }
+            let left = patience.saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            if self.changed {
+                sleep(next.min(left));
+            }
         }
-        Ok(())
+    }
+}
+
+impl AsFd for NetworkWatcher {
+    /// Returns a descriptor that becomes readable when something may have changed.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.events.as_fd()
     }
 }
 
@@ -170,25 +235,28 @@ mod tests {
             self.host.change(bridge(), &BridgeChange::default().mtu(1300)).expect("it can be changed");
         }
 
-        fn watcher(&self, repair: RepairPolicy) -> NetworkWatcher<'_> {
-            NetworkWatcher::new(&self.store, &self.host, repair, HOUR).expect("the model tells of its changes")
+        fn watcher(&self, repair: RepairPolicy) -> NetworkWatcher {
+            NetworkWatcher::new(self.store.clone(), &self.host, repair, HOUR)
+                .expect("the model tells of its changes")
         }
     }
 
     fn texts(news: Vec<std::result::Result<NetworkEvent, StoreError>>) -> Vec<String> {
-        news.into_iter().map(|news| news.map_or_else(|error| error.to_string(), |news| news.to_string())).collect()
+        news.into_iter()
+            .map(|news| news.map_or_else(|error| error.report().to_string(), |news| news.to_string()))
+            .collect()
     }
 
     #[test]
     fn wakes_when_something_changes() {
         let fixture = Fixture::started();
         let mut watcher = fixture.watcher(RepairPolicy::Never);
-        assert_eq!(watcher.check().len(), 0);
+        assert_eq!(watcher.check(&fixture.host).len(), 0);
         thread::scope(|scope| {
             scope.spawn(|| fixture.drift());
-            watcher.wait().expect("no error");
+            assert!(watcher.due_within(HOUR).expect("no error"));
         });
-        assert_eq!(texts(watcher.check()), ["network default: mtu is 1300, defined as 1400"]);
+        assert_eq!(texts(watcher.check(&fixture.host)), ["network default: mtu is 1300, defined as 1400"]);
     }
 
     #[test]
@@ -196,12 +264,12 @@ mod tests {
         let fixture = Fixture::started();
         let mut watcher = fixture.watcher(limited(Duration::from_millis(300)));
         fixture.drift();
-        assert_eq!(watcher.check().len(), 2);
+        assert_eq!(watcher.check(&fixture.host).len(), 2);
         fixture.drift();
-        let mut news = texts(watcher.check());
+        let mut news = texts(watcher.check(&fixture.host));
         while news.last().is_none_or(|text| text != "network default: repaired: mtu") {
-            watcher.wait().expect("no error");
-            news.extend(texts(watcher.check()));
+            assert!(watcher.due_within(HOUR).expect("no error"));
+            news.extend(texts(watcher.check(&fixture.host)));
         }
         let drifted = "network default: mtu is 1300, defined as 1400";
         let paused = "network default: repaired too often, paused for 1 s";
@@ -212,14 +280,14 @@ mod tests {
     fn follows_what_is_started_and_stopped() {
         let fixture = fixture();
         let mut watcher = fixture.watcher(limited(HOUR));
-        assert_eq!(watcher.check().len(), 0);
+        assert_eq!(watcher.check(&fixture.host).len(), 0);
         fixture.start();
         fixture.drift();
-        assert_eq!(watcher.check().len(), 2);
+        assert_eq!(watcher.check(&fixture.host).len(), 2);
         // While it is stopped, it cannot be looked at.
         let active = fixture.store.lock_state().expect("nobody has it");
         thread::scope(|scope| {
-            let look = scope.spawn(|| watcher.check());
+            let look = scope.spawn(|| watcher.check(&fixture.host));
             fixture.host.delete(bridge()).expect("it is there");
             active.remove(&"default".parse().expect("a name")).expect("it can be noted");
             drop(active);
@@ -237,21 +305,56 @@ mod tests {
             fs::write(fixture.state.join(file), text).expect("it can be written");
         }
         let mut watcher = fixture.watcher(RepairPolicy::Never);
-        let news = watcher.check();
+        let news = watcher.check(&fixture.host);
         let [Err(a), Err(b)] = &news[..] else { panic!("{news:?}") };
         assert!(a.path().ends_with("a.xml") && b.path().ends_with("b.xml"), "{news:?}");
         fixture.drift();
         let drifted = "network default: mtu is 1300, defined as 1400";
-        assert_eq!(texts(watcher.check()), [drifted]);
+        assert_eq!(texts(watcher.check(&fixture.host)), [drifted]);
 
         let store = fixture.store.clone().with_patience(Duration::ZERO);
-        let mut watcher = NetworkWatcher::new(&store, &fixture.host, RepairPolicy::Never, HOUR)
+        let mut watcher = NetworkWatcher::new(store, &fixture.host, RepairPolicy::Never, HOUR)
             .expect("the model tells of its changes");
         let active = fixture.store.lock_state().expect("nobody has it");
-        let news = watcher.check();
+        let news = watcher.check(&fixture.host);
         assert!(matches!(&news[..], [Err(error)] if matches!(error.reason(), StoreReason::Locked(_))), "{news:?}");
-        assert_eq!(watcher.check().len(), 0);
+        assert_eq!(watcher.check(&fixture.host).len(), 0);
         drop(active);
-        assert_eq!(texts(watcher.check())[0], drifted);
+        assert_eq!(texts(watcher.check(&fixture.host))[0], drifted);
+    }
+    #[test]
+    fn never_blocks_without_patience() {
+        let fixture = Fixture::started();
+        let mut watcher = fixture.watcher(RepairPolicy::Never);
+        let is_due = |watcher: &mut NetworkWatcher| watcher.due_within(Duration::ZERO).expect("no error");
+        assert_eq!(watcher.timeout(), Duration::ZERO);
+        assert!(is_due(&mut watcher));
+        assert_eq!(watcher.check(&fixture.host).len(), 0);
+        assert!(!is_due(&mut watcher) && watcher.timeout() > HOUR / 2);
+
+        fixture.drift();
+        fixture.host.change(bridge(), &BridgeChange::default().mtu(1200)).expect("it can be changed");
+        // The events are taken, so that a poll of the descriptor does not return at once.
+        let due = is_due(&mut watcher);
+        assert!(due || watcher.timeout() < HOUR / 2);
+        assert_eq!(watcher.events.wait(Duration::ZERO).expect("no error"), Wake::TimedOut);
+        assert!(watcher.due_within(HOUR).expect("no error"));
+        assert_eq!(texts(watcher.check(&fixture.host)), ["network default: mtu is 1200, defined as 1400"]);
+        assert!(!is_due(&mut watcher));
+    }
+
+    #[test]
+    fn retries_soon_when_the_store_was_locked() {
+        let fixture = Fixture::started();
+        let store = fixture.store.clone().with_patience(Duration::ZERO);
+        let mut watcher =
+            NetworkWatcher::new(store, &fixture.host, RepairPolicy::Never, HOUR).expect("the model has events");
+        let state = fixture.store.lock_state().expect("nobody has it");
+        assert_eq!(watcher.check(&fixture.host).len(), 1);
+        assert!(watcher.timeout() < HOUR / 2);
+        drop(state);
+        assert!(watcher.due_within(HOUR).expect("no error"));
+        assert_eq!(watcher.check(&fixture.host).len(), 0);
+        assert!(watcher.timeout() > HOUR / 2);
     }
 }
