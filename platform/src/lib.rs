@@ -24,6 +24,8 @@
 //! ```
 
 mod backend;
+mod bridge_change;
+mod bridge_spec;
 mod bulk;
 mod capability;
 mod change;
@@ -31,6 +33,8 @@ mod error;
 mod events;
 mod fdb;
 mod identity;
+mod index;
+mod link_state;
 mod mac;
 pub mod model;
 mod name;
@@ -39,24 +43,28 @@ mod random;
 mod retry;
 #[cfg(feature = "serde")]
 mod serde_forms;
-mod spec;
 mod state;
+mod stp;
 mod tap;
 mod vlan;
 mod words;
 
 pub use backend::{Available, BridgeBackend};
+pub use bridge_change::BridgeChange;
+pub use bridge_spec::BridgeSpec;
 pub use bulk::{Bulk, BulkError, BulkResult};
 pub use capability::{Capabilities, Capability};
 pub use error::{Attempt, Error, ErrorKind, Operation, Result, Undo};
 pub use events::{Events, Wake};
 pub use fdb::{FdbEntry, FdbOrigin, StaticEntry};
 pub use identity::HostIdentity;
+pub use index::{InterfaceIndex, InvalidIndex};
+pub use link_state::LinkState;
 pub use mac::{InvalidMac, MacAddr, MacReason, UnicastMac};
-pub use name::{InterfaceIndex, InterfaceName, InvalidIndex, InvalidName, NameReason};
-pub use options::{BridgeOption, BridgeOptions, PortOption, PortOptions, PortStpState, StpProtocol};
-pub use spec::{BridgeChange, BridgeSpec};
-pub use state::{BridgeState, InterfaceState, LinkState, PortState};
+pub use name::{InterfaceName, InvalidName, NameReason};
+pub use options::{BridgeOption, BridgeOptions, PortOption, PortOptions};
+pub use state::{BridgeState, InterfaceState, PortState};
+pub use stp::{PortStpState, StpProtocol};
 pub use tap::{ExistingTap, Tap, TapChange, TapSpec, TapState};
 pub use vlan::{InvalidVlan, PortVlans, VlanId, VlanRange, VlanTagging};
 pub use words::InvalidWord;

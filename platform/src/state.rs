@@ -1,7 +1,6 @@
-//! What a kernel has.
+//! The state of bridges, ports and interfaces, as a kernel has it.
 
-use crate::words::words;
-use crate::{BridgeOptions, InterfaceIndex, InterfaceName, MacAddr, PortOptions, PortStpState};
+use crate::{BridgeOptions, InterfaceIndex, InterfaceName, LinkState, MacAddr, PortOptions, PortStpState};
 
 /// A bridge as the kernel has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,23 +81,3 @@ impl InterfaceState {
         Self { name, index, mac }
     }
 }
-
-/// Whether an interface is up (`IFF_UP`): what the administrator asked for, not whether it has a carrier.
-/// The flag has two states, and so has this enum.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub enum LinkState {
-    /// It takes and sends frames.
-    Up,
-    /// It does not.
-    #[default]
-    Down,
-}
-
-impl LinkState {
-    /// Up if the flag `IFF_UP` (1 on every system) is among these.
-    pub(crate) const fn of_flags(flags: u32) -> Self {
-        if flags & 1 == 1 { Self::Up } else { Self::Down }
-    }
-}
-
-words! { LinkState: Up = "up", Down = "down" }

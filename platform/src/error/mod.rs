@@ -3,13 +3,15 @@
 
 mod attempt;
 mod kind;
+mod operation;
 
 use std::{fmt, io};
 
 use nix::errno::Errno;
 
-pub use self::attempt::{Attempt, Operation};
+pub use self::attempt::Attempt;
 pub use self::kind::ErrorKind;
+pub use self::operation::Operation;
 use crate::{Capability, InterfaceName};
 
 /// The result of a backend's operation.

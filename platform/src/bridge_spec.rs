@@ -1,4 +1,4 @@
-//! What a caller wants of a bridge.
+//! The bridge that a caller wants.
 
 use crate::{Attempt, BridgeOptions, Capabilities, ErrorKind, InterfaceName, LinkState, Result, UnicastMac};
 
@@ -79,58 +79,5 @@ impl BridgeSpec {
     pub fn check(&self, at: Attempt, capabilities: Capabilities) -> Result<()> {
         self.name.check().map_err(|_| at.error(ErrorKind::InvalidName))?;
         self.options.check(at, capabilities)
-    }
-}
-
-/// What [`change`](crate::BridgeBackend::change) changes of a bridge; `None` is left as it is.
-///
-/// ```
-/// use vmbridge_platform::{BridgeChange, LinkState};
-///
-/// let change = BridgeChange::default().mtu(1400).link(LinkState::Down);
-/// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
-#[non_exhaustive]
-pub struct BridgeChange {
-    /// Its new MAC, which it keeps from then on.
-    pub mac: Option<UnicastMac>,
-    /// Its new MTU in bytes; the range is that of [`BridgeSpec::mtu`].
-    pub mtu: Option<u32>,
-    /// Up or down.
-    pub link: Option<LinkState>,
-    /// Options; those that are `None` are left as they are.
-    #[cfg_attr(feature = "serde", serde(default))]
-    pub options: BridgeOptions,
-}
-
-impl BridgeChange {
-    /// To this MAC, for life.
-    #[must_use]
-    pub const fn mac(mut self, mac: UnicastMac) -> Self {
-        self.mac = Some(mac);
-        self
-    }
-
-    /// To this MTU, in bytes.
-    #[must_use]
-    pub const fn mtu(mut self, mtu: u32) -> Self {
-        self.mtu = Some(mtu);
-        self
-    }
-
-    /// Up or down.
-    #[must_use]
-    pub const fn link(mut self, link: LinkState) -> Self {
-        self.link = Some(link);
-        self
-    }
-
-    /// With these options.
-    #[must_use]
-    pub const fn options(mut self, options: BridgeOptions) -> Self {
-        self.options = options;
-        self
     }
 }
