@@ -72,13 +72,13 @@ pub use words::InvalidWord;
 cfg_if::cfg_if! {
     if #[cfg(target_os = "linux")] {
         pub mod linux;
-        pub use linux::{AVAILABLE, CONFIG_DIR, NativeBackend, STATE_DIR, Sandbox};
+        pub use linux::{AVAILABLE, NativeBackend, Sandbox};
         #[cfg(feature = "privileges")]
         pub use linux::NetworkPrivileges;
         use linux::{hint, host_identity};
     } else if #[cfg(target_os = "freebsd")] {
         pub mod freebsd;
-        pub use freebsd::{AVAILABLE, CONFIG_DIR, NativeBackend, STATE_DIR, Sandbox};
+        pub use freebsd::{AVAILABLE, NativeBackend, Sandbox};
         #[cfg(feature = "privileges")]
         pub use freebsd::NetworkPrivileges;
         use freebsd::{hint, host_identity};

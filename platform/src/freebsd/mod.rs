@@ -49,13 +49,6 @@ pub type NativeBackend = FreeBsdBackend;
 pub const AVAILABLE: &[Available] =
     &[Available { name: FreeBsdBackend::NAME, open: || Ok(Box::new(FreeBsdBackend::open()?)) }];
 
-/// Where definitions of networks are kept (`hier(7)`).
-pub const CONFIG_DIR: &str = "/usr/local/etc/vmbridge/networks";
-
-/// Where it is kept, until the next boot (`rc.d/cleanvar`), with which definitions networks were
-/// started.
-pub const STATE_DIR: &str = "/var/run/vmbridge/networks";
-
 /// What to do about an error of this kind.
 pub(crate) const fn hint(operation: Operation, kind: ErrorKind) -> Option<&'static str> {
     match kind {

@@ -48,12 +48,6 @@ pub const AVAILABLE: &[Available] = &[
     Available { name: IoctlBackend::NAME, open: || Ok(Box::new(IoctlBackend::open()?)) },
 ];
 
-/// Where definitions of networks are kept (`hier(7)`).
-pub const CONFIG_DIR: &str = "/etc/vmbridge/networks";
-
-/// Where it is kept, until the next boot, with which definitions networks were started.
-pub const STATE_DIR: &str = "/run/vmbridge/networks";
-
 /// What to do about an error of this kind.
 pub(crate) const fn hint(operation: Operation, kind: ErrorKind) -> Option<&'static str> {
     match kind {

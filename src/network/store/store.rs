@@ -7,7 +7,9 @@ use std::time::Duration;
 use super::lock::Lock;
 use super::{StateLock, StoreError, StoreReason, directory, file};
 use crate::network::{Document, NetworkName};
-use crate::{CONFIG_DIR, STATE_DIR};
+
+/// Paths are policy: only they differ between systems here.
+const IS_FREEBSD: bool = cfg!(target_os = "freebsd");
 
 /// The definitions of a host's networks.
 ///
@@ -33,6 +35,15 @@ pub struct Store {
 }
 
 impl Store {
+    /// The directory of the definitions in the system's own store: `/etc/vmbridge/networks`, and on
+    /// FreeBSD `/usr/local/etc/vmbridge/networks` (`hier(7)`).
+    pub const CONFIG_DIR: &str =
+        if IS_FREEBSD { "/usr/local/etc/vmbridge/networks" } else { "/etc/vmbridge/networks" };
+
+    /// The directory of the records of active networks in the system's own store, which a boot empties:
+    /// `/run/vmbridge/networks`, and on FreeBSD `/var/run/vmbridge/networks` (`rc.d/cleanvar`).
+    pub const STATE_DIR: &str = if IS_FREEBSD { "/var/run/vmbridge/networks" } else { "/run/vmbridge/networks" };
+
     /// A store in a configuration and a state directory, which need not be there yet: they are
     /// made when something is written to them.
     #[must_use]
@@ -140,9 +151,8 @@ impl Store {
 }
 
 impl Default for Store {
-    /// In the system's directories: on Linux `/etc/vmbridge/networks` and `/run/vmbridge/networks`,
-    /// on FreeBSD `/usr/local/etc/vmbridge/networks` and `/var/run/vmbridge/networks`.
+    /// Creates the system's own store, in [`CONFIG_DIR`](Self::CONFIG_DIR) and [`STATE_DIR`](Self::STATE_DIR).
     fn default() -> Self {
-        Self::new(CONFIG_DIR, STATE_DIR)
+        Self::new(Self::CONFIG_DIR, Self::STATE_DIR)
     }
 }

@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
-use vmbridge_platform::STATE_DIR;
 
 use super::namespace::Namespaces;
 use super::report::{Limit, Report, Row};
 use super::statistics::Times;
 use super::tools::{Tools, command, is_installed, run, time};
 
+/// The directory of the system's own store.
+const STATE_DIR: &str = "/run/vmbridge/networks";
 const NETWORK: &str =
     "<network><name>lan</name><bridge name='virbr9'/><mac address='52:54:00:00:00:09'/></network>";
 
