@@ -1,10 +1,12 @@
 //! Backends among namespaces, many interfaces and odd names.
 
 use std::fs::{self, File};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, sendto, socket};
 use vmbridge::{Available, BridgeBackend, BridgeSpec, UnicastMac, Wake};
 
 use crate::support::{Registry, batch, enter_namespace, exists, ip, link, name, open, run, sysfs, tests};
@@ -20,6 +22,7 @@ pub(crate) fn register(registry: &Registry) {
         events_are_those_of_the_handles_namespace,
         events_that_were_lost_are_told,
         lists_while_others_come_and_go,
+        no_process_can_send_to_its_sockets,
     ]);
     registry.add(&tests![lists_more_bridges_than_one_call_tells]);
 }
@@ -98,6 +101,40 @@ fn events_that_were_lost_are_told(backend: &Available) {
     ip("link set dev many7 mtu 1400");
     assert_eq!(events.wait(PATIENCE).expect("no error"), Wake::Changed);
     rest();
+}
+
+/// Neither a forged answer nor a forged event: the kernel refuses them (`ECONNREFUSED`).
+fn no_process_can_send_to_its_sockets(backend: &Available) {
+    let bridges = open(backend);
+    let events = bridges.events().expect("it can be followed");
+    // Those of the kernel have the port 0.
+    let sockets = fs::read_to_string("/proc/thread-self/net/netlink").expect("it is there for everyone");
+    let sockets = sockets.lines().skip(1).map(|line| line.split_whitespace().skip(1));
+    let sockets = sockets.map(|mut columns| [(); 2].map(|()| columns.next().expect("a column").parse::<u32>()));
+    let [route, uevent] = [SockProtocol::NetlinkRoute, SockProtocol::NetlinkKObjectUEvent];
+    let mut refused = Vec::new();
+    for socket in sockets {
+        let [protocol, port] = socket.map(|number| number.expect("a number"));
+        let Some(protocol) = [route, uevent].into_iter().find(|&known| known as u32 == protocol) else { continue };
+        if port != 0 {
+            assert_eq!(send(protocol, port), Err(Errno::ECONNREFUSED), "{protocol:?}");
+            refused.push(protocol);
+        }
+    }
+    // Both backends follow the events of rtnetlink, and each has one more socket.
+    refused.sort_by_key(|&protocol| protocol as u32);
+    assert_eq!(refused, if backend.name == "netlink" { [route, route] } else { [route, uevent] });
+    assert_eq!(events.wait(Duration::ZERO).expect("no error"), Wake::TimedOut);
+    bridges.create(&BridgeSpec::new(name("virbr0")).mac(mac())).expect("the name is free");
+    assert_eq!(events.wait(PATIENCE).expect("no error"), Wake::Changed);
+}
+
+/// Sends an acknowledgement, as the kernel does, to the socket of this port.
+fn send(protocol: SockProtocol, port: u32) -> nix::Result<usize> {
+    let socket = socket(AddressFamily::Netlink, SockType::Datagram, SockFlag::SOCK_CLOEXEC, protocol)?;
+    let mut message = [0; 36];
+    (message[0], message[4], message[8]) = (36, 2, 1);
+    sendto(socket.as_raw_fd(), &message, &NetlinkAddr::new(port, 0), MsgFlags::empty())
 }
 
 /// `BRCTL_GET_BRIDGES` tells of 2047 at most, without a word about the rest.

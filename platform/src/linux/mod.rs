@@ -12,6 +12,7 @@ mod events;
 mod identity;
 mod ifreq;
 mod ioctl;
+mod listener;
 mod namespace;
 #[cfg(feature = "netlink")]
 mod netlink;

@@ -8,6 +8,8 @@
 //!
 //! udevd tells when it has handled an event by sending it on to the group `udev` of the same
 //! netlink protocol, in the namespace it runs in (`systemd/src/libsystemd/sd-device/device-monitor.c`).
+//! The monitor is connected to the kernel, which refuses other senders, but not those to a group. So a
+//! process with `CAP_NET_ADMIN` in the namespace can pose as udevd. It could as well change the MAC.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -23,6 +25,7 @@ use nix::sys::socket::{
     recv, socket,
 };
 
+use super::listener;
 use super::proc::NetlinkSockets;
 use crate::InterfaceIndex;
 
@@ -61,14 +64,8 @@ pub(super) struct Watch<'a>(&'a Udev);
 impl Udev {
     /// Opens a socket in the calling thread's namespace; it receives nothing yet.
     pub(super) fn open() -> Self {
-        let monitor = socket(
-            AddressFamily::Netlink,
-            SockType::Datagram,
-            SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
-            SockProtocol::NetlinkKObjectUEvent,
-        );
-        let bound = |fd: OwnedFd| bind(fd.as_raw_fd(), &NetlinkAddr::new(0, 0)).map(|()| fd);
-        Self { monitor: monitor.and_then(bound), listeners: NetlinkSockets::open(), seen: Mutex::default() }
+        let monitor = listener::open(SockProtocol::NetlinkKObjectUEvent, 0);
+        Self { monitor, listeners: NetlinkSockets::open(), seen: Mutex::default() }
     }
 
     /// Starts to watch, if anyone in this namespace may be a udevd.

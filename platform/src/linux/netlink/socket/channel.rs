@@ -8,7 +8,7 @@ use neli::consts::socket::{Msg, NlFamily};
 use neli::socket::NlSocket;
 use neli::utils::Groups;
 use nix::errno::Errno;
-use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::socket::{NetlinkAddr, connect, setsockopt, sockopt};
 use nix::sys::time::TimeVal;
 
 use super::failure::Failure;
@@ -38,6 +38,9 @@ pub(super) struct Channel {
 impl Channel {
     pub(super) fn open() -> io::Result<Self> {
         let socket = NlSocket::connect(NlFamily::Route, None, Groups::empty())?;
+        // neli has only bound it. To a socket that is connected to the kernel, no process can send a forged
+        // answer (`netlink_getsockbyportid()`, `net/netlink/af_netlink.c`).
+        connect(socket.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
         // Extended acknowledgements came with 4.12, strict checking with 4.20. A kernel without
         // them will do: what it does not filter is looked at again when answers are read.
         optional(socket.enable_ext_ack(true))?;
