@@ -41,12 +41,14 @@ mod port;
 #[cfg(test)]
 mod readme;
 mod spoofing;
+mod system;
 
 pub use guest::{Guest, Plugged, plug, unplug};
 pub use mac::unused_mac;
 pub use option_text::{InvalidOption, OptionText};
 pub use port::{attach, attach_many, bridge_of, bridges_of_ports, port};
 pub use spoofing::{Restriction, attach_restricted, lift_restriction, restrict_to_mac};
+pub use system::hint;
 pub use vmbridge_platform::*;
 
 /// The examples of the README compile.

@@ -75,13 +75,13 @@ cfg_if::cfg_if! {
         pub use linux::{AVAILABLE, NativeBackend, Sandbox};
         #[cfg(feature = "privileges")]
         pub use linux::NetworkPrivileges;
-        use linux::{hint, host_identity};
+        use linux::host_identity;
     } else if #[cfg(target_os = "freebsd")] {
         pub mod freebsd;
         pub use freebsd::{AVAILABLE, NativeBackend, Sandbox};
         #[cfg(feature = "privileges")]
         pub use freebsd::NetworkPrivileges;
-        use freebsd::{hint, host_identity};
+        use freebsd::host_identity;
     } else {
         compile_error!("vmbridge-platform runs on Linux and FreeBSD");
     }

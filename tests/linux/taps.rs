@@ -139,7 +139,7 @@ fn need_their_driver(backend: &Available) {
         .expect("a tmpfs can be mounted");
     let error = bridges.create_tap(&vnet0().mac(mac())).map(drop).expect_err("there is no device");
     assert_eq!(error.kind(), ErrorKind::NoDriver, "{error}");
-    assert_eq!(error.hint(), Some("load the kernel module first: modprobe tun"));
+    assert_eq!(vmbridge::hint(&error), Some("load the kernel module first: modprobe tun"));
     assert_eq!(snapshot(), before);
 }
 

@@ -108,16 +108,6 @@ impl Error {
         &self.0.undo
     }
 
-    /// What to do about it on this system, where the cause is known.
-    #[must_use]
-    pub const fn hint(&self) -> Option<&'static str> {
-        match self.0.attempt.operation {
-            // No privilege of a network's is needed to open a socket.
-            Operation::Open => None,
-            operation => crate::hint(operation, self.0.kind),
-        }
-    }
-
     /// With the outcome of undoing; `left` names what is still there if `outcome` is an error.
     #[must_use]
     pub fn undone(mut self, outcome: Result<()>, left: impl fmt::Display) -> Self {

@@ -40,7 +40,6 @@ pub use privileges::NetworkPrivileges;
 pub use sandbox::Sandbox;
 
 use crate::backend::Available;
-use crate::{ErrorKind, Operation};
 
 /// This system's backend.
 pub type NativeBackend = FreeBsdBackend;
@@ -48,15 +47,3 @@ pub type NativeBackend = FreeBsdBackend;
 /// The backends that are compiled in, the native one first.
 pub const AVAILABLE: &[Available] =
     &[Available { name: FreeBsdBackend::NAME, open: || Ok(Box::new(FreeBsdBackend::open()?)) }];
-
-/// What to do about an error of this kind.
-pub(crate) const fn hint(operation: Operation, kind: ErrorKind) -> Option<&'static str> {
-    match kind {
-        ErrorKind::PermissionDenied => Some("it needs root, of the host or of a VNET jail"),
-        ErrorKind::NoDriver if matches!(operation, Operation::CreateTap) => {
-            Some("load the kernel module first, outside of any jail: kldload if_tuntap")
-        }
-        ErrorKind::NoDriver => Some("load the kernel module first, outside of any jail: kldload if_bridge"),
-        _ => None,
-    }
-}

@@ -33,7 +33,6 @@ pub use privileges::NetworkPrivileges;
 pub use sandbox::Sandbox;
 
 use crate::backend::Available;
-use crate::{ErrorKind, Operation};
 
 /// This system's backend.
 #[cfg(feature = "netlink")]
@@ -48,18 +47,3 @@ pub const AVAILABLE: &[Available] = &[
     Available { name: NetlinkBackend::NAME, open: || Ok(Box::new(NetlinkBackend::open()?)) },
     Available { name: IoctlBackend::NAME, open: || Ok(Box::new(IoctlBackend::open()?)) },
 ];
-
-/// What to do about an error of this kind.
-pub(crate) const fn hint(operation: Operation, kind: ErrorKind) -> Option<&'static str> {
-    match kind {
-        ErrorKind::PermissionDenied => Some("it needs CAP_NET_ADMIN in this network namespace; run it as root"),
-        ErrorKind::NoDriver if matches!(operation, Operation::CreateTap | Operation::DeleteTap) => {
-            Some("load the kernel module first: modprobe tun")
-        }
-        ErrorKind::NoDriver => Some("load the kernel module first: modprobe bridge"),
-        ErrorKind::TimedOut => {
-            Some("something on this host is stuck; if it is systemd-udevd, `udevadm settle` tells")
-        }
-        _ => None,
-    }
-}

@@ -54,10 +54,10 @@ impl StoreError {
         report::backend_error(self)
     }
 
-    /// Returns what may help, where the cause is known ([`Error::hint`]).
+    /// Returns what may help, where the cause is known ([`hint`](crate::hint)).
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
-        self.backend_error()?.hint()
+        self.backend_error().and_then(crate::hint)
     }
 
     /// Displays the whole error in one sentence, all causes included.

@@ -7,9 +7,7 @@ use std::time::Duration;
 use super::lock::Lock;
 use super::{StateLock, StoreError, StoreReason, directory, file};
 use crate::network::{Document, NetworkName};
-
-/// Paths are policy: only they differ between systems here.
-const IS_FREEBSD: bool = cfg!(target_os = "freebsd");
+use crate::system;
 
 /// The definitions of a host's networks.
 ///
@@ -37,12 +35,11 @@ pub struct Store {
 impl Store {
     /// The directory of the definitions in the system's own store: `/etc/vmbridge/networks`, and on
     /// FreeBSD `/usr/local/etc/vmbridge/networks` (`hier(7)`).
-    pub const CONFIG_DIR: &str =
-        if IS_FREEBSD { "/usr/local/etc/vmbridge/networks" } else { "/etc/vmbridge/networks" };
+    pub const CONFIG_DIR: &str = system::CONFIG_DIR;
 
     /// The directory of the records of active networks in the system's own store, which a boot empties:
     /// `/run/vmbridge/networks`, and on FreeBSD `/var/run/vmbridge/networks` (`rc.d/cleanvar`).
-    pub const STATE_DIR: &str = if IS_FREEBSD { "/var/run/vmbridge/networks" } else { "/run/vmbridge/networks" };
+    pub const STATE_DIR: &str = system::STATE_DIR;
 
     /// A store in a configuration and a state directory, which need not be there yet: they are
     /// made when something is written to them.

@@ -1,0 +1,19 @@
+//! FreeBSD.
+
+use crate::{ErrorKind, Operation};
+
+#[cfg(feature = "store")]
+pub(crate) const CONFIG_DIR: &str = "/usr/local/etc/vmbridge/networks";
+#[cfg(feature = "store")]
+pub(crate) const STATE_DIR: &str = "/var/run/vmbridge/networks";
+
+pub(super) const fn hint(operation: Operation, kind: ErrorKind) -> Option<&'static str> {
+    match kind {
+        ErrorKind::PermissionDenied => Some("it needs root, of the host or of a VNET jail"),
+        ErrorKind::NoDriver if matches!(operation, Operation::CreateTap) => {
+            Some("load the kernel module first, outside of any jail: kldload if_tuntap")
+        }
+        ErrorKind::NoDriver => Some("load the kernel module first, outside of any jail: kldload if_bridge"),
+        _ => None,
+    }
+}

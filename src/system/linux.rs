@@ -1,0 +1,22 @@
+//! Linux.
+
+use crate::{ErrorKind, Operation};
+
+#[cfg(feature = "store")]
+pub(crate) const CONFIG_DIR: &str = "/etc/vmbridge/networks";
+#[cfg(feature = "store")]
+pub(crate) const STATE_DIR: &str = "/run/vmbridge/networks";
+
+pub(super) const fn hint(operation: Operation, kind: ErrorKind) -> Option<&'static str> {
+    match kind {
+        ErrorKind::PermissionDenied => Some("it needs CAP_NET_ADMIN in this network namespace; run it as root"),
+        ErrorKind::NoDriver if matches!(operation, Operation::CreateTap | Operation::DeleteTap) => {
+            Some("load the kernel module first: modprobe tun")
+        }
+        ErrorKind::NoDriver => Some("load the kernel module first: modprobe bridge"),
+        ErrorKind::TimedOut => {
+            Some("something on this host is stuck; if it is systemd-udevd, `udevadm settle` tells")
+        }
+        _ => None,
+    }
+}
