@@ -11,8 +11,8 @@ use crate::{Error, InterfaceName};
 
 /// A network, and what went wrong with it on its host.
 ///
-/// `Display` leaves out the source, for those who print a chain of errors.
-/// [`report`](Self::report) displays all in one sentence:
+/// `Display` leaves out the source, for callers that print a chain of errors.
+/// [`report`](Self::report) displays all causes in one sentence:
 ///
 /// ```text
 /// network default: cannot create bridge virbr0: permission denied (netlink: EPERM, Operation not permitted)

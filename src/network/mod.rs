@@ -1,8 +1,13 @@
-//! Networks: what is written down of a bridge, so that it bears the same MAC each time it is made.
+//! Networks: saved definitions of bridges, which keep their MAC each time they are created.
 //!
 //! The words, the defaults and the rules are those of libvirt's network definitions
-//! (<https://libvirt.org/formatnetwork.html>, `src/conf/network_conf.c`), since those are what the
-//! hosts have.
+//! (<https://libvirt.org/formatnetwork.html>, `src/conf/network_conf.c`), which hosts have already.
+//!
+//! - [`Network`] is what a user defines. [`ResolvedNetwork`] has a name and a MAC for its bridge, and can be
+//!   [started](start), [stopped](stop), [ensured](ensure) and [inspected](status) on any backend.
+//! - With the feature `xml`, [`Document`] reads and writes libvirt's XML.
+//! - With the feature `store`, [`Store`] keeps definitions in files, [`NetworkController`] starts and stops
+//!   them, and [`NetworkWatcher`] reports and repairs drift.
 
 mod anchor;
 mod bridge_name;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::{InterfaceName, MacAddr};
 
-/// A name of a network's that something else has on the host.
+/// A name of a network that something else has on the host.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the name {name} is in use, by {by}")]
 #[non_exhaustive]
@@ -15,18 +15,17 @@ pub struct Occupied {
     pub by: Occupant,
 }
 
-/// What has a name that a network is to have.
+/// What has the name of a network's bridge or anchor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Occupant {
     /// A bridge with another MAC than the network's.
     Bridge(MacAddr),
-    /// A tap; where the network's own is to have the name, one that is a port of another bridge.
+    /// A tap. If the name is the anchor's, a tap that is a port of another bridge.
     Tap,
     /// An interface of another kind.
     Interface,
-    /// An interface that is called otherwise, for which it is an alternative name (Linux's
-    /// `altname`).
+    /// An interface of another name, which has this one as an alternative name (Linux's `altname`).
     AlsoCalled(InterfaceName),
 }
 

@@ -1,7 +1,7 @@
 //! What the errors of networks have in common: one sentence with all causes, and the way to the
 //! error of the backend.
 //!
-//! `Display` of an error leaves out its source, since those who print a chain print that next.
+//! `Display` of an error leaves out its source: callers that print a chain print the source next.
 
 use std::error::Error;
 use std::fmt;
@@ -56,7 +56,7 @@ mod tests {
         NetworkError::new("lan".parse().expect("a name"), failure.into())
     }
 
-    /// The texts of an error and of all its sources, as those print them who print chains.
+    /// The texts of an error and of all its sources, as anyhow prints them.
     fn chain(error: &(dyn Error + 'static)) -> Vec<String> {
         std::iter::successors(Some(error), |&error| error.source()).map(ToString::to_string).collect()
     }

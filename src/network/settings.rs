@@ -1,4 +1,4 @@
-//! The settings of a network that are choices between a few words.
+//! The settings of a network that have a few named values.
 
 use std::fmt;
 

@@ -8,7 +8,7 @@ use crate::network::{
     Document, NetworkError, NetworkName, ParsedNetwork, ResolvedNetwork, Store, StoreError, StoreReason, status,
 };
 
-/// The networks of a host.
+/// Lists, starts, stops and repairs the networks that a store defines, on one host.
 ///
 /// ```
 /// use vmbridge::BridgeBackend;
@@ -35,26 +35,27 @@ pub struct NetworkController<'h> {
 type Found = (Result<Document, StoreError>, bool);
 
 impl<'h> NetworkController<'h> {
-    /// Those of this host, which this store defines.
+    /// Creates a controller of this host's networks, which this store defines.
     #[must_use]
     pub const fn new(host: &'h dyn BridgeBackend, store: &'h Store) -> Self {
         Self { host, store }
     }
 
-    /// The networks that are defined and then those that are active only, each in the order of the
-    /// files' names. A file that cannot be used is an error in its place.
+    /// Returns the defined networks and then those that are only active, each in the order of their file
+    /// names. A file that cannot be used is an error in its place.
     ///
     /// # Errors
-    /// A directory is there and cannot be read.
+    /// A directory exists and cannot be read.
     pub fn list(&self) -> Result<Vec<Result<NetworkInfo, StoreError>>, StoreError> {
         let known = |(document, is_defined): Found| Ok(self.known(document?, is_defined));
         Ok(self.documents()?.into_iter().map(known).collect())
     }
 
-    /// The network of this name.
+    /// Returns the network of this name.
     ///
     /// # Errors
-    /// [`NetworkFailure::Store`](crate::network::NetworkFailure::Store): it is neither defined nor active, or its file cannot be used.
+    /// [`NetworkFailure::Store`](crate::network::NetworkFailure::Store) if the network is neither defined nor
+    /// active, or its file cannot be used.
     pub fn find(&self, name: &NetworkName) -> Result<NetworkInfo, NetworkError> {
         named(name, || {
             let error = match self.store.load(name) {
@@ -68,7 +69,7 @@ impl<'h> NetworkController<'h> {
         })
     }
 
-    /// The names of the networks that are defined with a bridge of their own.
+    /// Returns the names of the networks that are defined with a bridge of their own.
     ///
     /// # Errors
     /// As [`list`](Self::list).
@@ -76,7 +77,7 @@ impl<'h> NetworkController<'h> {
         Ok(own(self.store.list()?.into_iter()).collect())
     }
 
-    /// The names of the networks with a bridge of their own that are defined or active.
+    /// Returns the names of the networks with a bridge of their own that are defined or active.
     ///
     /// # Errors
     /// As [`list`](Self::list).

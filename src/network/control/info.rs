@@ -1,4 +1,4 @@
-//! What is known of a network of a store, and what the host has of it.
+//! A network of a store, and its state on the host.
 
 use crate::InterfaceName;
 use crate::network::{Document, DriftStatus, ForeignMode, NetworkError};
@@ -7,23 +7,23 @@ use crate::network::{Document, DriftStatus, ForeignMode, NetworkError};
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct NetworkInfo {
-    /// How it is defined; of one that is active and no longer defined, how it was started.
+    /// Its definition. For a network that is active but no longer defined, the one it was started with.
     pub document: Document,
     /// Whether it is defined.
     pub is_defined: bool,
-    /// What the host has of it. An error where its definition lacks a MAC or the name of its
-    /// bridge, or the host cannot be asked.
+    /// Its state on the host. An error if its definition lacks a MAC or the name of its bridge, or if
+    /// the host cannot be read.
     pub state: Result<NetworkState, NetworkError>,
 }
 
-/// What a host has of a network that is defined or active.
+/// The state of a network on its host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NetworkState {
-    /// What it has of its own bridge.
+    /// The status of its bridge.
     Own(DriftStatus),
-    /// The bridge that it was started with: it is defined with another one since.
+    /// It is running on this bridge but is now defined with another.
     Former(InterfaceName),
-    /// The network has no bridge of its own, and is left alone.
+    /// It has no bridge of its own, and vmbridge leaves it alone.
     Foreign(ForeignMode),
 }

@@ -1,8 +1,7 @@
-//! The networks of a host: what is defined of them, and what the host has, kept together.
+//! Control of a host's networks: compares a store with the host, and starts, stops and repairs networks.
 //!
-//! That a network is active is noted before its bridge is made, and the note is removed when the
-//! bridge is deleted: wherever a process dies, no bridge is left of which nobody knows, and a note
-//! without a bridge is only what the next start replaces.
+//! A record in the state directory precedes each bridge and outlives it. A process that dies therefore
+//! leaves no bridge without a record. The next start replaces a record without a bridge.
 
 mod controller;
 mod info;

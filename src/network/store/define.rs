@@ -7,14 +7,14 @@ use super::{MacSource, Store, StoreError, StoreReason, directory, file, mac_sour
 use crate::network::{BridgeName, Document, Network, NetworkName};
 use crate::{BridgeBackend, BridgeState, ErrorKind, InterfaceName};
 
-/// A network that was defined.
+/// The outcome of [`Store::define`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct DefineOutcome {
-    /// What is written down: with the name of a bridge, and with a MAC.
+    /// The definition that was saved, with the name of a bridge and a MAC.
     pub document: Document,
-    /// A bridge that has this name on the host already, and is not that of the network as it was
-    /// started: it is in the way, or can be adopted.
+    /// An existing bridge of this name on the host that is not the running network's: it is in the way,
+    /// or can be adopted.
     pub existing: Option<BridgeState>,
 }
 

@@ -11,8 +11,8 @@ use crate::{Error, InterfaceName, UnicastMac};
 
 /// A file of a store, and what went wrong with it.
 ///
-/// `Display` leaves out the source, for those who print a chain of errors.
-/// [`report`](Self::report) displays all in one sentence:
+/// `Display` leaves out the source, for callers that print a chain of errors.
+/// [`report`](Self::report) displays all causes in one sentence:
 ///
 /// ```text
 /// /etc/vmbridge/networks/lan.xml: its bridge virbr0 is that of network default

@@ -6,10 +6,10 @@ use super::lock::Lock;
 use super::{StoreError, directory, file};
 use crate::network::{Document, NetworkName, ResolvedNetwork};
 
-/// The right to start and to stop networks, which one has at a time.
+/// Exclusive access to the state directory. Only its holder starts and stops networks.
 ///
-/// Whoever starts a network says so first and makes its bridge then, and whoever stops it deletes its
-/// bridge first: so no bridge is left of which nobody knows, wherever a process is killed.
+/// To start a network, record it first and then create its bridge. To stop it, delete its bridge first and
+/// then remove the record. A process that is killed then leaves no bridge without a record.
 #[derive(Debug)]
 pub struct StateLock<'s> {
     directory: &'s Path,
@@ -21,8 +21,8 @@ impl<'s> StateLock<'s> {
         Self { directory, _lock: lock }
     }
 
-    /// The networks that are active, as they were started, in the order of their files' names. A
-    /// file that cannot be used is an error in its place.
+    /// Returns the active networks as they were started, in the order of their file names. A file that
+    /// cannot be used is an error in its place.
     ///
     /// # Errors
     /// The directory cannot be read.
@@ -34,18 +34,20 @@ impl<'s> StateLock<'s> {
         Ok(directory::read_all(self.directory)?.into_values().map(|document| document.and_then(network)).collect())
     }
 
-    /// Notes with which definition a network is started.
+    /// Records the definition that a network is started with.
     ///
     /// # Errors
-    /// [`StoreReason::NotDurable`], [`StoreReason::Io`].
+    /// [`StoreReason::NotDurable`](crate::network::StoreReason::NotDurable),
+    /// [`StoreReason::Io`](crate::network::StoreReason::Io).
     pub fn insert(&self, document: &Document) -> Result<(), StoreError> {
         file::replace(&self.path_of(document.parsed().name()), document.text())
     }
 
-    /// Notes that a network is stopped; it is no error if it was not started.
+    /// Removes the record of a network. A network without a record is not an error.
     ///
     /// # Errors
-    /// [`StoreReason::NotDurable`], [`StoreReason::Io`].
+    /// [`StoreReason::NotDurable`](crate::network::StoreReason::NotDurable),
+    /// [`StoreReason::Io`](crate::network::StoreReason::Io).
     pub fn remove(&self, name: &NetworkName) -> Result<(), StoreError> {
         let path = self.path_of(name);
         match file::remove(&path) {

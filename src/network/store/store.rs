@@ -107,7 +107,7 @@ impl Store {
         directory::find(&self.state, name)
     }
 
-    /// Keeps all others from starting and stopping networks while the guard is there.
+    /// Locks the state directory: until the guard is dropped, nobody else starts or stops networks.
     ///
     /// # Errors
     /// [`StoreReason::Locked`], [`StoreReason::NotDurable`], [`StoreReason::Io`].

@@ -1,4 +1,4 @@
-//! What is known of networks that are watched.
+//! Tracks the drift of networks from one check to the next.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::network::{
     Drift, DriftStatus, EnsureOutcome, NetworkFailure, NetworkName, ResolvedNetwork, ensure, status,
 };
 
-/// What is known of networks that are watched.
+/// Tracks the drift of networks from one check to the next.
 ///
 /// ```
 /// use std::time::Instant;
@@ -48,16 +48,16 @@ struct Watched {
 }
 
 impl DriftTracker {
-    /// Of networks of which it takes each to be as it is defined, until it looks.
+    /// Creates a tracker, which takes each network to be as defined until its first check.
     #[must_use]
     pub const fn new(repair: RepairPolicy) -> Self {
         Self { repair, networks: BTreeMap::new() }
     }
 
-    /// Looks at these networks, puts right what is to be, and says what is new. Those that are no
-    /// longer among them are forgotten.
+    /// Checks these networks, repairs them if the policy says so, and returns what is new. Networks that
+    /// are not among them are forgotten.
     ///
-    /// `now` is not before that of the last look.
+    /// `now` is not earlier than at the last check.
     pub fn check<'n>(
         &mut self,
         backend: &dyn BridgeBackend,
@@ -76,8 +76,7 @@ impl DriftTracker {
         events
     }
 
-    /// How long until the next look is due if nothing happens: there is a network that is to be put
-    /// right, and was so too often.
+    /// Returns how long the shortest pause of a repair still lasts, if any network was repaired too often.
     #[must_use]
     pub fn pause(&self, now: Instant) -> Option<Duration> {
         let left =

@@ -1,4 +1,4 @@
-//! What a watch says.
+//! What is new of a watched network.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::{Drift, NetworkFailure, NetworkName, Occupied};
 use crate::InterfaceName;
 
-/// What a watch has to say of a network, in one line:
+/// What is new of a watched network, in one line:
 ///
 /// ```text
 /// network default: mtu is 1300, defined as 1400
@@ -16,7 +16,7 @@ use crate::InterfaceName;
 pub struct NetworkEvent {
     /// The network.
     pub network: NetworkName,
-    /// What has become of it.
+    /// What is new.
     pub kind: NetworkEventKind,
 }
 
@@ -26,26 +26,26 @@ impl fmt::Display for NetworkEvent {
     }
 }
 
-/// What has become of a network since the last look, when it was as it is defined, or as the last
-/// news left it. Whoever reads them all knows how it stands.
+/// What is new of a network since the last check. A network begins as defined; all events together give
+/// its state.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum NetworkEventKind {
-    /// A point of it, which was as it is defined or otherwise, is this now.
+    /// A value has drifted from the definition, or from an earlier drift.
     Drifted(Drift),
-    /// A point of it is as it is defined again, by somebody else's doing.
+    /// Another process has set a value back to the definition.
     Restored(Drift),
-    /// Its bridge is gone; what had drifted is forgotten.
+    /// Its bridge is gone. Former drifts no longer count.
     Vanished(InterfaceName),
     /// Another process has created its bridge again. It is as defined, except for the events that follow.
     Returned(InterfaceName),
-    /// Something else has its bridge's name, or its anchor's; what had drifted is forgotten.
+    /// Something else has the name of its bridge or its anchor. Former drifts no longer count.
     Occupied(Occupied),
-    /// That is no longer so, and it is as it is defined but for what follows.
+    /// The name is free again. The network is as defined, except for the events that follow.
     Vacated(Occupied),
     /// It cannot be read.
     Unreadable(NetworkFailure),
-    /// These points were repaired; it is as defined.
+    /// These drifts were repaired; it is as defined.
     Repaired(Vec<Drift>),
     /// Its bridge was created again; it is as defined. The former ports are not on it.
     Created(InterfaceName),

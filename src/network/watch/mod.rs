@@ -1,8 +1,8 @@
-//! Watching networks: saying, once, where their bridges are no longer what is defined, and putting
-//! that right, but not without a limit: another program may want it otherwise, and as stubbornly.
+//! Reports drift of networks' bridges, and repairs it within a limit: another program may insist on its
+//! own values.
 //!
-//! [`DriftTracker`] is told when to look, and the time; [`NetworkWatcher`] looks at a store's networks when the
-//! kernel says that something has changed.
+//! [`DriftTracker`] checks the networks that its caller names, when its caller says. [`NetworkWatcher`]
+//! checks the networks of a store when the kernel reports a change.
 
 mod drift_tracker;
 mod event;

@@ -3,17 +3,17 @@
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-/// What a watch does about what it finds.
+/// Whether drift is repaired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RepairPolicy {
-    /// It only says so.
+    /// Drift is only reported.
     Never,
-    /// It puts it right ([`ensure`](crate::network::ensure)), each network no more often than this.
+    /// Drift is repaired ([`ensure`](crate::network::ensure)), each network within this limit.
     Limited(RepairLimit),
 }
 
-/// So many times at once, and then once in an interval.
+/// How often a network may be repaired: several times at once, and then once per interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RepairLimit {
     at_once: NonZeroU32,
@@ -21,7 +21,7 @@ pub struct RepairLimit {
 }
 
 impl RepairLimit {
-    /// So many times at once, and then once in this interval; an interval of zero is no limit.
+    /// Creates a limit of `at_once` repairs, and then one per `interval`. An interval of zero means no limit.
     #[must_use]
     pub const fn new(at_once: NonZeroU32, interval: Duration) -> Self {
         Self { at_once, interval }

@@ -87,8 +87,8 @@ pub(super) fn referred(reference: &BytesRef<'_>) -> Result<String, DocumentReaso
 
 /// Returns where a part of the text is, which the reader lends without its position.
 ///
-/// The reader copies nothing, and splits at ASCII characters. Should a later version copy a part, the
-/// range is not within the text, and the document is refused: `at` is where the error is then.
+/// The reader copies nothing, and splits at ASCII characters. If a later version copies a part, that
+/// part has no range in the text, and the document is refused with an error at `at`.
 pub(super) fn range_in(text: &str, part: &[u8], at: usize) -> Result<Range<usize>, Fault> {
     let range = subslice_range(text.as_bytes(), part).filter(|range| text.get(range.clone()).is_some());
     range.ok_or_else(|| Fault::malformed(at, "a part of the document has no place in it"))

@@ -9,12 +9,12 @@ use crate::network::{Network, NetworkName};
 pub enum ParsedNetwork {
     /// A network with a bridge of its own.
     Own(Network),
-    /// A network that uses what is the host's. It is not vmbridge's, and left alone.
+    /// A network that uses a bridge or a device of the host. vmbridge leaves it alone.
     Foreign(ForeignNetwork),
 }
 
 impl ParsedNetwork {
-    /// The name of the network.
+    /// Returns the name of the network.
     #[must_use]
     pub const fn name(&self) -> &NetworkName {
         match self {
