@@ -7,13 +7,12 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use neli::consts::socket::{Msg, NlFamily};
 use neli::socket::NlSocket;
 use neli::utils::Groups;
-use nix::errno::Errno;
 use nix::sys::socket::{NetlinkAddr, connect, setsockopt, sockopt};
 use nix::sys::time::TimeVal;
 
 use super::failure::Failure;
+use super::reply::Reply;
 use crate::linux::netlink::attribute::Malformed;
-use crate::linux::netlink::message::messages;
 use crate::linux::netlink::request::Request;
 
 /// The kernel answers within the call that sends a request; only a bug could make it later.
@@ -45,69 +44,63 @@ impl Channel {
         // them will do: what it does not filter is looked at again when answers are read.
         optional(socket.enable_ext_ack(true))?;
         optional(socket.enable_strict_checking(true))?;
-        let buffer = vec![0; DATAGRAM].into_boxed_slice();
-        let channel = Self { socket, sequence: 0, buffer, requests: Vec::new(), room: None };
+        let channel = Self::new(socket);
         setsockopt(&channel, sockopt::ReceiveTimeout, &TIMEOUT)?;
         Ok(channel)
+    }
+
+    fn new(socket: NlSocket) -> Self {
+        let buffer = vec![0; DATAGRAM].into_boxed_slice();
+        Self { socket, sequence: 0, buffer, requests: Vec::new(), room: None }
     }
 
     /// Sends a request and receives its answer to the end.
     pub(super) fn exchange(
         &mut self,
         request: Request,
-        mut on_message: impl FnMut(&[u8]) -> Result<(), Malformed>,
+        on_message: impl FnMut(&[u8]) -> Result<(), Malformed>,
     ) -> Result<(), Failure> {
         self.sequence = self.sequence.wrapping_add(1);
-        let (wants_ack, is_dump) = (request.wants_ack(), request.is_dump());
+        let mut reply = Reply::new(&request, self.sequence, on_message);
         let bytes = request.into_bytes(self.sequence);
         // Nothing was done if the request could not be sent.
         retry(|| self.socket.send(&bytes, Msg::empty())).map_err(Failure::unsent)?;
-        let mut changed = false;
-        let mut outcome = Ok(());
-        loop {
-            let len = self.receive().map_err(Failure::Io)?;
-            if len > self.buffer.len() {
-                self.drain();
-                self.buffer = vec![0; len.next_power_of_two()].into_boxed_slice();
-                return Err(Failure::Cut);
+        let outcome = loop {
+            match self.receive(Msg::empty()).and_then(|datagram| reply.take(datagram)) {
+                Ok(false) => {}
+                ended => break ended,
             }
-            let datagram = &self.buffer[..len];
-            for message in messages(datagram) {
-                let message = message?;
-                if message.sequence != self.sequence {
-                    // The late answer to a request that was given up.
-                    continue;
-                }
-                changed |= message.was_interrupted();
-                if message.is_verdict() {
-                    let verdict = message.verdict()?;
-                    return match verdict.errno {
-                        // Newer kernels end an interrupted dump with EINTR, too.
-                        Some(Errno::EINTR) if is_dump => Err(Failure::ListChanged),
-                        Some(errno) => Err(Failure::Refused(errno, verdict.text)),
-                        None if changed => Err(Failure::ListChanged),
-                        None => outcome.map_err(Failure::from),
-                    };
-                }
-                // A dump is read to its end in any case: until then the kernel starts no other.
-                outcome = outcome.and_then(|()| on_message(message.payload));
-                if !wants_ack && !message.is_one_of_many() {
-                    return outcome.map_err(Failure::from);
-                }
+        };
+        if let Err(Failure::Io(_) | Failure::Malformed | Failure::Cut) = outcome {
+            self.drain();
+        }
+        outcome.map(drop)
+    }
+
+    /// Receives a datagram. Makes room for one that does not fit.
+    fn receive(&mut self, flags: Msg) -> Result<&[u8], Failure> {
+        let len = retry(|| self.socket.recv(&mut self.buffer[..], flags | Msg::TRUNC))
+            .map(|(len, _)| len)
+            .map_err(Failure::Io)?;
+        if len > self.buffer.len() {
+            self.buffer = vec![0; len.next_power_of_two()].into_boxed_slice();
+            return Err(Failure::Cut);
+        }
+        Ok(&self.buffer[..len])
+    }
+
+    /// Receives the rest of an answer. Else the kernel would refuse the next dump (`EBUSY`). It goes on
+    /// with a dump within the call that receives, so this does not wait.
+    fn drain(&self) {
+        let mut was_overrun = false;
+        loop {
+            match retry(|| self.socket.recv([], Msg::DONTWAIT)) {
+                Ok(_) => was_overrun = false,
+                // The kernel tells once that it has dropped messages; more may follow.
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) && !was_overrun => was_overrun = true,
+                Err(_) => return,
             }
         }
-    }
-
-    /// Receives what is left of an answer, so that the kernel takes another request: it goes on
-    /// with a dump within the call that receives, so that there is nothing to wait for.
-    fn drain(&self) {
-        while retry(|| self.socket.recv([], Msg::DONTWAIT)).is_ok() {}
-    }
-
-    /// Receives one datagram; a length beyond the buffer's says that it was cut.
-    fn receive(&mut self) -> io::Result<usize> {
-        let Self { socket, buffer, .. } = self;
-        retry(|| socket.recv(&mut buffer[..], Msg::TRUNC)).map(|(len, _)| len)
     }
 }
 
@@ -130,5 +123,109 @@ pub(super) fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T>
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             outcome => return outcome,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::linux::abi::netlink::{NLM_F_ACK, NLM_F_DUMP, NLM_F_MULTI, NLMSG_DONE, NLMSG_ERROR};
+    use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, send, socketpair};
+    use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
+
+    /// A channel to a kernel whose answers are those of the test.
+    fn channel() -> (OwnedFd, Channel) {
+        let (kernel, ours) =
+            socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC).expect("a pair");
+        // SAFETY: `into_raw_fd` has just given the descriptor up.
+        let socket = unsafe { NlSocket::from_raw_fd(ours.into_raw_fd()) };
+        (kernel, Channel::new(socket))
+    }
+
+    fn message(kind: u16, flags: u16, sequence: u32, payload: &[u8]) -> Vec<u8> {
+        let len = u32::try_from(16 + payload.len()).expect("short");
+        let (kind, flags) = (kind.to_ne_bytes(), flags.to_ne_bytes());
+        [&len.to_ne_bytes()[..], &kind, &flags, &sequence.to_ne_bytes(), &[0; 4], payload].concat()
+    }
+
+    fn acknowledgement(sequence: u32) -> Vec<u8> {
+        message(NLMSG_ERROR, 0, sequence, &[0; 20])
+    }
+
+    fn answer(kernel: &OwnedFd, datagrams: &[Vec<u8>]) {
+        for datagram in datagrams {
+            send(kernel.as_raw_fd(), datagram, MsgFlags::empty()).expect("there is room");
+        }
+    }
+
+    fn exchange(channel: &mut Channel, flags: u16) -> (Vec<Vec<u8>>, Result<(), Failure>) {
+        let mut payloads = Vec::new();
+        let outcome = channel.exchange(Request::new(0, flags, &[]), |payload| {
+            payloads.push(payload.to_vec());
+            if payload == b"odd." { Err(Malformed) } else { Ok(()) }
+        });
+        (payloads, outcome)
+    }
+
+    #[track_caller]
+    fn assert_goes_on(kernel: &OwnedFd, channel: &mut Channel) {
+        let nothing = channel.receive(Msg::DONTWAIT).expect_err("all is received");
+        assert!(
+            matches!(&nothing, Failure::Io(error) if error.kind() == io::ErrorKind::WouldBlock),
+            "{nothing:?}"
+        );
+        answer(kernel, &[acknowledgement(channel.sequence + 1)]);
+        assert!(matches!(exchange(channel, NLM_F_ACK), (_, Ok(()))));
+    }
+
+    #[test]
+    fn a_list_is_read_to_its_end() {
+        let (kernel, mut channel) = channel();
+        let part = |payload| message(16, NLM_F_MULTI, 1, payload);
+        answer(
+            &kernel,
+            &[[part(b"one."), part(b"two.")].concat(), part(b"last"), message(NLMSG_DONE, 2, 1, &[0; 4])],
+        );
+        let (payloads, outcome) = exchange(&mut channel, NLM_F_DUMP);
+        assert!(outcome.is_ok());
+        assert_eq!(payloads, [b"one.", b"two.", b"last"]);
+        assert_goes_on(&kernel, &mut channel);
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_malformed_answer() {
+        let part = |payload| message(16, NLM_F_MULTI, 1, payload);
+        let done = message(NLMSG_DONE, NLM_F_MULTI, 1, &[0; 4]);
+        let cut = part(b"cut.")[..18].to_vec();
+        let no_code = message(NLMSG_ERROR, 0, 1, &[]);
+        let endless = [u32::MAX.to_ne_bytes(), [0; 4]].concat();
+        for bad in [part(b"odd."), cut, no_code, endless] {
+            let (kernel, mut channel) = self::channel();
+            answer(&kernel, &[part(b"one."), bad.clone(), part(b"two."), done.clone()]);
+            let (_, outcome) = exchange(&mut channel, NLM_F_DUMP);
+            assert!(matches!(outcome, Err(Failure::Malformed)), "{bad:?}: {outcome:?}");
+            assert_goes_on(&kernel, &mut channel);
+        }
+    }
+
+    #[test]
+    fn nothing_is_left_of_an_answer_without_room() {
+        let (kernel, mut channel) = channel();
+        channel.buffer = vec![0; 20].into_boxed_slice();
+        let long = message(16, NLM_F_MULTI, 1, &[0; 64]);
+        answer(&kernel, &[long.clone(), long, message(NLMSG_DONE, NLM_F_MULTI, 1, &[0; 4])]);
+        let (_, outcome) = exchange(&mut channel, NLM_F_DUMP);
+        assert!(matches!(outcome, Err(Failure::Cut)), "{outcome:?}");
+        assert_eq!(channel.buffer.len(), 128);
+        assert_goes_on(&kernel, &mut channel);
+    }
+
+    #[test]
+    fn a_late_answer_to_another_request_is_skipped() {
+        let (kernel, mut channel) = channel();
+        channel.sequence = u32::MAX;
+        answer(&kernel, &[acknowledgement(u32::MAX), [acknowledgement(7), acknowledgement(0)].concat()]);
+        assert!(matches!(exchange(&mut channel, NLM_F_ACK), (_, Ok(()))));
+        assert_goes_on(&kernel, &mut channel);
     }
 }

@@ -3,6 +3,7 @@
 mod channel;
 mod failure;
 mod pipeline;
+mod reply;
 
 use std::os::fd::AsFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
