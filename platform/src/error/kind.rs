@@ -104,7 +104,8 @@ impl ErrorKind {
             Errno::ENODEV | Errno::ENXIO => Self::NotFound,
             Errno::EOPNOTSUPP => Self::Unsupported,
             Errno::EADDRNOTAVAIL => Self::InvalidMac,
-            Errno::EAGAIN | Errno::ETIMEDOUT => Self::TimedOut,
+            // EAGAIN is not: fork and ioctls mean a shortage. A call that waited says TimedOut itself.
+            Errno::ETIMEDOUT => Self::TimedOut,
             _ => Self::Os,
         }
     }
@@ -139,5 +140,16 @@ impl From<ErrorKind> for io::ErrorKind {
     /// The kind that an [`Error`](crate::Error) has as an `io::Error`.
     fn from(kind: ErrorKind) -> Self {
         kind.io()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_waited_has_timed_out() {
+        assert_eq!(ErrorKind::of(Errno::ETIMEDOUT), ErrorKind::TimedOut);
+        assert_eq!(ErrorKind::of(Errno::EAGAIN), ErrorKind::Os);
     }
 }

@@ -95,6 +95,7 @@ impl NetlinkBackend {
         self.socket.execute(requests::create_veth(name, mac)).map_err(|failure| match failure {
             Failure::Refused(errno, _) => errno.into(),
             Failure::Io(source) => source,
+            Failure::TimedOut => std::io::ErrorKind::TimedOut.into(),
             Failure::Malformed | Failure::Cut | Failure::ListChanged => std::io::ErrorKind::InvalidData.into(),
         })
     }

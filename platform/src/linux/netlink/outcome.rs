@@ -68,6 +68,7 @@ pub(super) fn error(at: Attempt, failure: Failure) -> Error {
             Some(errno) => at.errno(errno),
             None => at.io(ErrorKind::Os, source),
         },
+        Failure::TimedOut => at.means(ErrorKind::TimedOut, Errno::EAGAIN),
         Failure::Malformed | Failure::Cut => at.error(ErrorKind::MalformedReply),
         Failure::ListChanged => at.error(ErrorKind::ListChanged),
     }

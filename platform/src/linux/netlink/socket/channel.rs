@@ -71,7 +71,7 @@ impl Channel {
                 ended => break ended,
             }
         };
-        if let Err(Failure::Io(_) | Failure::Malformed | Failure::Cut) = outcome {
+        if let Err(Failure::Io(_) | Failure::TimedOut | Failure::Malformed | Failure::Cut) = outcome {
             self.drain();
         }
         outcome.map(drop)
@@ -81,7 +81,7 @@ impl Channel {
     fn receive(&mut self, flags: Msg) -> Result<&[u8], Failure> {
         let len = retry(|| self.socket.recv(&mut self.buffer[..], flags | Msg::TRUNC))
             .map(|(len, _)| len)
-            .map_err(Failure::Io)?;
+            .map_err(Failure::unreceived)?;
         if len > self.buffer.len() {
             self.buffer = vec![0; len.next_power_of_two()].into_boxed_slice();
             return Err(Failure::Cut);
@@ -170,10 +170,7 @@ mod tests {
     #[track_caller]
     fn assert_goes_on(kernel: &OwnedFd, channel: &mut Channel) {
         let nothing = channel.receive(Msg::DONTWAIT).expect_err("all is received");
-        assert!(
-            matches!(&nothing, Failure::Io(error) if error.kind() == io::ErrorKind::WouldBlock),
-            "{nothing:?}"
-        );
+        assert!(matches!(nothing, Failure::TimedOut), "{nothing:?}");
         answer(kernel, &[acknowledgement(channel.sequence + 1)]);
         assert!(matches!(exchange(channel, NLM_F_ACK), (_, Ok(()))));
     }
@@ -217,6 +214,18 @@ mod tests {
         let (_, outcome) = exchange(&mut channel, NLM_F_DUMP);
         assert!(matches!(outcome, Err(Failure::Cut)), "{outcome:?}");
         assert_eq!(channel.buffer.len(), 128);
+        assert_goes_on(&kernel, &mut channel);
+    }
+
+    #[test]
+    fn no_answer_in_time_is_a_timeout() {
+        let (kernel, mut channel) = channel();
+        setsockopt(&channel, sockopt::ReceiveTimeout, &TimeVal::new(0, 1)).expect("it can be set");
+        assert!(matches!(exchange(&mut channel, NLM_F_ACK), (_, Err(Failure::TimedOut))));
+        assert!(matches!(
+            channel.exchange_some::<()>([Request::new(0, NLM_F_ACK, &[])].into_iter())[..],
+            [Err(Failure::TimedOut)]
+        ));
         assert_goes_on(&kernel, &mut channel);
     }
 

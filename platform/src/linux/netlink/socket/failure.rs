@@ -13,6 +13,8 @@ pub(in crate::linux::netlink) enum Failure {
     Refused(Errno, Option<String>),
     /// A call on the socket failed. Whether the kernel did what the request asks is unknown.
     Io(io::Error),
+    /// No answer came in time. Whether the kernel did what the request asks is unknown.
+    TimedOut,
     /// The answer makes no sense. Whether the kernel did what the request asks is unknown.
     Malformed,
     /// The answer was longer than the buffer, which has grown now.
@@ -30,6 +32,15 @@ impl Failure {
         }
     }
 
+    /// Makes the failure of a call that receives.
+    pub(super) fn unreceived(error: io::Error) -> Self {
+        match error.kind() {
+            // SO_RCVTIMEO
+            io::ErrorKind::WouldBlock => Self::TimedOut,
+            _ => Self::Io(error),
+        }
+    }
+
     /// Returns the same failure, for another request that failed with this one.
     pub(in crate::linux::netlink) fn again(&self) -> Self {
         match self {
@@ -37,6 +48,7 @@ impl Failure {
             Self::Io(error) => {
                 Self::Io(error.raw_os_error().map_or(error.kind().into(), io::Error::from_raw_os_error))
             }
+            Self::TimedOut => Self::TimedOut,
             Self::Malformed => Self::Malformed,
             Self::Cut => Self::Cut,
             Self::ListChanged => Self::ListChanged,

@@ -102,7 +102,7 @@ impl Channel {
                     window.take(&self.buffer[..len.min(self.buffer.len())], is_cut).map_err(Failure::from)
                 }
                 Err(error) if lost.is_some() => return lost.unwrap_or(Failure::Io(error)),
-                Err(error) => Err(Failure::Io(error)),
+                Err(error) => Err(Failure::unreceived(error)),
             };
             lost = lost.or(outcome.err());
         }
