@@ -72,15 +72,19 @@ pub use words::InvalidWord;
 cfg_if::cfg_if! {
     if #[cfg(target_os = "linux")] {
         pub mod linux;
-        pub use linux::{AVAILABLE, NativeBackend, Sandbox};
+        pub use linux::{AVAILABLE, NativeBackend};
         #[cfg(feature = "privileges")]
         pub use linux::NetworkPrivileges;
+        #[cfg(feature = "sandbox")]
+        pub use linux::Sandbox;
         use linux::host_identity;
     } else if #[cfg(target_os = "freebsd")] {
         pub mod freebsd;
-        pub use freebsd::{AVAILABLE, NativeBackend, Sandbox};
+        pub use freebsd::{AVAILABLE, NativeBackend};
         #[cfg(feature = "privileges")]
         pub use freebsd::NetworkPrivileges;
+        #[cfg(feature = "sandbox")]
+        pub use freebsd::Sandbox;
         use freebsd::host_identity;
     } else {
         compile_error!("vmbridge-platform runs on Linux and FreeBSD");

@@ -17,7 +17,7 @@ use super::{Test, output, run, wait_until};
 /// before a second thread starts: the kernel moves only the calling thread.
 pub(crate) fn prepare() {
     if !nix::unistd::geteuid().is_root() {
-        vmbridge::Sandbox::enter().expect("user namespaces are there for everyone");
+        vmbridge_platform::Sandbox::enter().expect("user namespaces are there for everyone");
     }
 }
 

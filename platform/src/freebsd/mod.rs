@@ -18,6 +18,7 @@ mod events;
 mod fdb;
 mod identity;
 mod ifreq;
+#[cfg(feature = "sandbox")]
 mod jail;
 mod list;
 mod module;
@@ -25,6 +26,7 @@ mod options;
 mod port;
 #[cfg(feature = "privileges")]
 mod privileges;
+#[cfg(feature = "sandbox")]
 mod sandbox;
 mod staging;
 mod sysctl;
@@ -37,6 +39,7 @@ pub use bridge::FreeBsdBackend;
 pub(crate) use identity::host_identity;
 #[cfg(feature = "privileges")]
 pub use privileges::NetworkPrivileges;
+#[cfg(feature = "sandbox")]
 pub use sandbox::Sandbox;
 
 use crate::backend::Available;

@@ -19,6 +19,7 @@ mod netlink;
 #[cfg(feature = "privileges")]
 mod privileges;
 mod proc;
+#[cfg(feature = "sandbox")]
 mod sandbox;
 mod tap;
 mod tun;
@@ -30,6 +31,7 @@ pub use ioctl::IoctlBackend;
 pub use netlink::NetlinkBackend;
 #[cfg(feature = "privileges")]
 pub use privileges::NetworkPrivileges;
+#[cfg(feature = "sandbox")]
 pub use sandbox::Sandbox;
 
 use crate::backend::Available;

@@ -91,6 +91,7 @@ impl NetlinkBackend {
     }
 
     /// Adds a veth, one end with this name and MAC: an Ethernet interface for a [`Sandbox`](super::Sandbox).
+    #[cfg(feature = "sandbox")]
     pub(super) fn add_veth(&self, name: InterfaceName, mac: UnicastMac) -> std::io::Result<()> {
         self.socket.execute(requests::create_veth(name, mac)).map_err(|failure| match failure {
             Failure::Refused(errno, _) => errno.into(),

@@ -10,7 +10,7 @@ use crate::change::Step;
 use crate::linux::abi::netlink::{
     IFLA_BR_FDB_FLUSH, IFLA_GROUP, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, RTEXT_FILTER_SKIP_STATS,
 };
-use crate::{BridgeSpec, InterfaceIndex, InterfaceName, UnicastMac};
+use crate::{BridgeSpec, InterfaceIndex, InterfaceName};
 
 /// Creates a bridge as its spec says, in one message.
 pub(super) fn create(spec: &BridgeSpec) -> Request {
@@ -27,7 +27,8 @@ pub(super) fn create(spec: &BridgeSpec) -> Request {
 }
 
 /// Creates a veth, one end with this name and MAC; the kernel names the other.
-pub(super) fn create_veth(name: InterfaceName, mac: UnicastMac) -> Request {
+#[cfg(feature = "sandbox")]
+pub(super) fn create_veth(name: InterfaceName, mac: crate::UnicastMac) -> Request {
     Request::link(libc::RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, None, None)
         .attribute(libc::IFLA_IFNAME, name.as_bytes())
         .attribute(libc::IFLA_ADDRESS, &mac.bytes())
