@@ -21,8 +21,8 @@
 //! [`network`] has what is written down of a bridge, so that it bears the same MAC each time it is made;
 //! with the feature `xml`, as libvirt's XML.
 //!
-//! This crate is policy and knows no operating system; the kernel side is the crate
-//! [`vmbridge_platform`], which is re-exported here.
+//! This crate is policy. The kernel side is the crate [`vmbridge_platform`]: its vocabulary is re-exported
+//! here, and all of it, with each system's backends, as [`platform`].
 #![forbid(unsafe_code)]
 #![doc(test(attr(deny(warnings))))]
 
@@ -49,7 +49,19 @@ pub use option_text::{InvalidOption, OptionText};
 pub use port::{attach, attach_many, bridge_of, bridges_of_ports, port};
 pub use spoofing::{Restriction, attach_restricted, lift_restriction, restrict_to_mac};
 pub use system::hint;
-pub use vmbridge_platform::*;
+pub use vmbridge_platform as platform;
+#[cfg(feature = "helper")]
+pub use vmbridge_platform::NetworkPrivileges;
+#[cfg(feature = "sandbox")]
+pub use vmbridge_platform::Sandbox;
+pub use vmbridge_platform::{
+    AVAILABLE, Attempt, Available, BridgeBackend, BridgeChange, BridgeOption, BridgeOptions, BridgeSpec,
+    BridgeState, Bulk, BulkError, BulkResult, Capabilities, Capability, Error, ErrorKind, Events, ExistingTap,
+    FdbEntry, FdbOrigin, HostIdentity, InterfaceIndex, InterfaceName, InterfaceState, InvalidIndex, InvalidMac,
+    InvalidName, InvalidVlan, InvalidWord, LinkState, MacAddr, MacReason, NameReason, NativeBackend, Operation,
+    PortOption, PortOptions, PortState, PortStpState, PortVlans, Result, StaticEntry, StpProtocol, Tap, TapChange,
+    TapSpec, TapState, Undo, UnicastMac, VlanId, VlanRange, VlanTagging, Wake, model,
+};
 
 /// The examples of the README compile.
 #[cfg(doctest)]

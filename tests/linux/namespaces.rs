@@ -143,7 +143,7 @@ fn lists_more_bridges_than_one_call_tells() {
     let create: Vec<String> = (0..BRIDGES).map(|number| format!("link add name br{number} type bridge")).collect();
     batch("ip", &create.join("\n"));
     ip("link add name tap0 type veth peer name tap1");
-    let bridges = vmbridge::linux::IoctlBackend::open().expect("it opens");
+    let bridges = vmbridge::platform::linux::IoctlBackend::open().expect("it opens");
     let list = bridges.list().expect("it lists");
     assert_eq!(list.len(), BRIDGES);
     assert!(list.iter().enumerate().all(|(number, bridge)| bridge.name == name(&format!("br{number}"))));
