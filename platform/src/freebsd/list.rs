@@ -99,6 +99,14 @@ mod tests {
         }
 
         #[test]
+        fn no_damage_to_a_list_panics(at in 0_usize..140, byte in prop_oneof![Just(0_u8), 250_u8.., any::<u8>()]) {
+            let mut list = [link("bridge0", &[2; 6]), link("lo0", &[])].concat();
+            let at = at % list.len();
+            list[at] = byte;
+            let _ = decode(&list);
+        }
+
+        #[test]
         fn no_link_address_panics(tail in prop::collection::vec(any::<u8>(), 0..60), name_len: u8) {
             let mut address = vec![0, AF_LINK, 0, 0, 6, name_len, 6, 0];
             address.extend(tail);

@@ -61,7 +61,7 @@ fn read(file: &File) -> io::Result<Vec<u8>> {
             Err(error) => return Err(error),
         }
         if len == bytes.len() {
-            bytes.resize(2 * len, 0);
+            bytes.resize(len.saturating_mul(2), 0);
         }
     }
 }
@@ -88,6 +88,7 @@ fn lists_uevent_listener(netlink: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn finds_names_and_nothing_else() {
@@ -106,5 +107,19 @@ mod tests {
         assert!(!with("0000000000000000 0   4711       00000001 0        0        0     2        0        12\n"));
         assert!(with("0000000000000000 15  1          00000001 0        0        0     2        0        12\n"));
         assert!(!with("nonsense\n\n15\n"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes: Vec<u8>) {
+            let _ = (interface_names(&bytes).count(), lists_uevent_listener(&bytes));
+        }
+
+        #[test]
+        fn no_columns_panic(columns in prop::collection::vec("[0-9a-f:]{0,12}", 0..24), width in 1_usize..8) {
+            let lines: Vec<_> = columns.chunks(width).map(|line| line.join(" ")).collect();
+            let bytes = lines.join("\n").into_bytes();
+            let _ = (interface_names(&bytes).count(), lists_uevent_listener(&bytes));
+        }
     }
 }

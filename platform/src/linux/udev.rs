@@ -236,5 +236,12 @@ mod tests {
             let bytes = if whole { [b"libudev\0", &bytes[..]].concat() } else { bytes };
             let _ = arrival(&bytes);
         }
+
+        #[test]
+        fn no_place_of_the_properties_panics(start in prop_oneof![0_u32..80, u32::MAX - 80..=u32::MAX]) {
+            let mut bytes = message(&["ACTION=add", "SUBSYSTEM=net", "IFINDEX=7"]);
+            bytes[16..20].copy_from_slice(&start.to_ne_bytes());
+            let _ = arrival(&bytes);
+        }
     }
 }

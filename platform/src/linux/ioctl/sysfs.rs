@@ -130,6 +130,7 @@ fn parse(text: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::parse;
+    use proptest::prelude::*;
 
     #[test]
     fn knows_numbers_as_sysfs_writes_them() {
@@ -138,5 +139,13 @@ mod tests {
         assert_eq!(parse(b"0\n"), Some(0));
         assert_eq!(parse(b"\n"), None);
         assert_eq!(parse(b"8000.525400\n"), None);
+        assert_eq!(parse(b"0x1ffffffffffffffff\n"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes: Vec<u8>) {
+            let _ = parse(&bytes);
+        }
     }
 }

@@ -83,7 +83,7 @@ impl Channel {
             .map(|(len, _)| len)
             .map_err(Failure::unreceived)?;
         if len > self.buffer.len() {
-            self.buffer = vec![0; len.next_power_of_two()].into_boxed_slice();
+            self.buffer = vec![0; len.checked_next_power_of_two().unwrap_or(len)].into_boxed_slice();
             return Err(Failure::Cut);
         }
         Ok(&self.buffer[..len])
