@@ -1,13 +1,12 @@
-//! The ioctls of FreeBSD's interfaces, each as a safe function; those of bridges alone are in
+//! The ioctls of FreeBSD's interfaces, each as a safe function. Those on bridges alone are in
 //! [`bridge_ioctl`](super::bridge_ioctl).
 //!
-//! Read in `net/if.c` and `net/if_clone.c`. All of them work in the VNET that
-//! the socket was made in, also when the process has entered a jail since. That is why
-//! interfaces are read here and not by getifaddrs(3), a sysctl, which follows the process: what
-//! one VNET says of a name must not decide what is destroyed in another.
+//! Read in `net/if.c` and `net/if_clone.c`. All of them work in the VNET that the socket was made in,
+//! also when the process has entered a jail since. getifaddrs(3), a sysctl, would follow the process:
+//! interfaces of one VNET must not decide what is destroyed in another.
 //!
-//! The interfaces have no numbers in these calls, only names. `ENXIO` is what all of them say of
-//! a name that no interface has.
+//! These calls take names only, and no numbers. All of them answer `ENXIO` to a name that no interface
+//! has.
 #![allow(unsafe_code)]
 
 use std::mem::offset_of;

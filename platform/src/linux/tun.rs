@@ -1,7 +1,7 @@
 //! The tun device, `/dev/net/tun`, each of its ioctls as a safe function (`drivers/net/tun.c`).
 //!
-//! A descriptor belongs to the network namespace of the thread that opened it, whoever uses it
-//! later. All but [`attach`] need the descriptor alone, and no privilege.
+//! A descriptor belongs to the network namespace of the thread that opened it, also when another
+//! thread uses it later. All but [`attach`] need the descriptor alone, and no privilege.
 #![allow(unsafe_code)]
 
 use std::fs::File;
