@@ -6,11 +6,11 @@
 //! has its guest's, which the bridge would take for the host's own and not forward. That is why
 //! the host shows `fe:16:3e:28:64:c2` for a guest that has `fa:16:3e:28:64:c2`.
 
-use crate::port::{attach_and, change_and, unless_gone};
-use crate::spoofing::{check_restriction, restrict_and};
+use crate::port::join_unless_joined;
+use crate::spoofing::{self, restrict};
 use crate::{
-    Attempt, BridgeBackend, Capability, ErrorKind, ExistingTap, InterfaceName, LinkState, Operation, PortOptions,
-    Restriction, Result, Tap, TapChange, TapSpec, TapState, Undo, UnicastMac,
+    Attempt, Backend, Bridges, Capability, ErrorKind, ExistingTap, Identity, LinkState, Operation, PortOptions,
+    Restriction, Result, Step, Tap, TapChange, TapSpec, Target, Transaction, UnicastMac,
 };
 
 /// The user who owns what is nobody's.
@@ -19,13 +19,14 @@ const ROOT: u32 = 0;
 /// What a guest is given on a bridge by [`plug`].
 ///
 /// ```no_run
-/// use vmbridge::{Guest, NativeBackend, PortOptions, TapSpec, plug};
+/// use vmbridge::{Guest, InterfaceName, NativeBackend, PortOptions, TapSpec, plug};
 ///
 /// let guest = Guest::new("52:54:00:ab:0c:01".parse()?)
 ///     .tap(TapSpec::new().name("vnet0".parse()?).vnet_hdr())
 ///     .options(PortOptions::default().isolated(true))
 ///     .restricted();
-/// let plugged = plug(&NativeBackend::open()?, "virbr0".parse()?, &guest)?;
+/// let bridge: InterfaceName = "virbr0".parse()?;
+/// let plugged = plug(&NativeBackend::open()?, bridge, &guest)?;
 /// println!("{} has {} queue", plugged.tap.name(), plugged.tap.queues().len());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -81,7 +82,7 @@ impl Guest {
     }
 
     /// On a tap that stays when its descriptors are closed, until it is
-    /// [deleted](BridgeBackend::delete_tap): for a hypervisor that is started later.
+    /// [deleted](Bridges::delete_tap): for a hypervisor that is started later.
     ///
     /// Without an owner and a group it is root's: Linux lets everyone open one that is nobody's
     /// (`tun_not_capable()`). One that is adopted keeps its owner, and may be nobody's.
@@ -114,140 +115,99 @@ pub struct Plugged {
 ///
 /// # Errors
 /// `Unsupported` for a part of the tap or an option, before anything is made; those of
-/// [`create_tap`](BridgeBackend::create_tap), [`add_port`](BridgeBackend::add_port),
-/// [`change_port`](BridgeBackend::change_port) and [`restrict_to_mac`](crate::restrict_to_mac).
+/// [`create_tap`](Bridges::create_tap), [`add_port`](Bridges::add_port),
+/// [`change_port`](Bridges::change_port) and [`restrict_to_mac`](crate::restrict_to_mac).
 /// Whatever fails, the tap is gone; one that was adopted is what it was before.
-pub fn plug(backend: &dyn BridgeBackend, bridge: InterfaceName, guest: &Guest) -> Result<Plugged> {
+pub fn plug<B: Backend + ?Sized>(backend: &B, bridge: impl Into<Target>, guest: &Guest) -> Result<Plugged> {
+    let bridge = bridge.into();
     let at = Attempt::new(backend.name(), Operation::AddPort).on(bridge);
     guest.options.check(at, backend.capabilities())?;
     if guest.is_restricted {
-        check_restriction(at, backend.capabilities())?;
+        spoofing::check(backend, Operation::AddPort, bridge, None)?;
     }
-    let mtu = backend.find(bridge)?.ok_or_else(|| at.error(ErrorKind::NotFound))?.mtu;
+    let bridge = backend.find(bridge)?.ok_or_else(|| at.error(ErrorKind::NotFound))?;
     let mut spec = guest.tap.clone();
     spec.mac = spec.mac.or(Some(guest.mac.host_side()));
-    spec.mtu = spec.mtu.or(Some(mtu));
-    let ports = backend.ports(bridge)?;
-    let (tap, before) = open_tap(backend, &spec, guest.lifetime)?;
-    let name = tap.name();
-    let was_port = before.as_ref().and_then(|before| ports.iter().find(|port| port.index == before.index));
-
-    let finish = || {
-        backend.change_tap(name, &TapChange::default().link(LinkState::Up))?;
-        match guest.lifetime {
-            TapLifetime::UntilDeleted => backend.persist_tap(&tap),
-            TapLifetime::OfDescriptors => Ok(()),
+    spec.mtu = spec.mtu.or(Some(bridge.mtu));
+    let mut steps = Transaction::new(backend);
+    match set_up(&mut steps, bridge.identity(), guest, spec) {
+        Ok(restriction) => {
+            let tap = steps.commit().pop().ok_or_else(|| at.error(ErrorKind::NotFound))?;
+            Ok(Plugged { tap, restriction })
         }
-    };
-    let next = || {
-        if guest.is_restricted {
-            return restrict_and(backend, bridge, name, guest.mac, finish).map(Some);
-        }
-        finish().map(|()| None)
-    };
-    let joined = match was_port {
-        None => attach_and(backend, bridge, name, &guest.options, next),
-        Some(port) => change_and(backend, bridge, port, &guest.options, next),
-    };
-    match (joined, before) {
-        (Ok(restriction), _) => Ok(Plugged { tap, restriction }),
-        (Err(error), None) => {
-            // With the tap goes its port, whatever became of that.
-            let gone = unplug(backend, tap);
-            Err(error.undone(gone, format_args!("tap {name}")))
-        }
-        (Err(error), Some(before)) => {
-            match (error.undo(), give_back(backend, tap, &spec, &before)) {
-                // The port that could not be released is said already.
-                (Undo::Failed { .. }, _) => Err(error),
-                (_, outcome) => Err(error.undone(outcome, format_args!("a changed tap {name}"))),
-            }
-        }
+        Err(error) => Err(steps.roll_back(error)),
     }
+}
+
+/// Sets a guest's tap up, step by step.
+fn set_up<B: Backend + ?Sized>(
+    steps: &mut Transaction<'_, B>,
+    bridge: Identity,
+    guest: &Guest,
+    spec: TapSpec,
+) -> Result<Option<Restriction>> {
+    let tap = open_tap(steps, spec, guest.lifetime)?;
+    join_unless_joined(steps, bridge, tap)?;
+    let restriction = if guest.is_restricted {
+        Some(restrict(steps, bridge.into(), tap.into(), &guest.options, guest.mac)?)
+    } else {
+        if guest.options != PortOptions::default() {
+            steps.run(Step::change_port(bridge, tap, guest.options))?;
+        }
+        None
+    };
+    steps.run(Step::change_tap(tap, TapChange::default().link(LinkState::Up)))?;
+    if guest.lifetime == TapLifetime::UntilDeleted {
+        steps.persist_taps()?;
+    }
+    Ok(restriction)
 }
 
 /// Closes a guest's tap and sees that it goes, persistent or not; a port leaves its bridge.
 ///
 /// # Errors
-/// Those of [`delete_tap`](BridgeBackend::delete_tap), but for `NotFound`: `TapBusy` where another
-/// process has a descriptor of it, and the tap goes with that.
-pub fn unplug(backend: &dyn BridgeBackend, tap: Tap) -> Result<()> {
-    let index = tap.index();
+/// Those of [`delete_tap`](Bridges::delete_tap), but for `NotFound`: `TapBusy` where another process has a
+/// descriptor of it. The tap goes when that is closed.
+pub fn unplug<B: Backend + ?Sized>(backend: &B, tap: Tap) -> Result<()> {
+    let identity = tap.identity();
     drop(tap);
-    // It may have been renamed, and another's tap have its name by now.
-    let Some(left) = backend.taps()?.into_iter().find(|state| state.index == index) else { return Ok(()) };
-    match backend.delete_tap(left.name) {
+    match backend.delete_tap(identity) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         outcome => outcome,
     }
 }
 
-/// Creates the tap of a guest, or adopts it, and tells what it was before in that case.
-fn open_tap(
-    backend: &dyn BridgeBackend,
-    spec: &TapSpec,
+/// Creates the tap of a guest, or adopts it.
+fn open_tap<B: Backend + ?Sized>(
+    steps: &mut Transaction<'_, B>,
+    spec: TapSpec,
     lifetime: TapLifetime,
-) -> Result<(Tap, Option<TapState>)> {
+) -> Result<Identity> {
     let mut new = spec.clone();
     new.existing = ExistingTap::Refuse;
     let is_nobodys = spec.owner.is_none() && spec.group.is_none();
-    let can_be_owned = backend.capabilities().contains(Capability::TapOwner);
-    // Who else may come to open it: one of a single queue that is open has none to spare.
+    let can_be_owned = steps.backend().capabilities().contains(Capability::TapOwner);
+    // A tap of a single queue that is open has no other for anyone to open.
     let can_be_opened = lifetime == TapLifetime::UntilDeleted || spec.queues.get() > 1;
     if is_nobodys && can_be_owned && can_be_opened {
         new.owner = Some(ROOT);
     }
-    match backend.create_tap(&new) {
+    match steps.open_tap(new) {
         Err(error) if error.kind() == ErrorKind::TapExists && spec.existing == ExistingTap::Adopt => {
-            let there = backend.taps()?;
-            let tap = backend.create_tap(spec)?;
-            // By its index: it may have been asked for by an alternative name.
-            match there.into_iter().find(|state| state.index == tap.index()) {
-                Some(before) => Ok((tap, Some(before))),
-                // It has gone meanwhile, and what it was is not that of the one that took its place.
-                None => Err(Attempt::new(backend.name(), Operation::CreateTap)
-                    .on(tap.name())
-                    .error(ErrorKind::NotFound)),
-            }
+            steps.open_tap(spec)
         }
-        created => Ok((created?, None)),
-    }
-}
-
-/// Closes a tap that was adopted by this spec, and takes it back to what it was.
-fn give_back(backend: &dyn BridgeBackend, tap: Tap, spec: &TapSpec, before: &TapState) -> Result<()> {
-    // First, since FreeBSD takes a tap down that is closed.
-    drop(tap);
-    let former = TapChange::default().mac(before.mac).mtu(before.mtu).link(before.link);
-    let changed = unless_gone(backend.change_tap(before.name, &former));
-    if before.vnet_hdr.is_none_or(|had| had == spec.vnet_hdr) {
-        return changed;
-    }
-    // Whether it has headers is as it was last opened.
-    let mut former = TapSpec::new().name(before.name).queues(spec.queues).adopt_existing();
-    former.vnet_hdr = !spec.vnet_hdr;
-    match backend.create_tap(&former) {
-        // Someone has opened it since.
-        Err(error) if error.kind() == ErrorKind::TapBusy => changed,
-        reopened => changed.and(reopened.map(drop)),
+        opened => opened,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::BridgeChange;
-    use crate::fake::{Fake, mac, name};
-
-    const CAPABILITIES: [Capability; 7] = [
-        Capability::FdbList,
-        Capability::FdbStatic,
-        Capability::Learning,
-        Capability::Isolated,
-        Capability::Locked,
-        Capability::Tap,
-        Capability::TapOwner,
-    ];
+    use crate::faults::Fault;
+    use crate::testing::{
+        Host, Moment, add_tap, assert_all_or_nothing, host, host_without, is_rolled_back, mac, name, snapshot,
+    };
+    use crate::{BridgeChange, TapState};
 
     fn guest() -> Guest {
         Guest::new(mac(7))
@@ -257,25 +217,47 @@ mod tests {
             .persistent()
     }
 
-    fn plug_in(host: &Fake, guest: &Guest) -> Result<Plugged> {
+    /// A guest on the tap that the host has.
+    fn adopting() -> Guest {
+        guest().tap(TapSpec::new().name(name("vnet0")).adopt_existing())
+    }
+
+    fn plug_in(host: &Host, guest: &Guest) -> Result<Plugged> {
         plug(host, name("br0"), guest)
+    }
+
+    fn tap(host: &Host, tap: &str) -> TapState {
+        host.tap(name(tap)).expect("it can be read").expect("it is there")
+    }
+
+    /// A host with a closed tap of another guest.
+    fn host_with_tap() -> Host {
+        let host = host();
+        drop(add_tap(host.inner(), &TapSpec::new().name(name("vnet0")).mac(mac(3)).mtu(1300).vnet_hdr()));
+        host
     }
 
     #[test]
     fn is_ready_before_it_goes_up_and_persisted_last() {
-        let host = Fake::new(CAPABILITIES);
-        host.model.change(name("br0"), &BridgeChange::default().mtu(1400)).expect("it can be changed");
+        let host = host();
+        host.inner().change(name("br0"), &BridgeChange::default().mtu(1400)).expect("it can be changed");
         let plugged = plug_in(&host, &guest()).expect("it can be plugged in");
         assert_eq!(plugged.restriction, Some(Restriction::Locked));
-        let log = host.log.lock().expect("one thread").clone();
         assert_eq!(
-            log,
-            ["create tap", "add port", "change port", "change port", "replace entry", "change tap", "persist tap"]
+            host.take_log(),
+            [
+                Operation::CreateTap,
+                Operation::AddPort,
+                Operation::ChangePort,
+                Operation::ReplaceFdbEntry,
+                Operation::ChangeTap,
+                Operation::PersistTap
+            ]
         );
         let [tap] = &host.taps().expect("a list")[..] else { panic!("there is one tap") };
         assert_eq!((tap.mac, tap.mtu, tap.link), (mac(7).host_side().into(), 1400, LinkState::Up));
         assert_eq!(tap.owner, Some(ROOT));
-        assert_eq!(crate::bridge_of(&host, tap.name).expect("it is a port"), name("br0"));
+        assert_eq!(crate::bridge_of(&host, tap.name).expect("it is a port").name(), name("br0"));
 
         unplug(&host, plugged.tap).expect("it can be unplugged");
         assert!(host.taps().expect("a list").is_empty());
@@ -283,35 +265,17 @@ mod tests {
 
     #[test]
     fn leaves_nothing_whatever_fails() {
-        let host = Fake::new(CAPABILITIES);
-        let before = host.interfaces().expect("a list");
-        for fails_after in 0..7 {
-            *host.fails_after.lock().expect("one thread") = Some(fails_after);
-            let error = plug_in(&host, &guest()).expect_err("a step fails");
-            assert!(matches!(error.undo(), Undo::Done) || fails_after == 0, "after {fails_after}: {error}");
-            assert_eq!(host.interfaces().expect("a list"), before, "after {fails_after}");
-        }
+        assert_eq!(assert_all_or_nothing(host, |host| plug_in(host, &guest())), 6);
+        let passing = Guest::new(mac(7)).options(PortOptions::default().isolated(true));
+        assert_eq!(assert_all_or_nothing(host, |host| plug_in(host, &passing)), 4);
     }
 
     #[test]
     fn gives_back_what_it_adopted() {
-        let host = Fake::new(CAPABILITIES);
-        let spec = TapSpec::new().name(name("vnet0")).mac(mac(3)).mtu(1300).vnet_hdr();
-        let made = host.create_tap(&spec).expect("made");
-        host.persist_tap(&made).expect("kept");
-        drop(made);
-        let before = host.taps().expect("a list");
-        let guest = guest().tap(TapSpec::new().name(name("vnet0")).adopt_existing());
-        // It tries to make a new one first.
-        for fails_after in 2..8 {
-            *host.fails_after.lock().expect("one thread") = Some(fails_after);
-            let error = plug_in(&host, &guest).expect_err("a step fails");
-            assert!(matches!(error.undo(), Undo::Done), "after {fails_after}: {error}");
-            assert_eq!(host.taps().expect("a list"), before, "after {fails_after}");
-            assert_eq!(host.ports(name("br0")).expect("a bridge").len(), 1, "after {fails_after}");
-        }
-        let plugged = plug_in(&host, &guest).expect("it can be plugged in");
-        let [tap] = &host.taps().expect("a list")[..] else { panic!("there is one tap") };
+        assert_eq!(assert_all_or_nothing(host_with_tap, |host| plug_in(host, &adopting())), 6);
+        let host = host_with_tap();
+        let plugged = plug_in(&host, &adopting()).expect("it can be plugged in");
+        let tap = tap(&host, "vnet0");
         assert_eq!((tap.mac, tap.mtu), (mac(7).host_side().into(), 1500));
         drop(plugged);
     }
@@ -319,41 +283,92 @@ mod tests {
     /// What a process left that died half way through.
     #[test]
     fn takes_an_adopted_tap_that_is_a_port_already() {
-        let host = Fake::new(CAPABILITIES);
-        let made = host.create_tap(&TapSpec::new().name(name("vnet0")).mac(mac(3))).expect("made");
-        host.persist_tap(&made).expect("kept");
-        drop(made);
-        host.add_port(name("br0"), name("vnet0")).expect("it can join");
-        let options = PortOptions::default().isolated(false).learning(true).unicast_flood(true).locked(false);
-        host.change_port(name("br0"), name("vnet0"), &options).expect("it is a port");
-        let state = || {
-            let options = host.ports(name("br0")).expect("a bridge").into_iter().map(|port| port.options);
-            (host.taps().expect("a list"), options.collect::<Vec<_>>(), host.fdb(name("br0")).expect("a bridge"))
+        let host_with_port = || {
+            let host = host();
+            drop(add_tap(host.inner(), &TapSpec::new().name(name("vnet0")).mac(mac(3))));
+            host.inner().add_port(name("br0"), name("vnet0")).expect("it can join");
+            host
         };
-        let before = state();
-        let guest = guest().tap(TapSpec::new().name(name("vnet0")).adopt_existing());
-        for fails_after in 0..7 {
-            *host.fails_after.lock().expect("one thread") = Some(fails_after);
-            plug_in(&host, &guest).expect_err("a step fails");
-            assert_eq!(state(), before, "after {fails_after}");
-        }
-        let plugged = plug_in(&host, &guest).expect("it can be plugged in");
-        let [tap] = &host.taps().expect("a list")[..] else { panic!("there is one tap") };
+        assert_eq!(assert_all_or_nothing(host_with_port, |host| plug_in(host, &adopting())), 5);
+        let host = host_with_port();
+        let plugged = plug_in(&host, &adopting()).expect("it can be plugged in");
+        let tap = tap(&host, "vnet0");
         assert_eq!((tap.mac, tap.owner, tap.link), (mac(7).host_side().into(), None, LinkState::Up));
         assert_eq!(host.ports(name("br0")).expect("a bridge").len(), 2);
         drop(plugged);
     }
 
     #[test]
+    fn an_adopted_tap_that_is_renamed_meanwhile_is_what_it_was() {
+        for &fault in Fault::ALL {
+            for at in Moment::of_steps(0..5) {
+                let host = host_with_tap();
+                let before = tap(&host, "vnet0");
+                at.act(&host, |host| {
+                    host.rename_interface(name("vnet0"), name("vnet9")).expect("the name is free");
+                    drop(add_tap(host, &TapSpec::new().name(name("vnet0")).mac(mac(5)).mtu(1200)));
+                });
+                // Of the last step, a lost answer is a failure, too.
+                host.fail(5, fault);
+                let outcome = plug_in(&host, &adopting());
+                assert!(!host.cancel());
+                let error = outcome.expect_err("the last step fails");
+                assert!(is_rolled_back(&error), "{fault:?} at {at:?}: {error}");
+                let mut renamed = tap(&host, "vnet9");
+                renamed.name = before.name;
+                assert_eq!(renamed, before, "{fault:?} at {at:?}");
+                let replacement = tap(&host, "vnet0");
+                assert_eq!((replacement.mac, replacement.mtu), (mac(5).into(), 1200));
+                assert_eq!(replacement.link, LinkState::Down);
+                assert_eq!(host.ports(name("br0")).expect("it is there").len(), 1);
+            }
+        }
+    }
+
+    #[test]
+    fn an_adopted_tap_that_is_renamed_meanwhile_is_plugged_in() {
+        for at in Moment::of_steps(0..6) {
+            let host = host_with_tap();
+            at.act(&host, |host| {
+                host.rename_interface(name("vnet0"), name("vnet9")).expect("the name is free");
+                drop(add_tap(host, &TapSpec::new().name(name("vnet0")).mac(mac(5))));
+            });
+            let plugged = plug_in(&host, &adopting()).expect("it is the same tap");
+            assert_eq!(plugged.tap.identity(), tap(&host, "vnet9").identity(), "at {at:?}");
+            assert_eq!(tap(&host, "vnet9").link, LinkState::Up, "at {at:?}");
+            let there = tap(&host, "vnet0");
+            assert_eq!((there.mac, there.mtu, there.link), (mac(5).into(), 1500, LinkState::Down), "at {at:?}");
+        }
+    }
+
+    #[test]
+    fn a_tap_that_takes_the_place_of_an_adopted_one_is_left_alone() {
+        for at in Moment::of_steps(0..5).chain([Moment::Before(5)]) {
+            let host = host_with_tap();
+            at.act(&host, |host| {
+                host.remove_interface(name("vnet0")).expect("it is there");
+                drop(add_tap(host, &TapSpec::new().name(name("vnet0")).mac(mac(5)).mtu(1200)));
+            });
+            let error = plug_in(&host, &adopting()).expect_err("the tap is gone");
+            assert!(matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PortNotFound), "at {at:?}: {error}");
+            assert!(is_rolled_back(&error), "at {at:?}: {error}");
+            let there = tap(&host, "vnet0");
+            assert_eq!((there.mac, there.mtu, there.link), (mac(5).into(), 1200, LinkState::Down), "at {at:?}");
+            assert_eq!(host.ports(name("br0")).expect("it is there").len(), 1);
+        }
+    }
+
+    #[test]
     fn refuses_before_anything_is_made_what_a_backend_cannot_do() {
         for lacking in [Capability::Isolated, Capability::FdbStatic] {
-            let host = Fake::new(CAPABILITIES.into_iter().filter(|&capability| capability != lacking));
+            let host = host_without(lacking);
+            let before = snapshot(&host);
             let error = plug_in(&host, &guest()).expect_err("it cannot");
             assert_eq!((error.kind(), error.capability()), (ErrorKind::Unsupported, Some(lacking)));
-            assert!(host.log.lock().expect("one thread").is_empty());
+            assert!(host.take_log().is_empty());
+            assert_eq!(snapshot(&host), before);
         }
-        let host = Fake::new(CAPABILITIES);
-        let error = plug(&host, name("br7"), &guest()).expect_err("there is none");
+        let error = plug(&host(), name("br7"), &guest()).expect_err("there is none");
         assert_eq!(error.kind(), ErrorKind::NotFound);
     }
 }

@@ -1,28 +1,28 @@
 //! Network bridges for virtual machines whose MAC address never changes, on Linux and FreeBSD.
 //!
-//! A Linux bridge that was given no MAC takes the lowest of its ports' and changes it as guests
-//! come and go: guests see a new gateway, ARP caches go stale, and Windows asks about a new
-//! network. vmbridge creates bridges with a MAC that stays, all or nothing, through whatever
-//! interface the kernel has for it.
+//! A Linux bridge without a MAC of its own takes the lowest MAC of its ports. This MAC changes as guests come and go:
+//! guests see a new gateway, ARP caches go stale, and Windows asks about a new network. vmbridge creates bridges with a
+//! MAC that stays, all or nothing, on each kernel interface.
 //!
 //! ```no_run
-//! use vmbridge::{BridgeBackend, BridgeSpec, LinkState, NativeBackend};
+//! use vmbridge::{BridgeSpec, Bridges, InterfaceName, LinkState, NativeBackend};
 //!
-//! let bridges = NativeBackend::open()?;
-//! let mac = vmbridge::unused_mac(&bridges)?;
-//! bridges.create(&BridgeSpec::new("virbr0".parse()?).mac(mac).link(LinkState::Up))?;
-//! bridges.add_port("virbr0".parse()?, "tap0".parse()?)?;
+//! let host = NativeBackend::open()?;
+//! let mac = vmbridge::unused_mac(&host)?;
+//! let bridge = host.create(&BridgeSpec::new("virbr0".parse()?).mac(mac).link(LinkState::Up))?;
+//! let tap: InterfaceName = "tap0".parse()?;
+//! host.add_port(bridge, tap)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`BridgeBackend`] has all that can be done with a bridge and what every backend promises.
-//! [`model::Model`] is a backend in memory: test against it, without privilege.
+//! - [`Bridges`] has the operations, and [`Backend`] the promises of each backend.
+//! - [`Transaction`] carries out several steps, all or nothing.
+//! - [`plug`] gives a guest a tap on a bridge, and [`restrict_to_mac`] keeps a port to its guest's MAC.
+//! - [`network`] has saved definitions of bridges, which keep their MAC; with the feature `xml`, as libvirt's XML.
+//! - [`model::Model`] is a backend in memory, to test without privilege. [`faults::FaultyBackend`] makes steps fail.
+//! - [`waiting`] lists every call that can wait, and how long.
 //!
-//! [`network`] has what is written down of a bridge, so that it bears the same MAC each time it is made;
-//! with the feature `xml`, as libvirt's XML.
-//!
-//! This crate is policy. The kernel side is the crate [`vmbridge_platform`]: its vocabulary is re-exported
-//! here, and all of it, with each system's backends, as [`platform`].
+//! This crate is policy. The kernel side is the crate [`vmbridge_platform`], which is re-exported as [`platform`].
 #![forbid(unsafe_code)]
 #![doc(test(attr(deny(warnings))))]
 
@@ -30,9 +30,6 @@
 #[cfg(test)]
 extern crate self as vmbridge;
 
-mod bulk;
-#[cfg(test)]
-mod fake;
 mod guest;
 mod mac;
 pub mod network;
@@ -42,11 +39,13 @@ mod port;
 mod readme;
 mod spoofing;
 mod system;
+#[cfg(test)]
+mod testing;
 
 pub use guest::{Guest, Plugged, plug, unplug};
 pub use mac::unused_mac;
 pub use option_text::{InvalidOption, OptionText};
-pub use port::{attach, attach_many, bridge_of, bridges_of_ports, port};
+pub use port::{attach, attach_many, bridge_of, bridges_of_ports};
 pub use spoofing::{Restriction, attach_restricted, lift_restriction, restrict_to_mac};
 pub use system::hint;
 pub use vmbridge_platform as platform;
@@ -55,12 +54,14 @@ pub use vmbridge_platform::NetworkPrivileges;
 #[cfg(feature = "sandbox")]
 pub use vmbridge_platform::Sandbox;
 pub use vmbridge_platform::{
-    AVAILABLE, Attempt, Available, BridgeBackend, BridgeChange, BridgeOption, BridgeOptions, BridgeSpec,
-    BridgeState, Bulk, BulkError, BulkResult, Capabilities, Capability, Error, ErrorKind, Events, ExistingTap,
-    FdbEntry, FdbOrigin, HostIdentity, InterfaceIndex, InterfaceName, InterfaceState, InvalidIndex, InvalidMac,
-    InvalidName, InvalidVlan, InvalidWord, LinkState, MacAddr, MacReason, NameReason, NativeBackend, Operation,
-    PortOption, PortOptions, PortState, PortStpState, PortVlans, Result, StaticEntry, StpProtocol, Tap, TapChange,
-    TapSpec, TapState, Undo, UnicastMac, VlanId, VlanRange, VlanTagging, Wake, model,
+    AVAILABLE, Attempt, Available, Backend, BridgeChange, BridgeOption, BridgeOptions, BridgeSpec, BridgeState,
+    Bridges, Bulk, BulkError, BulkResult, Capabilities, Capability, Error, ErrorKind, Events, ExistingTap,
+    FdbEntry, FdbOrigin, HostIdentity, Identity, InterfaceIndex, InterfaceName, InterfaceState, InvalidIndex,
+    InvalidMac, InvalidName, InvalidVlan, InvalidWord, LinkState, MacAddr, MacReason, Made, NameReason,
+    NativeBackend, Operation, Outcome, PortOption, PortOptions, PortState, PortStpState, PortVlans, Resolved,
+    Result, Rollback, Seen, SeenEntries, SeenEntry, SeenPort, SeenVlans, StaticEntry, Step, StpProtocol, Tap,
+    TapChange, TapOffload, TapOffloads, TapSpec, TapState, Target, Transaction, UnicastMac, VlanId, VlanRange,
+    VlanTagging, VnetHeader, Wake, faults, model, run_each, waiting,
 };
 
 /// The examples of the README compile.

@@ -1,12 +1,12 @@
 //! Where a bridge's MAC comes from when its user names none.
 
-use crate::{Attempt, BridgeBackend, ErrorKind, Operation, Result, UnicastMac};
+use crate::{Attempt, Backend, Bridges, ErrorKind, Operation, Result, UnicastMac};
 
 /// Generates a MAC ([`UnicastMac::generate`]) that no interface of the host has.
 ///
 /// # Errors
 /// The host's interfaces could not be listed, or the operating system's generator failed.
-pub fn unused_mac(backend: &dyn BridgeBackend) -> Result<UnicastMac> {
+pub fn unused_mac(backend: &dyn Backend) -> Result<UnicastMac> {
     let interfaces = backend.interfaces()?;
     loop {
         let mac = UnicastMac::generate()

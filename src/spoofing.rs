@@ -4,10 +4,9 @@
 //! `br_fdb_update()` (`br_fdb.c`) of Linux, and in `bridge_forward()` and `bridge_rtupdate()`
 //! (`sys/net/if_bridge.c`) of FreeBSD.
 
-use crate::port::{attach_and, former, unless_gone};
 use crate::{
-    Attempt, BridgeBackend, Capabilities, Capability, ErrorKind, FdbEntry, FdbOrigin, InterfaceName, Operation,
-    PortOptions, Result, StaticEntry, UnicastMac,
+    Attempt, Backend, Bridges, Capabilities, Capability, ErrorKind, FdbEntry, FdbOrigin, Operation, PortOptions,
+    Result, StaticEntry, Step, Target, Transaction, UnicastMac,
 };
 
 /// What becomes of frames that come in through a restricted port under another MAC than its guest's.
@@ -61,54 +60,65 @@ pub enum Restriction {
 /// the restriction is never weakened without a word. `EntryExists` if the MAC is static behind
 /// another port, or the bridge's or a port's own. `NotFound`, `NotABridge`, `PortNotFound`,
 /// `NotAPort`, `PermissionDenied`.
-pub fn restrict_to_mac(
-    backend: &dyn BridgeBackend,
-    bridge: InterfaceName,
-    port: InterfaceName,
+pub fn restrict_to_mac<B: Backend + ?Sized>(
+    backend: &B,
+    bridge: impl Into<Target>,
+    port: impl Into<Target>,
     mac: UnicastMac,
 ) -> Result<Restriction> {
-    restrict_and(backend, bridge, port, mac, || Ok(()))
+    let (bridge, port) = (bridge.into(), port.into());
+    check(backend, Operation::ChangePort, bridge, port)?;
+    Transaction::of(backend, |steps| restrict(steps, bridge, port, &PortOptions::default(), mac))
 }
 
-/// [`restrict_to_mac`], and what comes next; the port is what it was if that fails.
-pub(crate) fn restrict_and(
-    backend: &dyn BridgeBackend,
-    bridge: InterfaceName,
-    port: InterfaceName,
+/// Gives a port these options and restricts it, in one change of its options.
+pub(crate) fn restrict<B: Backend + ?Sized>(
+    steps: &mut Transaction<'_, B>,
+    bridge: Target,
+    port: Target,
+    options: &PortOptions,
     mac: UnicastMac,
-    next: impl FnOnce() -> Result<()>,
 ) -> Result<Restriction> {
-    let at = |operation| Attempt::new(backend.name(), operation).on(bridge).port(port);
-    check_restriction(at(Operation::ChangePort), backend.capabilities())?;
-    let before = crate::port(backend, bridge, port)?;
-    let entries = backend.fdb(bridge)?;
-    let taken = |entry: &FdbEntry| match entry.origin {
+    let backend = steps.backend();
+    refuse_taken(backend, bridge, port, mac)?;
+    let restricted = restricted(backend.capabilities(), true);
+    let mut options = *options;
+    options.extend(restricted.iter());
+    let changed = steps.run(Step::change_port(bridge, port, options))?;
+    let (bridge, port) = (changed.interface, changed.port_or_interface());
+    // Read after the port stopped learning, so that nothing is missed.
+    for entry in backend.fdb(bridge)? {
+        // No frame comes from a group's address.
+        let Ok(other) = UnicastMac::new(entry.mac) else { continue };
+        if entry.port_identity != Some(port) || other == mac || entry.origin == FdbOrigin::Local {
+            continue;
+        }
+        match steps.run(Step::remove_fdb_entry(bridge, other, entry.vlan)) {
+            // It has aged out meanwhile.
+            Err(error) if error.kind() == ErrorKind::EntryNotFound => {}
+            outcome => drop(outcome?),
+        }
+    }
+    steps.run(Step::replace_fdb_entry(bridge, StaticEntry::new(mac, port)))?;
+    Ok(if restricted.locked == Some(true) { Restriction::Locked } else { Restriction::NotLearned })
+}
+
+/// Refuses a MAC that is static behind another port, or an interface's own.
+fn refuse_taken<B: Backend + ?Sized>(backend: &B, bridge: Target, port: Target, mac: UnicastMac) -> Result<()> {
+    let is_taken = |entry: &FdbEntry| match entry.origin {
         FdbOrigin::Learned => false,
-        FdbOrigin::Static => entry.port != port,
+        FdbOrigin::Static => !is_behind(entry, port),
         _ => true,
     };
-    if entries.iter().any(|entry| entry.mac == mac && taken(entry)) {
-        return Err(at(Operation::ReplaceFdbEntry).error(ErrorKind::EntryExists));
+    if backend.fdb(bridge)?.iter().any(|entry| entry.mac == mac && is_taken(entry)) {
+        let at = Attempt::new(backend.name(), Operation::ReplaceFdbEntry).on(bridge).port(port);
+        return Err(at.error(ErrorKind::EntryExists));
     }
+    Ok(())
+}
 
-    let options = restricted(backend.capabilities(), true);
-    backend.change_port(bridge, port, &options)?;
-    let mut removed = Vec::new();
-    let replaced = remove_others(backend, bridge, port, mac, &mut removed)
-        // All or nothing by itself.
-        .and_then(|()| backend.replace_fdb_entry(bridge, &StaticEntry::new(mac, port)));
-    let has_entry = replaced.is_ok();
-    replaced.and_then(|()| next()).map_err(|error| {
-        let was_its_own = entries.iter().any(|entry| entry.mac == mac && entry.origin == FdbOrigin::Static);
-        let taken_away =
-            if has_entry && !was_its_own { backend.remove_fdb_entry(bridge, mac, None) } else { Ok(()) };
-        let added = removed.iter().map(|entry| backend.add_fdb_entry(bridge, entry));
-        // One that fails does not keep the others from being tried.
-        let undone = added.fold(taken_away, Result::and);
-        let undone = undone.and(backend.change_port(bridge, port, &former(&before.options, &options)));
-        error.undone(unless_gone(undone), format_args!("a restricted port {port} of bridge {bridge}"))
-    })?;
-    Ok(if options.locked == Some(true) { Restriction::Locked } else { Restriction::NotLearned })
+fn is_behind(entry: &FdbEntry, port: Target) -> bool {
+    entry.port_identity.is_some_and(|behind| port.is(behind))
 }
 
 /// Makes an interface a port with these options and restricts it to its guest's MAC
@@ -121,16 +131,20 @@ pub(crate) fn restrict_and(
 /// # Errors
 /// Those of [`attach`](crate::attach) and of [`restrict_to_mac`]; `Unsupported` before anything is
 /// done. Whatever fails, the port is released again.
-pub fn attach_restricted(
-    backend: &dyn BridgeBackend,
-    bridge: InterfaceName,
-    port: InterfaceName,
+pub fn attach_restricted<B: Backend + ?Sized>(
+    backend: &B,
+    bridge: impl Into<Target>,
+    port: impl Into<Target>,
     options: &PortOptions,
     mac: UnicastMac,
 ) -> Result<Restriction> {
-    let at = Attempt::new(backend.name(), Operation::AddPort).on(bridge).port(port);
-    check_restriction(at, backend.capabilities())?;
-    attach_and(backend, bridge, port, options, || restrict_to_mac(backend, bridge, port, mac))
+    let (bridge, port) = (bridge.into(), port.into());
+    check(backend, Operation::AddPort, bridge, port)?;
+    crate::port::check(backend, bridge, port, options)?;
+    Transaction::of(backend, |steps| {
+        let joined = steps.run(Step::add_port(bridge, port))?;
+        restrict(steps, joined.interface.into(), joined.port_or_interface().into(), options, mac)
+    })
 }
 
 /// Lifts the restriction of a port to a MAC: all or nothing.
@@ -141,31 +155,41 @@ pub fn attach_restricted(
 /// # Errors
 /// `EntryNotFound` if this MAC is not static behind this port; `Unsupported`, `NotFound`,
 /// `NotABridge`, `PortNotFound`, `NotAPort`, `PermissionDenied`.
-pub fn lift_restriction(
-    backend: &dyn BridgeBackend,
-    bridge: InterfaceName,
-    port: InterfaceName,
+pub fn lift_restriction<B: Backend + ?Sized>(
+    backend: &B,
+    bridge: impl Into<Target>,
+    port: impl Into<Target>,
     mac: UnicastMac,
 ) -> Result<()> {
-    let at = |operation| Attempt::new(backend.name(), operation).on(bridge).port(port);
-    check_restriction(at(Operation::ChangePort), backend.capabilities())?;
-    let before = crate::port(backend, bridge, port)?;
-    let is_own = |entry: &FdbEntry| entry.mac == mac && entry.port == port && entry.origin == FdbOrigin::Static;
+    let (bridge, port) = (bridge.into(), port.into());
+    check(backend, Operation::ChangePort, bridge, port)?;
+    let is_own =
+        |entry: &FdbEntry| entry.mac == mac && is_behind(entry, port) && entry.origin == FdbOrigin::Static;
     if !backend.fdb(bridge)?.iter().any(is_own) {
-        return Err(at(Operation::RemoveFdbEntry).error(ErrorKind::EntryNotFound));
+        let at = Attempt::new(backend.name(), Operation::RemoveFdbEntry).on(bridge).port(port);
+        return Err(at.error(ErrorKind::EntryNotFound));
     }
-    let options = restricted(backend.capabilities(), false);
-    backend.change_port(bridge, port, &options)?;
-    backend.remove_fdb_entry(bridge, mac, None).map_err(|error| {
-        let undone = backend.change_port(bridge, port, &former(&before.options, &options));
-        error.undone(unless_gone(undone), format_args!("port {port} of bridge {bridge}, no longer restricted,"))
+    Transaction::of(backend, |steps| {
+        let options = restricted(backend.capabilities(), false);
+        let changed = steps.run(Step::change_port(bridge, port, options))?;
+        steps.run(Step::remove_fdb_entry(changed.interface, mac, None)).map(drop)
     })
 }
 
 /// Refuses what cannot be restricted at all.
-pub(crate) fn check_restriction(at: Attempt, capabilities: Capabilities) -> Result<()> {
+pub(crate) fn check<B: Backend + ?Sized>(
+    backend: &B,
+    operation: Operation,
+    bridge: Target,
+    port: impl Into<Option<Target>>,
+) -> Result<()> {
+    let at = Attempt::new(backend.name(), operation).on(bridge);
+    let at = match port.into() {
+        Some(port) => at.port(port),
+        None => at,
+    };
     let needed = [Capability::FdbList, Capability::FdbStatic, Capability::Learning];
-    match needed.into_iter().find(|&needed| !capabilities.contains(needed)) {
+    match needed.into_iter().find(|&needed| !backend.capabilities().contains(needed)) {
         Some(lacking) => Err(at.with(lacking).error(ErrorKind::Unsupported)),
         None => Ok(()),
     }
@@ -177,162 +201,224 @@ fn restricted(capabilities: Capabilities, yes: bool) -> PortOptions {
     all.iter().filter(|option| capabilities.contains(option.capability())).collect()
 }
 
-/// Removes the entries of a port but those of one MAC, and notes which of them were static.
-fn remove_others(
-    backend: &dyn BridgeBackend,
-    bridge: InterfaceName,
-    port: InterfaceName,
-    mac: UnicastMac,
-    removed: &mut Vec<StaticEntry>,
-) -> Result<()> {
-    // Read after the port stopped learning, so that nothing is missed.
-    for FdbEntry { mac: other, vlan, origin, .. } in
-        backend.fdb(bridge)?.into_iter().filter(|entry| entry.port == port && entry.mac != mac)
-    {
-        // No frame comes from a group's address.
-        let Ok(other) = UnicastMac::new(other) else { continue };
-        match origin {
-            FdbOrigin::Local => continue,
-            _ => match backend.remove_fdb_entry(bridge, other, vlan) {
-                // It has aged out meanwhile.
-                Err(error) if error.kind() == ErrorKind::EntryNotFound => continue,
-                outcome => outcome?,
-            },
-        }
-        if origin == FdbOrigin::Static {
-            let entry = StaticEntry::new(other, port);
-            removed.push(vlan.map_or(entry, |vlan| entry.vlan(vlan)));
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Undo;
-    use crate::fake::{Fake, mac, name};
+    use crate::faults::Fault;
+    use crate::model::Model;
+    use crate::testing::{
+        Host, Moment, assert_all_or_nothing, host, host_with, host_without, is_rolled_back, mac, name, snapshot,
+    };
+    use crate::{BridgeSpec, InterfaceName, MacAddr, PortState, VlanId};
 
     const NEEDED: [Capability; 3] = [Capability::FdbList, Capability::FdbStatic, Capability::Learning];
-    const LINUX: [Capability; 5] = [
-        Capability::FdbList,
-        Capability::FdbStatic,
-        Capability::Learning,
-        Capability::UnicastFlood,
-        Capability::Locked,
-    ];
 
     /// A host on which the port has said more than it should, and someone gave it another MAC.
-    fn host() -> Fake {
-        Fake::new(LINUX).with_entry("tap0", mac(8), FdbOrigin::Learned).with_entry(
-            "tap0",
-            mac(9),
-            FdbOrigin::Static,
-        )
+    fn talkative() -> Host {
+        let host = host();
+        host.inner().learn(name("br0"), name("tap0"), mac(8), None).expect("it is a port");
+        let entry = StaticEntry::new(mac(9), name("tap0"));
+        host.inner().add_fdb_entry(name("br0"), &entry).expect("the MAC is nowhere else");
+        host
     }
 
-    fn restrict(host: &Fake) -> Result<Restriction> {
+    fn restrict(host: &Host) -> Result<Restriction> {
         restrict_to_mac(host, name("br0"), name("tap0"), mac(7))
+    }
+
+    fn attach(host: &Host) -> Result<Restriction> {
+        attach_restricted(host, name("br0"), name("tap1"), &PortOptions::default().learning(true), mac(7))
+    }
+
+    fn port(host: &Host, port: &str) -> PortState {
+        host.port(name(port)).expect("it is a port")
+    }
+
+    /// The entries of a bridge that are not its own or its ports' addresses.
+    fn entries(host: &Host, bridge: &str) -> Vec<(MacAddr, Option<VlanId>, FdbOrigin)> {
+        let entries = host.fdb(name(bridge)).expect("it is there").into_iter();
+        let others = entries.filter(|entry| entry.origin != FdbOrigin::Local);
+        others.map(|entry| (entry.mac, entry.vlan, entry.origin)).collect()
     }
 
     #[test]
     fn locks_before_any_entry_changes() {
-        let host = host();
+        let host = talkative();
         assert_eq!(restrict(&host).expect("it can be done"), Restriction::Locked);
-        let log = host.log.lock().expect("one thread");
-        assert_eq!(*log, ["change port", "remove entry", "remove entry", "replace entry"]);
-        let state = host.state.lock().expect("one thread");
-        let options = state.options[&name("tap0")];
+        assert_eq!(
+            host.take_log(),
+            [
+                Operation::ChangePort,
+                Operation::RemoveFdbEntry,
+                Operation::RemoveFdbEntry,
+                Operation::ReplaceFdbEntry
+            ]
+        );
+        let options = port(&host, "tap0").options;
         assert_eq!(
             (options.locked, options.learning, options.unicast_flood),
             (Some(true), Some(false), Some(false))
         );
-        let entries: Vec<_> = state.fdb.iter().map(|entry| (entry.mac, entry.origin)).collect();
-        assert_eq!(entries, [(mac(7).into(), FdbOrigin::Static)]);
+        let of_guest = |vlan| (mac(7).into(), vlan, FdbOrigin::Static);
+        assert_eq!(entries(&host, "br0"), [of_guest(None), of_guest(Some(VlanId::MIN))]);
     }
 
     #[test]
     fn says_what_it_cannot_prevent() {
-        let host = Fake::new(NEEDED);
+        let host = host_with(&NEEDED);
         assert_eq!(restrict(&host).expect("it can be done"), Restriction::NotLearned);
-        let options = host.state.lock().expect("one thread").options[&name("tap0")];
+        let options = port(&host, "tap0").options;
         assert_eq!((options.locked, options.learning), (Some(false), Some(false)));
     }
 
     #[test]
     fn refuses_before_anything_is_done_what_a_backend_cannot_do() {
         for lacking in NEEDED {
-            let host = Fake::new(LINUX.into_iter().filter(|&capability| capability != lacking));
+            let host = host_without(lacking);
             for error in [
                 restrict(&host).err(),
                 lift_restriction(&host, name("br0"), name("tap0"), mac(7)).err(),
-                attach_restricted(&host, name("br0"), name("tap1"), &PortOptions::default(), mac(7)).err(),
+                attach(&host).err(),
             ] {
                 let error = error.expect("it cannot");
                 assert_eq!((error.kind(), error.capability()), (ErrorKind::Unsupported, Some(lacking)));
             }
-            assert!(host.log.lock().expect("one thread").is_empty());
+            assert!(host.take_log().is_empty());
         }
     }
 
     #[test]
-    fn undoes_whatever_fails() {
-        for fails_after in 0..4 {
-            let host = host();
-            let statics = || {
-                let state = host.state.lock().expect("one thread").clone();
-                let fdb = state.fdb.into_iter().filter(|entry| entry.origin == FdbOrigin::Static);
-                (state.options, fdb.collect::<Vec<_>>())
-            };
-            let before = statics();
-            *host.fails_after.lock().expect("one thread") = Some(fails_after);
-            let error = restrict(&host).expect_err("a step fails");
-            assert!(matches!(error.undo(), Undo::Done) || fails_after == 0, "{error}");
-            assert_eq!(statics(), before, "after {fails_after}");
-        }
+    fn rolls_back_whatever_fails() {
+        assert_eq!(assert_all_or_nothing(talkative, restrict), 4);
+        // The MAC has moved, and was learned behind another port.
+        let moved = || {
+            let host = talkative();
+            host.inner().add_port(name("br0"), name("tap1")).expect("it can join");
+            host.inner().learn(name("br0"), name("tap1"), mac(7), None).expect("it is a port");
+            host
+        };
+        assert_eq!(assert_all_or_nothing(moved, restrict), 4);
     }
 
     #[test]
     fn attaches_all_or_nothing() {
-        let attach = |host: &Fake| {
-            attach_restricted(host, name("br0"), name("tap1"), &PortOptions::default().learning(true), mac(7))
-        };
-        for fails_after in 0..4 {
-            let host = host();
-            *host.fails_after.lock().expect("one thread") = Some(fails_after);
-            attach(&host).expect_err("a step fails");
-            assert_eq!(host.ports(name("br0")).expect("a bridge").len(), 1);
-        }
-        let host = host();
+        assert_eq!(assert_all_or_nothing(talkative, attach), 3);
+        let host = talkative();
         assert_eq!(attach(&host).expect("it can be done"), Restriction::Locked);
-        assert_eq!(crate::bridge_of(&host, name("tap1")).expect("it is a port"), name("br0"));
-        assert_eq!(host.state.lock().expect("one thread").options[&name("tap1")].learning, Some(false));
+        let port = port(&host, "tap1");
+        assert_eq!(port.bridge.expect("a bridge").name(), name("br0"));
+        assert_eq!(port.options.learning, Some(false));
+    }
+
+    /// Another interface has its name then.
+    fn rename_port(host: &Model) {
+        host.rename_interface(name("tap1"), name("vnet9")).expect("the name is free");
+        host.add_interface(name("tap1"), mac(0xf2)).expect("the name is free");
+    }
+
+    fn names_of_ports(host: &Host) -> Vec<InterfaceName> {
+        host.ports(name("br0")).expect("it is there").iter().map(|port| port.name).collect()
+    }
+
+    #[test]
+    fn a_port_that_is_renamed_meanwhile_is_the_same_port() {
+        for at in Moment::of_steps(0..3) {
+            let host = host();
+            at.act(&host, rename_port);
+            assert_eq!(attach(&host).expect("it is there"), Restriction::Locked, "at {at:?}");
+            assert_eq!(names_of_ports(&host), [name("tap0"), name("vnet9")], "at {at:?}");
+            assert_eq!(port(&host, "vnet9").options.locked, Some(true));
+            assert_eq!(entries(&host, "br0").len(), 2);
+        }
+    }
+
+    #[test]
+    fn a_port_that_is_renamed_before_a_step_fails_does_not_stay() {
+        for fault in [Fault::Refused, Fault::FailedAfter] {
+            for at in Moment::of_steps(0..3) {
+                let host = host();
+                at.act(&host, rename_port);
+                host.fail(2, fault);
+                let error = attach(&host).expect_err("the last step fails");
+                assert!(!host.cancel());
+                assert!(is_rolled_back(&error), "{fault:?} at {at:?}: {error}");
+                assert_eq!(names_of_ports(&host), [name("tap0")], "{fault:?} at {at:?}");
+                assert!(entries(&host, "br0").is_empty());
+            }
+        }
+    }
+
+    /// A host with a second bridge.
+    fn host_with_br1() -> Host {
+        let host = host();
+        host.inner().create(&BridgeSpec::new(name("br1")).mac(mac(0xfe))).expect("the name is free");
+        host
+    }
+
+    fn move_port(host: &Model) {
+        host.remove_port(name("br0"), name("tap1")).expect("it is a port");
+        host.add_port(name("br1"), name("tap1")).expect("it can join");
+    }
+
+    #[test]
+    fn a_port_that_moves_to_another_bridge_is_not_restricted_there() {
+        for at in [Moment::After(0), Moment::Before(1), Moment::After(1), Moment::Before(2)] {
+            let host = host_with_br1();
+            at.act(&host, move_port);
+            let error = attach(&host).expect_err("it is a port of another bridge");
+            assert_eq!(error.kind(), ErrorKind::NotAPort, "at {at:?}: {error}");
+            assert!(is_rolled_back(&error), "at {at:?}: {error}");
+            let moved = port(&host, "tap1");
+            assert_eq!(moved.bridge.expect("a bridge").name(), name("br1"));
+            assert_eq!(moved.options, port(&host, "tap0").options, "those of a new port, at {at:?}");
+            assert!(entries(&host, "br0").is_empty() && entries(&host, "br1").is_empty());
+        }
+    }
+
+    /// The kernel locks a port by its index, whatever bridge it is a port of by then.
+    #[test]
+    fn a_port_that_is_locked_on_another_bridge_is_unlocked_there() {
+        let host = host_with_br1();
+        host.fail(1, Fault::FailedAfter);
+        host.act_after(1, |host| {
+            move_port(host);
+            let locked = restricted(host.capabilities(), true);
+            host.change_port(name("br1"), name("tap1"), &locked).expect("it is a port");
+        });
+        let error = attach(&host).expect_err("a step fails");
+        assert!(is_rolled_back(&error), "{error}");
+        assert_eq!(port(&host, "tap1").options, port(&host, "tap0").options);
     }
 
     #[test]
     fn leaves_what_is_anothers_alone() {
-        for (port, origin) in [("tap1", FdbOrigin::Static), ("br0", FdbOrigin::Local), ("tap0", FdbOrigin::Local)]
-        {
-            let host = Fake::new(LINUX).with_entry(port, mac(7), origin);
-            assert_eq!(restrict(&host).expect_err("it is taken").kind(), ErrorKind::EntryExists);
-            let lifted = lift_restriction(&host, name("br0"), name("tap0"), mac(7));
-            assert_eq!(lifted.expect_err("it is not its own").kind(), ErrorKind::EntryNotFound);
-            assert!(host.log.lock().expect("one thread").is_empty());
+        // Static behind another port, the bridge's own, the port's own.
+        for taken in [mac(7), mac(0xff), mac(0xf0)] {
+            let host = host();
+            host.inner().add_port(name("br0"), name("tap1")).expect("it can join");
+            let entry = StaticEntry::new(mac(7), name("tap1"));
+            host.inner().add_fdb_entry(name("br0"), &entry).expect("the MAC is nowhere else");
+            let before = snapshot(&host);
+            let error = restrict_to_mac(&host, name("br0"), name("tap0"), taken).expect_err("it is taken");
+            assert_eq!(error.kind(), ErrorKind::EntryExists);
+            let error = lift_restriction(&host, name("br0"), name("tap0"), taken).expect_err("not its own");
+            assert_eq!(error.kind(), ErrorKind::EntryNotFound);
+            assert!(host.take_log().is_empty());
+            assert_eq!(snapshot(&host), before);
         }
     }
 
     #[test]
     fn lifts_what_it_restricted() {
-        for fails_after in [None, Some(0), Some(1)] {
-            let host = Fake::new(LINUX);
-            let before = host.state.lock().expect("one thread").clone();
+        let restricted = || {
+            let host = host();
             restrict(&host).expect("it can be done");
-            let restricted = host.state.lock().expect("one thread").clone();
-            *host.fails_after.lock().expect("one thread") = fails_after;
-            let lifted = lift_restriction(&host, name("br0"), name("tap0"), mac(7));
-            assert_eq!(lifted.is_ok(), fails_after.is_none());
-            let after = host.state.lock().expect("one thread").clone();
-            assert_eq!(after, if lifted.is_ok() { before } else { restricted });
-        }
+            host
+        };
+        let lift = |host: &Host| lift_restriction(host, name("br0"), name("tap0"), mac(7));
+        assert_eq!(assert_all_or_nothing(restricted, lift), 2);
+        let host = restricted();
+        lift(&host).expect("it is restricted");
+        assert_eq!(snapshot(&host), snapshot(&self::host()));
     }
 }

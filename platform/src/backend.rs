@@ -1,355 +1,306 @@
-//! The trait that every kernel interface implements, and what it promises.
+//! The trait of a kernel's interface for bridges, and its promises.
 
 use std::fmt;
+use std::os::fd::OwnedFd;
 
-use crate::bulk;
+use crate::error::Attempt;
 use crate::{
-    Attempt, BridgeChange, BridgeSpec, BridgeState, Bulk, BulkResult, Capabilities, Capability, Error, ErrorKind,
-    Events, FdbEntry, InterfaceName, InterfaceState, Operation, PortOptions, PortState, PortVlans, Result,
-    StaticEntry, Tap, TapChange, TapSpec, TapState, UnicastMac, VlanId, VlanRange,
+    BridgeState, Bulk, Capabilities, Capability, ErrorKind, Events, FdbEntry, Identity, InterfaceState, Operation,
+    PortState, PortVlans, Result, Seen, Step, Tap, TapState, Target,
 };
 
 /// A kernel's interface for bridges.
 ///
-/// What every implementation promises:
+/// A backend reads state and carries out [steps](Step). Users call [`Bridges`](crate::Bridges), which every
+/// backend has. Its operations check a step, look at the interfaces of the step, carry it out, and roll it back
+/// when it fails. So a backend implements no rollback.
 ///
-/// 1. **All or nothing.** When a call returns an error, the host is as it was before: what was
-///    half made is undone. If undoing fails too, [`Error::undo`](crate::Error::undo) carries the
-///    second failure and names what was left. Of a call for many items this holds of each; whether of
-///    all together, the caller says ([`Bulk`]), but for what [`delete_many`](Self::delete_many) says.
-/// 2. **The MAC is part of creation.** No bridge bears its final name before it has the MAC of
-///    its spec, except where a system fixes the name at creation (FreeBSD's `bridgeN`). Where
-///    the kernel takes the MAC in the creating call, it is there from the first moment
-///    ([`AtomicCreate`](crate::Capability::AtomicCreate)). Elsewhere it is set before `create`
-///    returns, read back, and still there after udev has had its turn.
-/// 3. **Only bridges.** An operation on a bridge first knows that it is one: deleting `eth0` is
-///    [`NotABridge`](crate::ErrorKind::NotABridge). Where the kernel can work by index, it does, so that
-///    a name that was reused meanwhile is not hit.
-/// 4. **Names and MACs are checked before the kernel sees them**, by their types.
-/// 5. **An existing interface is an error on `create`**
-///    ([`BridgeExists`](crate::ErrorKind::BridgeExists), [`NameInUse`](crate::ErrorKind::NameInUse)).
-/// 6. **Unsupported is said, never ignored.** [`capabilities`](Self::capabilities) lists what a
-///    backend can do; a call outside of it is [`Unsupported`](crate::ErrorKind::Unsupported).
-/// 7. **Errors say what, where, why**, and the same situation has the same
-///    [`ErrorKind`](crate::ErrorKind) on every backend.
-/// 8. **No waiting without a bound, no lost `EINTR`, no hidden thread.** A handle keeps its
-///    sockets for every call, and works in the network namespace (Linux) or VNET jail (FreeBSD)
-///    that it was opened in, whatever thread calls it.
-/// 9. **Tolerant reader.** What a newer kernel adds is skipped; a malformed reply is
-///    [`MalformedReply`](crate::ErrorKind::MalformedReply), never a panic.
+/// The operations promise on every backend:
 ///
-/// On Linux a name may also be an alternative one (`ip link property add altname`); what is read
-/// has the interface's own.
+/// 1. **All or nothing.** When a call returns an error, the host is as it was before. If rollback fails, too,
+///    [`Error::rollback`](crate::Error::rollback) names what is left.
+///    *Exceptions:* [`Step::Delete`], [`Step::RemovePort`], [`Step::FlushFdb`] and [`Step::DeleteTap`] cannot be
+///    rolled back. A bridge whose MAC or MTU was set back no longer follows its ports.
+/// 2. **The MAC is part of creation.** No bridge has its final name before it has the MAC of its spec. With
+///    [`AtomicCreate`](Capability::AtomicCreate), the kernel takes the MAC in the call that creates the bridge.
+///    Elsewhere the backend sets the MAC before `create` returns, waits for udev, and reads the MAC back.
+///    *Exception:* FreeBSD fixes the name `bridgeN` at creation.
+/// 3. **Only what was meant.** An operation changes bridges, ports of that bridge, and taps; only the interface
+///    that its [`Target`] had when the operation began.
+///    *Exception:* where the kernel's call takes a name (Linux ioctl, FreeBSD), the backend compares the name with
+///    the index directly before the call. It does not see a rename between these two calls.
+/// 4. **Names and MACs are validated before the kernel sees them**, by their types. Too long is an error.
+/// 5. **An existing interface is an error on `create`** ([`BridgeExists`](ErrorKind::BridgeExists),
+///    [`NameInUse`](ErrorKind::NameInUse)).
+/// 6. **Unsupported is reported, never ignored.** [`capabilities`](Self::capabilities) lists what a backend can
+///    do; a call outside of it is [`Unsupported`](ErrorKind::Unsupported).
+/// 7. **Errors say what, where, why**, and the same situation has the same [`ErrorKind`] on every backend.
+/// 8. **Bounded waiting.** Each call that can wait has a [limit](crate::waiting), which the caller sets when the backend
+///    is opened. No call loses an `EINTR`, or leaves a thread behind. A handle works in the network namespace
+///    (Linux) or VNET jail (FreeBSD) that it was opened in, whichever thread calls it.
+///    *Exceptions:* the limits of two waits are fixed at 1 s: listing the FDB on Linux ioctl, and creating an
+///    interface on FreeBSD after a leftover was destroyed.
+/// 9. **Tolerant reader.** Attributes of newer kernels are skipped; a malformed reply is
+///    [`MalformedReply`](ErrorKind::MalformedReply), never a panic.
+/// 10. **Linearizable.** Two operations at once end as some order of the two would.
+///     *Exception:* on netlink, two processes that attach one port at once may both succeed: `RTM_SETLINK`
+///     cannot say "only if it has no master".
 ///
-/// The trait is object-safe and open: others may implement it
-/// ([`Attempt`](crate::Attempt) makes its errors).
-pub trait BridgeBackend: fmt::Debug + Send + Sync {
-    /// The backend's name, as errors and the command give it.
+/// On Linux a name may also be an alternative name (`ip link property add altname`). A state that is read has the
+/// interface's own name.
+///
+/// The trait is object-safe and open: others may implement it. [`model::Model`](crate::model::Model) is an
+/// implementation to learn from.
+pub trait Backend: fmt::Debug + Send + Sync {
+    /// Returns the backend's name, as errors and the command show it.
     fn name(&self) -> &'static str;
 
-    /// What this backend can do beyond what every backend must.
+    /// Returns what this backend can do beyond what every backend must.
     fn capabilities(&self) -> Capabilities;
 
-    /// Creates a bridge, complete.
+    /// Looks at the interfaces of a step: resolves its [targets](Target), and reads the state that
+    /// [`run`](Self::run) and rollback need.
+    ///
+    /// Returns the variant of [`Seen`] that belongs to the step. The caller has checked the step against the
+    /// [capabilities](Self::capabilities). Nothing on the host changes.
     ///
     /// # Errors
-    /// `InvalidName`, or `Unsupported` for an option, before anything is made; `InvalidOption`, `BridgeExists`, `NameInUse`, `InvalidMtu`, `PermissionDenied`, `NoDriver`; `MacNotKept` or
-    /// `TimedOut` where something else on the host sets MACs and could not be outlasted;
-    /// `NotFound` when someone deletes the bridge before it is complete.
-    fn create(&self, spec: &BridgeSpec) -> Result<()>;
+    /// `NotFound`, `PortNotFound`; `NotABridge`, `NotATap`; `Unsupported` and `InvalidOption` for values that the
+    /// backend knows the kernel to refuse.
+    fn look(&self, step: &Step) -> Result<Seen>;
 
-    /// Deletes a bridge, up or down; its ports stay, without it.
+    /// Carries out a step on the interfaces of `seen`, and on no others.
+    ///
+    /// If a later part of the step fails, the backend does not roll back the earlier parts: it returns
+    /// [`Outcome::Unclear`], and the caller rolls back.
+    fn run(&self, step: &Step, seen: &Seen) -> Outcome;
+
+    /// Finds a bridge; `None` when no interface has the name, or the identity.
     ///
     /// # Errors
-    /// `NotFound`, `NotABridge`, `PermissionDenied`.
-    fn delete(&self, bridge: InterfaceName) -> Result<()>;
+    /// `NotABridge` when the interface is of another kind.
+    fn find_bridge(&self, bridge: Target) -> Result<Option<BridgeState>>;
 
-    /// The bridge of this name, or `None` when no interface has it.
-    ///
-    /// # Errors
-    /// `NotABridge` when an interface of another kind has it.
-    fn find(&self, bridge: InterfaceName) -> Result<Option<BridgeState>>;
-
-    /// Whether a bridge is up and has a carrier, and the kernel has told its protocols so: on Linux
-    /// from a moment after one of its ports forwards on (`br_port_state_selection()`,
-    /// `net/core/link_watch.c`). Where that moment has not passed yet, it is waited for, up to two seconds.
-    ///
-    /// # Errors
-    /// `Unsupported`, `NotFound`, `NotABridge`.
-    fn has_carrier(&self, bridge: InterfaceName) -> Result<bool> {
-        Err(unsupported(self.name(), Operation::Find, bridge, Capability::Carrier))
-    }
-
-    /// All bridges, by index.
+    /// Lists all bridges, by index.
     ///
     /// # Errors
     /// `ListChanged` when no two readings agree, since other processes change bridges all the time.
-    fn list(&self) -> Result<Vec<BridgeState>>;
+    fn list_bridges(&self) -> Result<Vec<BridgeState>>;
 
-    /// Changes a bridge: first the MTU and the options, which a kernel may well refuse, then the
-    /// MAC, then up or down. What had been changed when a later step fails is set back. (A bridge whose MAC or
-    /// MTU was set back no longer follows its ports: no kernel can undo that.)
+    /// Lists the ports of a bridge, by index.
     ///
     /// # Errors
-    /// `NotFound`, `NotABridge`, `InvalidMtu`, `PermissionDenied`; `Unsupported` for an option,
-    /// before anything is changed, and `InvalidOption`.
-    fn change(&self, bridge: InterfaceName, change: &BridgeChange) -> Result<()>;
+    /// `NotFound`, `NotABridge`; `ListChanged` as with [`list_bridges`](Self::list_bridges).
+    fn list_ports(&self, bridge: Target) -> Result<Vec<PortState>>;
 
-    /// Makes an interface a port of a bridge.
+    /// Lists all interfaces of the host, by index. While others create and delete interfaces, the list need not
+    /// be of one moment.
     ///
     /// # Errors
-    /// `NotFound`, `NotABridge`, `PortNotFound`, `AlreadyPort`, `PortBusy`, `PortIsBridge`,
-    /// `PortUnsuitable`, `TooManyPorts`, `PermissionDenied`.
-    fn add_port(&self, bridge: InterfaceName, port: InterfaceName) -> Result<()>;
+    /// `Os`.
+    fn list_interfaces(&self) -> Result<Vec<InterfaceState>>;
 
-    /// Releases a port from a bridge.
-    ///
-    /// # Errors
-    /// `NotFound`, `NotABridge`, `PortNotFound`, `NotAPort`, `PermissionDenied`.
-    fn remove_port(&self, bridge: InterfaceName, port: InterfaceName) -> Result<()>;
-
-    /// The ports of a bridge, by index.
-    ///
-    /// # Errors
-    /// `NotFound`, `NotABridge`; `ListChanged` as with [`list`](Self::list).
-    fn ports(&self, bridge: InterfaceName) -> Result<Vec<PortState>>;
-
-    /// Changes the options of a port, all or none.
-    ///
-    /// # Errors
-    /// `Unsupported`, `NotFound`, `NotABridge`, `PortNotFound`, `NotAPort`, `InvalidOption`,
-    /// `PermissionDenied`.
-    fn change_port(&self, bridge: InterfaceName, port: InterfaceName, options: &PortOptions) -> Result<()> {
-        let at = Attempt::new(self.name(), Operation::ChangePort).on(bridge).port(port);
-        match options.iter().next() {
-            Some(option) => Err(at.with(option.capability()).error(ErrorKind::Unsupported)),
-            None => Ok(()),
+    /// Looks at the interfaces of many steps, as [`look`](Self::look) does for one, and hands each result to `each`,
+    /// in the order of the steps. By default it looks at one after another.
+    fn look_all(&self, steps: &[&Step], each: &mut dyn FnMut(Result<Seen>)) {
+        for step in steps {
+            each(self.look(step));
         }
     }
 
-    /// The forwarding database of a bridge, by port index, VLAN and MAC.
+    /// Carries out independent steps, as [`run`](Self::run) does for one, and hands each outcome to `each` with the
+    /// place of its step, from 0. The outcomes may come in any order. By default it carries out one after another.
     ///
-    /// # Errors
-    /// `Unsupported`, `NotFound`, `NotABridge`; `ListChanged` as with [`list`](Self::list).
-    fn fdb(&self, bridge: InterfaceName) -> Result<Vec<FdbEntry>> {
-        Err(unsupported(self.name(), Operation::Fdb, bridge, Capability::FdbList))
+    /// With [`Bulk::AllOrNothing`] no step begins after a failure: steps without an outcome were not begun. What had begun
+    /// may be reported as done: rollback compares what is there with what was.
+    fn run_all(&self, steps: &[(&Step, Seen)], bulk: Bulk, each: &mut dyn FnMut(usize, Outcome)) {
+        for (place, (step, seen)) in steps.iter().enumerate() {
+            let outcome = self.run(step, seen);
+            let is_last = bulk == Bulk::AllOrNothing && !matches!(outcome, Outcome::Done(_));
+            each(place, outcome);
+            if is_last {
+                break;
+            }
+        }
     }
 
-    /// Adds a static entry to the forwarding database of a bridge.
+    /// Finds a port of any bridge, and its bridge ([`PortState::bridge`]). Returns `None` when no interface has the
+    /// name or the identity, or when the interface is not a port.
+    ///
+    /// By default it lists the ports of all bridges.
     ///
     /// # Errors
-    /// `EntryExists` when the bridge has an entry for this address and VLAN, learned or not;
-    /// `Unsupported`, `NotFound`, `NotABridge`, `PortNotFound`, `NotAPort`, `PermissionDenied`.
-    fn add_fdb_entry(&self, bridge: InterfaceName, entry: &StaticEntry) -> Result<()> {
-        let _ = entry;
-        Err(unsupported(self.name(), Operation::AddFdbEntry, bridge, Capability::FdbStatic))
+    /// `ListChanged` as with [`list_bridges`](Self::list_bridges).
+    fn find_port(&self, port: Target) -> Result<Option<PortState>> {
+        for bridge in self.list_bridges()? {
+            let bridge = bridge.identity();
+            let ports = match self.list_ports(bridge.into()) {
+                // Another process has deleted it since.
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                ports => ports?,
+            };
+            if let Some(found) = ports.into_iter().find(|state| port.is(state.identity())) {
+                return Ok(Some(PortState { bridge: Some(bridge), ..found }));
+            }
+        }
+        Ok(None)
     }
 
-    /// Makes an address static behind a port, wherever it was before.
+    /// Finds a tap; `None` when no interface has the name, or the identity. By default it lists all taps.
     ///
     /// # Errors
-    /// As with [`add_fdb_entry`](Self::add_fdb_entry), but for `EntryExists`.
-    fn replace_fdb_entry(&self, bridge: InterfaceName, entry: &StaticEntry) -> Result<()> {
-        let _ = entry;
-        Err(unsupported(self.name(), Operation::ReplaceFdbEntry, bridge, Capability::FdbStatic))
+    /// `Unsupported`; `NotATap` when the interface is of another kind.
+    fn find_tap(&self, tap: Target) -> Result<Option<TapState>> {
+        if let Some(found) = self.list_taps()?.into_iter().find(|state| tap.is(state.identity())) {
+            return Ok(Some(found));
+        }
+        if self.list_interfaces()?.iter().any(|interface| tap.is(interface.identity())) {
+            return Err(Attempt::new(self.name(), Operation::Taps).on(tap).error(ErrorKind::NotATap));
+        }
+        Ok(None)
     }
 
-    /// Removes the entry of an address in a VLAN (or without one), static or learned.
+    /// Lists all taps, by index.
     ///
     /// # Errors
-    /// `EntryNotFound`; `Unsupported`, `NotFound`, `NotABridge`, `PermissionDenied`.
-    fn remove_fdb_entry(&self, bridge: InterfaceName, mac: UnicastMac, vlan: Option<VlanId>) -> Result<()> {
-        let _ = (mac, vlan);
-        Err(unsupported(self.name(), Operation::RemoveFdbEntry, bridge, Capability::FdbStatic))
+    /// `Unsupported`; `ListChanged` as with [`list_bridges`](Self::list_bridges).
+    fn list_taps(&self) -> Result<Vec<TapState>> {
+        Err(Attempt::new(self.name(), Operation::Taps).with(Capability::Tap).error(ErrorKind::Unsupported))
     }
 
-    /// Forgets what a bridge has learned; static entries stay.
-    ///
-    /// # Errors
-    /// `Unsupported`, `NotFound`, `NotABridge`, `PermissionDenied`.
-    fn flush_fdb(&self, bridge: InterfaceName) -> Result<()> {
-        Err(unsupported(self.name(), Operation::FlushFdb, bridge, Capability::FdbFlush))
-    }
-
-    /// The VLANs of a port, in order, VLANs in a row with the same tagging as one range.
-    ///
-    /// # Errors
-    /// `Unsupported`, `NotFound`, `NotABridge`, `PortNotFound`, `NotAPort`.
-    fn vlans(&self, bridge: InterfaceName, port: InterfaceName) -> Result<Vec<PortVlans>> {
-        let _ = port;
-        Err(unsupported(self.name(), Operation::Vlans, bridge, Capability::PortVlans))
-    }
-
-    /// Lets VLANs through a port, or changes how they pass it. A port has one PVID: the former one
-    /// stays without a tag on Linux, and is no VLAN of the port any longer on FreeBSD.
-    ///
-    /// # Errors
-    /// `Unsupported` (with the kernel's words where it was built without 802.1Q; also for a tagging
-    /// that needs [`UntaggedVlans`](crate::Capability::UntaggedVlans)), `NotFound`,
-    /// `NotABridge`, `PortNotFound`, `NotAPort`, `InvalidOption` for a range as PVID,
-    /// `PermissionDenied`.
-    fn add_vlans(&self, bridge: InterfaceName, port: InterfaceName, vlans: PortVlans) -> Result<()> {
-        let _ = (port, vlans);
-        Err(unsupported(self.name(), Operation::AddVlans, bridge, Capability::PortVlans))
-    }
-
-    /// Lets VLANs no longer through a port; those of the range that it has not are no error, but
-    /// none at all is.
-    ///
-    /// # Errors
-    /// `EntryNotFound`; else as with [`add_vlans`](Self::add_vlans).
-    fn remove_vlans(&self, bridge: InterfaceName, port: InterfaceName, vlans: VlanRange) -> Result<()> {
-        let _ = (port, vlans);
-        Err(unsupported(self.name(), Operation::RemoveVlans, bridge, Capability::PortVlans))
-    }
-
-    /// Creates a tap, or adopts one, and opens it: down, and a port of no bridge when it is new.
-    ///
-    /// It goes when its descriptors are closed, until it is [persisted](Self::persist_tap); where
-    /// the backend lacks [`TapTransient`](Capability::TapTransient), it stays.
-    ///
-    /// # Errors
-    /// `InvalidName`, `Unsupported` before anything is made; `TapExists`, `BridgeExists`, `NameInUse`,
-    /// `InvalidMtu`, `InvalidMac`, `InvalidOption`, `PermissionDenied`, `NoDriver`; `TapBusy` or
-    /// `NotATap` where one is to be adopted; `MacNotKept` or `TimedOut` where something else on the
-    /// host sets MACs and could not be outlasted. One that was adopted is then as it was before.
-    fn create_tap(&self, spec: &TapSpec) -> Result<Tap> {
-        Err(no_taps(self.name(), Operation::CreateTap, spec.name))
-    }
-
-    /// Lets a tap outlive its descriptors. This is the last step of whoever sets one up: until
-    /// then nothing is left when the process dies.
+    /// Lets a tap outlive its descriptors. Do this last when you set up a tap: until then nothing is left when the
+    /// process dies. Backends without [`TapTransient`](Capability::TapTransient) keep every tap.
     ///
     /// # Errors
     /// `Unsupported`, `NotFound`, `PermissionDenied`.
     fn persist_tap(&self, tap: &Tap) -> Result<()> {
-        Err(no_taps(self.name(), Operation::PersistTap, Some(tap.name())))
+        let at = Attempt::new(self.name(), Operation::PersistTap).on(tap);
+        Err(at.with(Capability::Tap).error(ErrorKind::Unsupported))
     }
 
-    /// Changes a tap, all or nothing.
+    /// Takes over a tap whose descriptors another process has opened and passed on; each descriptor is a queue. They
+    /// are closed on exec from then on. Nothing else changes.
     ///
     /// # Errors
-    /// `Unsupported`, `NotFound`, `NotATap`, `InvalidMtu`, `InvalidMac`, `PermissionDenied`.
-    fn change_tap(&self, tap: InterfaceName, change: &TapChange) -> Result<()> {
-        let _ = change;
-        Err(no_taps(self.name(), Operation::ChangeTap, Some(tap)))
+    /// `Unsupported` (FreeBSD); `NotATap` for a descriptor of anything else; `NotFound` if the tap is gone, or is
+    /// in another network namespace than the backend; `InvalidOption` without descriptors, or for those of several
+    /// taps.
+    fn adopt_descriptors(&self, queues: Vec<OwnedFd>) -> Result<Tap> {
+        drop(queues);
+        let at = Attempt::new(self.name(), Operation::AdoptTap);
+        Err(at.with(Capability::TapDescriptors).error(ErrorKind::Unsupported))
     }
 
-    /// Deletes a tap that nobody has open; a port leaves its bridge.
+    /// Lists the forwarding database of a bridge, by port index, VLAN and MAC.
     ///
     /// # Errors
-    /// `Unsupported`, `NotFound`, `NotATap`, `PermissionDenied`; `TapBusy` while anyone has it open,
-    /// the caller included: a guest would be cut off (Linux), or deleting would wait for it and hold
-    /// up the whole host (FreeBSD).
-    fn delete_tap(&self, tap: InterfaceName) -> Result<()> {
-        Err(no_taps(self.name(), Operation::DeleteTap, Some(tap)))
+    /// `Unsupported`, `NotFound`, `NotABridge`; `ListChanged` as with [`list_bridges`](Self::list_bridges).
+    fn list_fdb(&self, bridge: Target) -> Result<Vec<FdbEntry>> {
+        let at = Attempt::new(self.name(), Operation::Fdb).on(bridge);
+        Err(at.with(Capability::FdbList).error(ErrorKind::Unsupported))
     }
 
-    /// All taps, by index.
+    /// Lists the VLANs of a port, in order; VLANs in a row with the same tagging are one range.
     ///
     /// # Errors
-    /// `Unsupported`; `ListChanged` as with [`list`](Self::list).
-    fn taps(&self) -> Result<Vec<TapState>> {
-        Err(no_taps(self.name(), Operation::Taps, None))
+    /// `Unsupported`, `NotFound`, `NotABridge`, `PortNotFound`, `NotAPort`.
+    fn list_vlans(&self, bridge: Target, port: Target) -> Result<Vec<PortVlans>> {
+        let at = Attempt::new(self.name(), Operation::Vlans).on(bridge).port(port);
+        Err(at.with(Capability::PortVlans).error(ErrorKind::Unsupported))
     }
 
-    /// Creates many bridges, each complete.
+    /// Returns whether a bridge is up and has a carrier, and the kernel has told its protocols so.
+    ///
+    /// On Linux a bridge gets its carrier when a port begins to forward (`br_port_state_selection()`,
+    /// `net/bridge/br_stp.c`). The protocols learn of a change up to 1 s later (`net/core/link_watch.c`). The call
+    /// waits for that, at most [`Limits::carrier`](crate::waiting::Limits::carrier).
     ///
     /// # Errors
-    /// Of each bridge, those of [`create`](Self::create).
-    fn create_many(&self, specs: &[BridgeSpec], bulk: Bulk) -> BulkResult {
-        bulk::create(self, specs, bulk)
+    /// `Unsupported`, `NotFound`, `NotABridge`.
+    fn bridge_has_carrier(&self, bridge: Target) -> Result<bool> {
+        let at = Attempt::new(self.name(), Operation::Find).on(bridge);
+        Err(at.with(Capability::Carrier).error(ErrorKind::Unsupported))
     }
 
-    /// Deletes many bridges, up or down; their ports stay, without them.
+    /// Follows the changes on the host from now on.
     ///
-    /// No kernel gives a deleted bridge back. With [`Bulk::AllOrNothing`] each is therefore looked at
-    /// before the first is deleted, and nothing is deleted if one is not there, is no bridge or is named
-    /// twice (the second time it is `NotFound`, with [`Bulk::AsMuchAsPossible`], too). From
-    /// there on, netlink deletes all of them in one call, which holds the kernel's network
-    /// configuration up until the last is gone (17 ms for each, half of what one alone takes); the
-    /// other backends delete one by one, and if that fails midway,
-    /// [`BulkError::done`](crate::BulkError::done) tells which are gone. With
-    /// [`Bulk::AsMuchAsPossible`], netlink deletes 64 in a call, so that others get their turn.
-    ///
-    /// On netlink the bridges are first put into an interface group of a random number, whose members are then
-    /// read. What someone else puts into that group after that is deleted with them: the kernel can be told
-    /// no more than the number. If the process dies before, they stay in that group, which does nothing.
-    ///
-    /// # Errors
-    /// Of each bridge, those of [`delete`](Self::delete).
-    fn delete_many(&self, bridges: &[InterfaceName], bulk: Bulk) -> BulkResult {
-        bulk::delete(self, bridges, bulk)
-    }
-
-    /// Changes many bridges, each wholly or not at all.
-    ///
-    /// # Errors
-    /// Of each bridge, those of [`change`](Self::change).
-    fn change_many(&self, changes: &[(InterfaceName, BridgeChange)], bulk: Bulk) -> BulkResult {
-        bulk::change(self, changes, bulk)
-    }
-
-    /// Makes many interfaces ports of a bridge.
-    ///
-    /// # Errors
-    /// Of each port, those of [`add_port`](Self::add_port).
-    fn add_ports(&self, bridge: InterfaceName, ports: &[InterfaceName], bulk: Bulk) -> BulkResult {
-        bulk::add_ports(self, bridge, ports, bulk)
-    }
-
-    /// Adds many static entries to the forwarding database of a bridge.
-    ///
-    /// # Errors
-    /// Of each entry, those of [`add_fdb_entry`](Self::add_fdb_entry).
-    fn add_fdb_entries(&self, bridge: InterfaceName, entries: &[StaticEntry], bulk: Bulk) -> BulkResult {
-        bulk::add_fdb_entries(self, bridge, entries, bulk)
-    }
-
-    /// Lets VLANs through many ports of a bridge, each an item with its VLANs.
-    ///
-    /// # Errors
-    /// Of each item, those of [`add_vlans`](Self::add_vlans) and of [`vlans`](Self::vlans).
-    fn add_port_vlans(
-        &self,
-        bridge: InterfaceName,
-        vlans: &[(InterfaceName, PortVlans)],
-        bulk: Bulk,
-    ) -> BulkResult {
-        bulk::add_vlans(self, bridge, vlans, bulk)
-    }
-
-    /// Follows, from now on, what changes on the host.
-    ///
-    /// Linux tells of every change of a bridge. FreeBSD tells of bridges and ports that come and go,
-    /// of up and down, and of MTUs, but of no MAC and no option: look from time to time, too.
+    /// Linux reports every change of a bridge. FreeBSD reports bridges and ports that come and go, links that go up or
+    /// down, and MTUs, but neither MACs nor options. There, also read the state at intervals.
     ///
     /// # Errors
     /// `Unsupported`; `Os`: out of descriptors, or a policy forbids such a socket.
-    fn events(&self) -> Result<Events> {
+    fn open_events(&self) -> Result<Events> {
         let at = Attempt::new(self.name(), Operation::Events);
         Err(at.with(Capability::Events).error(ErrorKind::Unsupported))
     }
-
-    /// All interfaces of the host, by index: who has which name and which MAC. While others make
-    /// and remove interfaces, the list need not be of one moment.
-    fn interfaces(&self) -> Result<Vec<InterfaceState>>;
 }
 
-fn no_taps(backend: &'static str, operation: Operation, tap: Option<InterfaceName>) -> Error {
-    Attempt::new(backend, operation).maybe_on(tap).with(Capability::Tap).error(ErrorKind::Unsupported)
+/// The outcome of a step.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// It is done.
+    Done(Made),
+    /// It is not done, and nothing has changed.
+    Refused(crate::Error),
+    /// It failed, and may be done in part or as a whole. The caller looks at what is there, and takes back what
+    /// the step changed.
+    #[non_exhaustive]
+    Unclear {
+        /// Why it failed.
+        error: crate::Error,
+        /// What it had created by then, if that is known.
+        made: Option<Identity>,
+    },
 }
 
-fn unsupported(backend: &'static str, operation: Operation, bridge: InterfaceName, lacking: Capability) -> Error {
-    Attempt::new(backend, operation).on(bridge).with(lacking).error(ErrorKind::Unsupported)
+impl Outcome {
+    /// A step that creates nothing is done.
+    pub const DONE: Self = Self::Done(Made::Nothing);
+
+    /// The step failed, and may be done in part or as a whole.
+    #[must_use]
+    pub const fn unclear(error: crate::Error) -> Self {
+        Self::Unclear { error, made: None }
+    }
+
+    /// The step failed after it had created this.
+    #[must_use]
+    pub const fn unclear_after(error: crate::Error, made: Identity) -> Self {
+        Self::Unclear { error, made: Some(made) }
+    }
+}
+
+/// What a step has created.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Made {
+    /// Nothing.
+    Nothing,
+    /// This bridge.
+    Bridge(Identity),
+    /// This tap, open.
+    Tap(Tap),
+}
+
+impl Made {
+    /// Returns the identity of what was created.
+    #[must_use]
+    pub const fn identity(&self) -> Option<Identity> {
+        match self {
+            Self::Nothing => None,
+            Self::Bridge(identity) => Some(*identity),
+            Self::Tap(tap) => Some(tap.identity()),
+        }
+    }
 }
 
 /// A backend that is compiled in.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Available {
-    /// Its name, as [`BridgeBackend::name`] gives it.
+    /// Its name, as [`Backend::name`] returns it.
     pub name: &'static str,
     /// Opens it in the network namespace or jail of the calling thread.
-    pub open: fn() -> Result<Box<dyn BridgeBackend>>,
+    pub open: fn() -> Result<Box<dyn Backend>>,
 }

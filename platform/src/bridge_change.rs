@@ -2,7 +2,7 @@
 
 use crate::{BridgeOptions, LinkState, UnicastMac};
 
-/// The changes that [`change`](crate::BridgeBackend::change) makes to a bridge; `None` changes nothing.
+/// The changes that [`change`](crate::Bridges::change) makes to a bridge; `None` changes nothing.
 ///
 /// ```
 /// use vmbridge_platform::{BridgeChange, LinkState};

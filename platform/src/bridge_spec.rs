@@ -2,7 +2,7 @@
 
 use crate::{Attempt, BridgeOptions, Capabilities, ErrorKind, InterfaceName, LinkState, Result, UnicastMac};
 
-/// The bridge that [`create`](crate::BridgeBackend::create) makes.
+/// The bridge that [`create`](crate::Bridges::create) makes.
 ///
 /// ```
 /// use vmbridge_platform::{BridgeSpec, LinkState, UnicastMac};

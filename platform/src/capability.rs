@@ -95,32 +95,36 @@ capabilities! {
     Sticky = "sticky";
     /// [`PortState::stp_state`](crate::PortState::stp_state).
     PortStpState = "port-stp-state";
-    /// [`BridgeBackend::fdb`](crate::BridgeBackend::fdb).
+    /// [`Bridges::fdb`](crate::Bridges::fdb).
     FdbList = "fdb-list";
-    /// [`add_fdb_entry`](crate::BridgeBackend::add_fdb_entry), `replace_fdb_entry` and `remove_fdb_entry`.
+    /// [`add_fdb_entry`](crate::Bridges::add_fdb_entry), `replace_fdb_entry` and `remove_fdb_entry`.
     FdbStatic = "fdb-static";
     /// Static FDB entries of one VLAN.
     FdbVlan = "fdb-vlan";
-    /// [`flush_fdb`](crate::BridgeBackend::flush_fdb).
+    /// [`flush_fdb`](crate::Bridges::flush_fdb).
     FdbFlush = "fdb-flush";
-    /// [`add_vlans`](crate::BridgeBackend::add_vlans), `remove_vlans` and `vlans`.
+    /// [`add_vlans`](crate::Bridges::add_vlans), `remove_vlans` and `vlans`.
     PortVlans = "port-vlans";
-    /// [`create_tap`](crate::BridgeBackend::create_tap), `change_tap`, `delete_tap` and `taps`.
+    /// [`create_tap`](crate::Bridges::create_tap), `change_tap`, `delete_tap` and `taps`.
     Tap = "tap";
     /// [`TapSpec::queues`](crate::TapSpec::queues) beyond one.
     TapQueues = "tap-queues";
     /// [`TapSpec::vnet_hdr`](crate::TapSpec::vnet_hdr).
     TapVnetHdr = "tap-vnet-hdr";
+    /// [`TapSpec::offloads`](crate::TapSpec::offloads).
+    TapOffloads = "tap-offloads";
     /// [`TapSpec::owner`](crate::TapSpec::owner) and [`TapSpec::group`](crate::TapSpec::group).
     TapOwner = "tap-owner";
-    /// A tap that was not [persisted](crate::BridgeBackend::persist_tap) goes with its descriptors.
+    /// A tap that was not [persisted](crate::Backend::persist_tap) goes with its descriptors.
     TapTransient = "tap-transient";
-    /// [`events`](crate::BridgeBackend::events).
+    /// [`adopt_descriptors`](crate::Backend::adopt_descriptors).
+    TapDescriptors = "tap-descriptors";
+    /// [`events`](crate::Bridges::events).
     Events = "events";
     /// [`VlanTagging::Untagged`](crate::VlanTagging::Untagged) and
     /// [`PvidTagged`](crate::VlanTagging::PvidTagged): a VLAN without a tag is not just the PVID.
     UntaggedVlans = "untagged-vlans";
-    /// [`has_carrier`](crate::BridgeBackend::has_carrier).
+    /// [`has_carrier`](crate::Bridges::has_carrier).
     Carrier = "carrier";
 }
 

@@ -18,8 +18,7 @@ const AT_ONCE: usize = 4096;
 
 /// A socket on which the kernel tells that interfaces have come, gone or changed.
 ///
-/// To wait for other things, too, poll its descriptor for reading, and then [`wait`](Self::wait)
-/// without patience.
+/// In an event loop, poll the descriptor for readability, then call [`wait`](Self::wait) with a zero timeout.
 #[derive(Debug)]
 pub struct Events {
     socket: OwnedFd,
@@ -38,13 +37,14 @@ pub enum Wake {
 
 impl Events {
     /// From a socket that does not block; for those who implement
-    /// [`BridgeBackend`](crate::BridgeBackend). `at` is what its errors say.
+    /// [`Backend`](crate::Backend). `at` is what its errors say.
     #[must_use]
     pub const fn new(socket: OwnedFd, at: Attempt) -> Self {
         Self { socket, at }
     }
 
-    /// Waits until something may have changed since the last time, but no longer than this.
+    /// Waits until something may have changed since the last call, at most this long. Zero does not block;
+    /// [`Duration::MAX`] waits without a limit.
     ///
     /// # Errors
     /// `Os`.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::words::words;
-use crate::{InterfaceName, MacAddr, UnicastMac, VlanId};
+use crate::{Identity, InterfaceName, MacAddr, Target, UnicastMac, VlanId};
 
 /// An entry as the kernel has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +14,9 @@ pub struct FdbEntry {
     pub mac: MacAddr,
     /// The port that it is behind; the bridge's own name for its own addresses on Linux.
     pub port: InterfaceName,
+    /// The identity of that port; `None` in what is read from text.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub port_identity: Option<Identity>,
     /// The VLAN that the entry is for; `None` for one that holds without VLANs.
     pub vlan: Option<VlanId>,
     /// How it came to be.
@@ -26,8 +29,8 @@ pub struct FdbEntry {
 impl FdbEntry {
     /// An entry of which this much is known.
     #[must_use]
-    pub const fn new(mac: MacAddr, port: InterfaceName, vlan: Option<VlanId>, origin: FdbOrigin) -> Self {
-        Self { mac, port, vlan, origin, age: None }
+    pub const fn new(mac: MacAddr, port: Identity, vlan: Option<VlanId>, origin: FdbOrigin) -> Self {
+        Self { mac, port: port.name(), port_identity: Some(port), vlan, origin, age: None }
     }
 }
 
@@ -47,13 +50,12 @@ words! { FdbOrigin: Learned = "learned", Static = "static", Local = "local" }
 
 /// A static entry, to be added or replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct StaticEntry {
     /// The address.
     pub mac: UnicastMac,
     /// The port that it is behind.
-    pub port: InterfaceName,
+    pub port: Target,
     /// The VLAN that the entry is for; `None` for one that holds without VLANs.
     pub vlan: Option<VlanId>,
 }
@@ -61,8 +63,8 @@ pub struct StaticEntry {
 impl StaticEntry {
     /// This address is behind this port.
     #[must_use]
-    pub const fn new(mac: UnicastMac, port: InterfaceName) -> Self {
-        Self { mac, port, vlan: None }
+    pub fn new(mac: UnicastMac, port: impl Into<Target>) -> Self {
+        Self { mac, port: port.into(), vlan: None }
     }
 
     /// In this VLAN.

@@ -1,81 +1,168 @@
-//! What tells one host from another.
+//! The interface of an operation: a name, or the identity of one interface.
 
-use std::{fmt, io};
+use std::fmt;
+use std::hash::{Hash, Hasher};
 
-/// A number of 128 bits that a host keeps and no other has: on Linux `/etc/machine-id`
-/// (`machine-id(5)`), on FreeBSD `kern.hostuuid`, which `rc.d/hostid` sets from `/etc/hostid`.
+use crate::{BridgeState, InterfaceIndex, InterfaceName, InterfaceState, PortState, Tap, TapState};
+
+/// One interface for its whole life, however it is renamed: its index and, where a kernel reuses
+/// indices, its incarnation.
 ///
-/// It is confidential: whatever leaves the host is to be derived from it by a keyed cryptographic
-/// hash, so that it cannot be told from that. `Debug` does not show it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct HostIdentity([u8; 16]);
+/// Linux counts indices up in each network namespace (`dev_index_reserve()`, `net/core/dev.c`). A caller with
+/// privilege may also choose an index. FreeBSD reuses the lowest free index (`ifindex_alloc()`, `net/if.c`), so that a
+/// new bridge can have the name *and* the index of a deleted one. There the incarnation is the time at which the
+/// interface was attached, in seconds of uptime (`ifi_epoch`).
+///
+/// Two identities are equal if their indices and incarnations are. The name is the last known name and does not count.
+#[derive(Clone, Copy)]
+pub struct Identity {
+    name: InterfaceName,
+    index: InterfaceIndex,
+    incarnation: u64,
+}
 
-impl HostIdentity {
-    /// The identity of these bytes.
+impl Identity {
+    /// Makes the identity of the interface of this index, last seen with this name. Its incarnation is 0.
     #[must_use]
-    pub const fn new(bytes: [u8; 16]) -> Self {
-        Self(bytes)
+    pub const fn new(name: InterfaceName, index: InterfaceIndex) -> Self {
+        Self { name, index, incarnation: 0 }
     }
 
-    /// This host's.
-    ///
-    /// # Errors
-    /// `NotFound` where the host has none (a container, say, or before the first boot has ended);
-    /// `InvalidData` for one that is malformed or all zero. The text says how to make one.
-    pub fn of_this_host() -> io::Result<Self> {
-        crate::host_identity()
-    }
-
-    /// The bytes.
+    /// Sets the incarnation, which distinguishes two interfaces that had the same index in turn; 0 on Linux.
     #[must_use]
-    pub const fn bytes(&self) -> &[u8; 16] {
-        &self.0
+    pub const fn with_incarnation(mut self, incarnation: u64) -> Self {
+        self.incarnation = incarnation;
+        self
     }
 
-    /// 32 hexadecimal digits, as a UUID has them or in a row; not all of them zero.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        let digits = text.replace('-', "");
-        // `from_str_radix` alone would take a sign.
-        if digits.len() != 32 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            return None;
-        }
-        let number = u128::from_str_radix(&digits, 16).ok()?;
-        (number != 0).then(|| Self(number.to_be_bytes()))
+    /// Returns the name that the interface had when it was last seen.
+    #[must_use]
+    pub const fn name(self) -> InterfaceName {
+        self.name
+    }
+
+    /// Returns the index, which stays when the interface is renamed.
+    #[must_use]
+    pub const fn index(self) -> InterfaceIndex {
+        self.index
+    }
+
+    /// Returns the incarnation: on FreeBSD the second of uptime at which the interface was attached, on Linux 0.
+    #[must_use]
+    pub const fn incarnation(self) -> u64 {
+        self.incarnation
     }
 }
 
-impl fmt::Debug for HostIdentity {
+impl PartialEq for Identity {
+    fn eq(&self, other: &Self) -> bool {
+        (self.index, self.incarnation) == (other.index, other.incarnation)
+    }
+}
+
+impl Eq for Identity {}
+
+impl Hash for Identity {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.index, self.incarnation).hash(state);
+    }
+}
+
+impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("HostIdentity(…)")
+        write!(f, "{} (index {})", self.name, self.index)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Identity({self}, incarnation {})", self.incarnation)
+    }
+}
 
-    #[test]
-    fn reads_both_systems_forms() {
-        let bytes =
-            [0x60, 0x35, 0xda, 0x58, 0x8d, 0x0e, 0x4d, 0x0c, 0x9c, 0x0a, 0x5b, 0x3f, 0x32, 0x11, 0x2e, 0x01];
-        let identity = Some(HostIdentity::new(bytes));
-        assert_eq!(HostIdentity::parse("6035da588d0e4d0c9c0a5b3f32112e01"), identity);
-        assert_eq!(HostIdentity::parse("6035DA58-8d0e-4d0c-9c0a-5b3f32112e01"), identity);
-        assert!(!format!("{identity:?}").contains("60"));
+/// The interface of an operation.
+///
+/// A name is resolved once, when the operation begins. With an identity, an operation never acts on another interface
+/// that has taken over the name. It fails with [`NotFound`](crate::ErrorKind::NotFound) or
+/// [`PortNotFound`](crate::ErrorKind::PortNotFound).
+///
+/// ```
+/// use vmbridge_platform::{BridgeSpec, Bridges, model::Model};
+///
+/// let host = Model::new();
+/// let bridge = host.create(&BridgeSpec::new("br0".parse()?))?;
+/// host.delete("br0".parse::<vmbridge_platform::InterfaceName>()?)?;
+/// host.create(&BridgeSpec::new("br0".parse()?))?;
+/// // The new bridge has the same name, but another identity.
+/// assert!(host.delete(bridge).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// The interface that has this name when the operation begins.
+    Name(InterfaceName),
+    /// This interface and no other.
+    Identity(Identity),
+}
+
+impl Target {
+    /// Returns the name: the given name, or the last known name of the identity.
+    #[must_use]
+    pub const fn name(self) -> InterfaceName {
+        match self {
+            Self::Name(name) => name,
+            Self::Identity(identity) => identity.name,
+        }
     }
 
-    #[test]
-    fn refuses_what_other_hosts_have_too() {
-        for text in [
-            "",
-            "uninitialized",
-            "00000000000000000000000000000000",
-            "00000000-0000-0000-0000-000000000000",
-            "6035da588d0e4d0c9c0a5b3f32112e0",
-            "6035da588d0e4d0c9c0a5b3f32112e012",
-            "+035da588d0e4d0c9c0a5b3f32112e01",
-        ] {
-            assert_eq!(HostIdentity::parse(text), None, "{text:?}");
+    /// Returns the identity, or `None` for a name.
+    #[must_use]
+    pub const fn identity(self) -> Option<Identity> {
+        match self {
+            Self::Name(_) => None,
+            Self::Identity(identity) => Some(identity),
+        }
+    }
+
+    /// Returns whether the target is this interface. A name is compared with the name in `interface`.
+    #[must_use]
+    pub fn is(self, interface: Identity) -> bool {
+        match self {
+            Self::Name(name) => name == interface.name,
+            Self::Identity(identity) => identity == interface,
         }
     }
 }
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => name.fmt(f),
+            Self::Identity(identity) => identity.fmt(f),
+        }
+    }
+}
+
+impl From<InterfaceName> for Target {
+    fn from(name: InterfaceName) -> Self {
+        Self::Name(name)
+    }
+}
+
+impl From<Identity> for Target {
+    fn from(identity: Identity) -> Self {
+        Self::Identity(identity)
+    }
+}
+
+macro_rules! targets {
+    ($($state:ty),+) => {$(
+        impl From<&$state> for Target {
+            fn from(state: &$state) -> Self {
+                Self::Identity(state.identity())
+            }
+        }
+    )+};
+}
+
+targets!(BridgeState, PortState, TapState, InterfaceState, Tap);

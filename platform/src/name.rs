@@ -50,32 +50,10 @@ impl InterfaceName {
     /// [`InvalidName`] for a name that is empty, longer than 15 bytes, `.`, `..`, `all` or
     /// `default`, or that contains a `/`, `:`, `%`, a blank or a control character.
     pub fn new(name: &str) -> Result<Self, InvalidName> {
-        let refuse = |reason| Err(InvalidName { name: name.to_owned(), reason });
-        if name.is_empty() {
-            return refuse(NameReason::Empty);
+        match refusal(name) {
+            None => Ok(Self::padded(name.as_bytes())),
+            Some(reason) => Err(InvalidName { name: name.to_owned(), reason }),
         }
-        if name.len() > Self::MAX_LEN {
-            return refuse(NameReason::TooLong);
-        }
-        if name == "." || name == ".." {
-            return refuse(NameReason::Dots);
-        }
-        if name == "all" || name == "default" {
-            return refuse(NameReason::Reserved);
-        }
-        // '/' and ':' end a name in sysfs and in Linux's old aliases, '%' makes it a template.
-        // Linux's isspace() takes the byte 0xa0 for a blank, also inside a UTF-8 sequence ("à").
-        let refused = |c: char| {
-            let mut utf8 = [0; 4];
-            matches!(c, '/' | ':' | '%')
-                || c.is_whitespace()
-                || c.is_control()
-                || c.encode_utf8(&mut utf8).bytes().any(|byte| byte == 0xa0)
-        };
-        if let Some(c) = name.chars().find(|&c| refused(c)) {
-            return refuse(NameReason::Character(c));
-        }
-        Ok(Self::padded(name.as_bytes()))
     }
 
     /// Returns the name of these bytes, as a kernel may report it for an interface that exists.
@@ -112,10 +90,8 @@ impl InterfaceName {
     /// # Errors
     /// [`InvalidName`] as [`InterfaceName::new`]. [`NameReason::NotUtf8`] is another reason.
     pub fn check(&self) -> Result<(), InvalidName> {
-        match self.as_str() {
-            Some(name) => Self::new(name).map(drop),
-            None => Err(InvalidName { name: self.to_string(), reason: NameReason::NotUtf8 }),
-        }
+        let refusal = self.as_str().map_or(Some(NameReason::NotUtf8), refusal);
+        refusal.map_or(Ok(()), |reason| Err(InvalidName { name: self.to_string(), reason }))
     }
 
     fn padded(name: &[u8]) -> Self {
@@ -137,6 +113,28 @@ impl InterfaceName {
         let len = self.bytes.iter().position(|&byte| byte == 0).unwrap_or(Self::MAX_LEN);
         &self.bytes[..len]
     }
+}
+
+/// Returns why a new interface cannot have this name.
+fn refusal(name: &str) -> Option<NameReason> {
+    match name {
+        "" => return Some(NameReason::Empty),
+        "." | ".." => return Some(NameReason::Dots),
+        "all" | "default" => return Some(NameReason::Reserved),
+        _ if name.len() > InterfaceName::MAX_LEN => return Some(NameReason::TooLong),
+        // Most names are plain, and each creation checks its name.
+        _ if name.bytes().all(|byte| byte.is_ascii_alphanumeric()) => return None,
+        _ => {}
+    }
+    // '/' and ':' end a name in sysfs and in Linux's old aliases, '%' makes it a template.
+    // Linux's isspace() takes the byte 0xa0 for a blank, also inside a UTF-8 sequence ("à").
+    let is_refused = |c: &char| {
+        matches!(c, '/' | ':' | '%')
+            || c.is_whitespace()
+            || c.is_control()
+            || c.encode_utf8(&mut [0; 4]).bytes().any(|byte| byte == 0xa0)
+    };
+    name.chars().find(is_refused).map(NameReason::Character)
 }
 
 impl fmt::Display for InterfaceName {

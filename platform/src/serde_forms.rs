@@ -82,8 +82,8 @@ mod tests {
     use serde::de::DeserializeOwned;
 
     use crate::{
-        BridgeChange, BridgeOption, BridgeOptions, BridgeSpec, InterfaceName, LinkState, TapChange, TapSpec,
-        VlanTagging,
+        BridgeChange, BridgeOption, BridgeOptions, BridgeSpec, InterfaceName, LinkState, TapChange, TapOffload,
+        TapSpec, VlanTagging, VnetHeader,
     };
 
     /// Checks the JSON of a value, and that the value comes back from it.
@@ -126,17 +126,18 @@ mod tests {
             .mac(mac)
             .mtu(9000)
             .queues(NonZeroU16::new(4).expect("not zero"))
-            .vnet_hdr()
+            .vnet_header_size(VnetHeader::MergeableBuffers)
+            .offloads([TapOffload::Checksum, TapOffload::Tso4])
             .owner(1000)
             .group(36);
         let json = concat!(
             r#"{"name":"vnet0","existing":"adopt","mac":"52:54:00:00:00:01","mtu":9000,"queues":4,"#,
-            r#""vnet-hdr":true,"owner":1000,"group":36}"#
+            r#""vnet-hdr":"mergeable-buffers","offloads":["checksum","tso4"],"owner":1000,"group":36}"#
         );
         check(&spec, json);
         assert_eq!(serde_json::from_str::<TapSpec>("{}").expect("all have defaults"), TapSpec::new());
-        let change = TapChange::default().mac(mac.into()).mtu(1400).link(LinkState::Up);
-        check(&change, r#"{"mac":"52:54:00:00:00:01","mtu":1400,"link":"up"}"#);
+        let change = TapChange::default().mac(mac.into()).mtu(1400).link(LinkState::Up).vnet_hdr(true);
+        check(&change, r#"{"mac":"52:54:00:00:00:01","mtu":1400,"link":"up","vnet-hdr":true}"#);
         assert_eq!(serde_json::from_str::<TapChange>("{}").expect("all are optional"), TapChange::default());
     }
 

@@ -1,6 +1,8 @@
 //! The state of bridges, ports and interfaces, as a kernel has it.
 
-use crate::{BridgeOptions, InterfaceIndex, InterfaceName, LinkState, MacAddr, PortOptions, PortStpState};
+use crate::{
+    BridgeOptions, Identity, InterfaceIndex, InterfaceName, LinkState, MacAddr, PortOptions, PortStpState,
+};
 
 /// A bridge as the kernel has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +13,9 @@ pub struct BridgeState {
     pub name: InterfaceName,
     /// Its index.
     pub index: InterfaceIndex,
+    /// What tells it from others of the same index ([`Identity`]); 0 on Linux.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub incarnation: u64,
     /// Its MAC; all zero on Linux when it follows its ports and has none.
     pub mac: MacAddr,
     /// Its MTU in bytes.
@@ -26,7 +31,13 @@ impl BridgeState {
     /// A bridge of which this much is known.
     #[must_use]
     pub fn new(name: InterfaceName, index: InterfaceIndex, mac: MacAddr, mtu: u32, link: LinkState) -> Self {
-        Self { name, index, mac, mtu, link, options: BridgeOptions::default() }
+        Self { name, index, incarnation: 0, mac, mtu, link, options: BridgeOptions::default() }
+    }
+
+    /// Returns its identity.
+    #[must_use]
+    pub const fn identity(&self) -> Identity {
+        Identity::new(self.name, self.index).with_incarnation(self.incarnation)
     }
 }
 
@@ -39,6 +50,13 @@ pub struct PortState {
     pub name: InterfaceName,
     /// Its index.
     pub index: InterfaceIndex,
+    /// What tells it from others of the same index ([`Identity`]); 0 on Linux.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub incarnation: u64,
+    /// The bridge that it is a port of. `None` in a list of the ports of one bridge, and in what is read from
+    /// text.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub bridge: Option<Identity>,
     /// Its MAC.
     pub mac: MacAddr,
     /// Its MTU in bytes.
@@ -57,7 +75,23 @@ impl PortState {
     /// A port of which this much is known.
     #[must_use]
     pub fn new(name: InterfaceName, index: InterfaceIndex, mac: MacAddr, mtu: u32, link: LinkState) -> Self {
-        Self { name, index, mac, mtu, link, options: PortOptions::default(), stp_state: None }
+        Self {
+            name,
+            index,
+            incarnation: 0,
+            bridge: None,
+            mac,
+            mtu,
+            link,
+            options: PortOptions::default(),
+            stp_state: None,
+        }
+    }
+
+    /// Returns its identity.
+    #[must_use]
+    pub const fn identity(&self) -> Identity {
+        Identity::new(self.name, self.index).with_incarnation(self.incarnation)
     }
 }
 
@@ -70,6 +104,9 @@ pub struct InterfaceState {
     pub name: InterfaceName,
     /// Its index.
     pub index: InterfaceIndex,
+    /// What tells it from others of the same index ([`Identity`]); 0 on Linux.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub incarnation: u64,
     /// Its MAC; `None` for one that has no address of six bytes, such as a tunnel.
     pub mac: Option<MacAddr>,
 }
@@ -78,6 +115,12 @@ impl InterfaceState {
     /// An interface of which this much is known.
     #[must_use]
     pub const fn new(name: InterfaceName, index: InterfaceIndex, mac: Option<MacAddr>) -> Self {
-        Self { name, index, mac }
+        Self { name, index, incarnation: 0, mac }
+    }
+
+    /// Returns its identity.
+    #[must_use]
+    pub const fn identity(&self) -> Identity {
+        Identity::new(self.name, self.index).with_incarnation(self.incarnation)
     }
 }

@@ -1,16 +1,19 @@
-//! Taps: Ethernet interfaces whose other end is a program, which is a guest's network card.
+//! Taps: Ethernet interfaces whose other end is a program, such as a guest's network card.
 
+use std::io;
 use std::num::NonZeroU16;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use crate::words::words;
 use crate::{
-    Attempt, Capabilities, Capability, ErrorKind, InterfaceIndex, InterfaceName, LinkState, MacAddr, Result,
-    UnicastMac,
+    Attempt, Capabilities, Capability, ErrorKind, Identity, InterfaceIndex, InterfaceName, LinkState, MacAddr,
+    Result, TapOffloads, UnicastMac,
 };
 
-/// The tap that [`create_tap`](crate::BridgeBackend::create_tap) makes.
+/// A tap to create or adopt with [`create_tap`](crate::Bridges::create_tap).
 ///
 /// ```
 /// use vmbridge_platform::{TapSpec, UnicastMac};
@@ -24,24 +27,32 @@ use crate::{
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields, rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub struct TapSpec {
-    /// Its name. `None` leaves it to the kernel, which takes the first of `tap0`, `tap1` … that is free.
+    /// Its name. For `None` the kernel chooses the first free name of `tap0`, `tap1` …
     pub name: Option<InterfaceName>,
-    /// What to do where a tap has this name already.
+    /// Whether to refuse or adopt an existing tap of this name.
     pub existing: ExistingTap,
     /// The MAC of the host's side, which the guest does not see; a random one by default.
     pub mac: Option<UnicastMac>,
     /// Its MTU in bytes, 68 to 65521 on Linux (`tun_net_initialize()`); 1500 by default.
     pub mtu: Option<u32>,
-    /// How many descriptors it has, each a queue of frames; 1 to 256 on Linux (`MAX_TAP_QUEUES`).
-    /// More than one makes a tap that QEMU takes with `queues=`. Without an owner and a group,
-    /// everyone on the host may open another of them (`tun_not_capable()`).
+    /// The number of its descriptors, each a queue of frames; 1 to 256 on Linux (`MAX_TAP_QUEUES`), 1 on FreeBSD.
+    /// More than one makes a tap for `queues=` of QEMU. Without an owner and a group, every user of the host may open
+    /// another queue (`tun_not_capable()`).
     pub queues: NonZeroU16,
-    /// Whether each frame has a `virtio_net_hdr` before it, which QEMU and vhost need for offloads.
-    pub vnet_hdr: bool,
-    /// The user who may open it without privilege, where it is persistent. One that is adopted must
-    /// have this owner already: no kernel takes an owner away again.
+    /// The header before each frame, which QEMU and vhost need for offloads; none by default.
+    ///
+    /// A persistent tap on Linux keeps its size when it is closed. Rollback does not take that back: each process
+    /// that opens a tap with headers sets the size that it expects, and so does adopting a tap.
+    pub vnet_hdr: Option<VnetHeader>,
+    /// What the reader of the tap takes over from the kernel; only with a header. `None` leaves them as they are:
+    /// none of a new tap.
+    ///
+    /// A persistent tap keeps them when it is closed. Rollback does not take them back.
+    pub offloads: Option<TapOffloads>,
+    /// The user who may open it without privilege, if it is persistent. An adopted tap must have this owner already:
+    /// no kernel removes an owner.
     pub owner: Option<u32>,
-    /// The group whose members may; likewise.
+    /// The group whose members may open it; likewise.
     pub group: Option<u32>,
 }
 
@@ -52,7 +63,7 @@ impl Default for TapSpec {
 }
 
 impl TapSpec {
-    /// A tap of one queue, with a name and a MAC of the kernel's choice.
+    /// Makes a spec of a tap with one queue, and a name and a MAC of the kernel's choice.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -61,62 +72,76 @@ impl TapSpec {
             mac: None,
             mtu: None,
             queues: NonZeroU16::MIN,
-            vnet_hdr: false,
+            vnet_hdr: None,
+            offloads: None,
             owner: None,
             group: None,
         }
     }
 
-    /// Of this name.
+    /// Sets the name.
     #[must_use]
     pub const fn name(mut self, name: InterfaceName) -> Self {
         self.name = Some(name);
         self
     }
 
-    /// The tap that has this name already, if there is one. It keeps its owner and its group.
+    /// Adopts an existing tap of this name. It keeps its owner and its group.
     #[must_use]
     pub const fn adopt_existing(mut self) -> Self {
         self.existing = ExistingTap::Adopt;
         self
     }
 
-    /// With this MAC on the host's side.
+    /// Sets the MAC of the host's side.
     #[must_use]
     pub const fn mac(mut self, mac: UnicastMac) -> Self {
         self.mac = Some(mac);
         self
     }
 
-    /// With this MTU, in bytes.
+    /// Sets the MTU, in bytes.
     #[must_use]
     pub const fn mtu(mut self, mtu: u32) -> Self {
         self.mtu = Some(mtu);
         self
     }
 
-    /// With so many descriptors.
+    /// Sets the number of descriptors.
     #[must_use]
     pub const fn queues(mut self, queues: NonZeroU16) -> Self {
         self.queues = queues;
         self
     }
 
-    /// With a `virtio_net_hdr` before each frame.
+    /// Puts a `virtio_net_hdr` of 10 bytes before each frame.
     #[must_use]
-    pub const fn vnet_hdr(mut self) -> Self {
-        self.vnet_hdr = true;
+    pub const fn vnet_hdr(self) -> Self {
+        self.vnet_header_size(VnetHeader::Legacy)
+    }
+
+    /// Puts a header of this size before each frame.
+    #[must_use]
+    pub const fn vnet_header_size(mut self, header: VnetHeader) -> Self {
+        self.vnet_hdr = Some(header);
         self
     }
 
-    /// For this user.
+    /// Sets the offloads, which need a header.
+    #[must_use]
+    pub fn offloads(mut self, offloads: impl Into<TapOffloads>) -> Self {
+        self.offloads = Some(offloads.into());
+        self
+    }
+
+    /// Sets the user who may open it.
     #[must_use]
     pub const fn owner(mut self, uid: u32) -> Self {
         self.owner = Some(uid);
         self
     }
 
-    /// For this group.
+    /// Sets the group whose members may open it.
     #[must_use]
     pub const fn group(mut self, gid: u32) -> Self {
         self.group = Some(gid);
@@ -133,28 +158,58 @@ impl TapSpec {
         let needs = [
             (true, Capability::Tap),
             (self.is_multi_queue(), Capability::TapQueues),
-            (self.vnet_hdr, Capability::TapVnetHdr),
+            (self.vnet_hdr.is_some(), Capability::TapVnetHdr),
+            (self.offloads.is_some(), Capability::TapOffloads),
             (self.owner.is_some() || self.group.is_some(), Capability::TapOwner),
         ];
         let lacks = |&(needed, capability): &(bool, Capability)| needed && !capabilities.contains(capability);
         if self.name.is_some_and(|name| name.check().is_err()) {
             return Err(at.error(ErrorKind::InvalidName));
         }
-        match needs.into_iter().find(lacks) {
-            Some((_, capability)) => Err(at.with(capability).error(ErrorKind::Unsupported)),
-            None => Ok(()),
+        if let Some((_, capability)) = needs.into_iter().find(lacks) {
+            return Err(at.with(capability).error(ErrorKind::Unsupported));
+        }
+        // Without a header, nothing tells the reader what is left to do.
+        if self.vnet_hdr.is_none() && self.offloads.is_some_and(|offloads| !offloads.is_empty()) {
+            return Err(at.with(Capability::TapOffloads).error(ErrorKind::InvalidOption));
+        }
+        Ok(())
+    }
+}
+
+/// The header before each frame of a tap, by the names of virtio.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum VnetHeader {
+    /// `struct virtio_net_hdr`, 10 bytes: of a virtio device before version 1 without mergeable buffers.
+    #[default]
+    Legacy,
+    /// `struct virtio_net_hdr_mrg_rxbuf`, 12 bytes: of a virtio device with mergeable buffers
+    /// (`VIRTIO_NET_F_MRG_RXBUF`) or of version 1 (`virtio_net_hdr_v1`).
+    MergeableBuffers,
+}
+
+words! { VnetHeader: Legacy = "legacy", MergeableBuffers = "mergeable-buffers" }
+
+impl VnetHeader {
+    /// Returns its size in bytes.
+    #[must_use]
+    pub const fn size(self) -> usize {
+        match self {
+            Self::Legacy => 10,
+            Self::MergeableBuffers => 12,
         }
     }
 }
 
-/// What to do where a tap has the name of the one that is to be created.
+/// What to do if a tap of the name exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ExistingTap {
     /// It is an error.
     Refuse,
-    /// It is taken, if nobody else has it open. On Linux one of several queues, which is made to be
-    /// opened more than once, is then shared.
+    /// It is adopted, if no other process has it open. On Linux a tap of several queues, which several processes may
+    /// open, is then shared.
     Adopt,
 }
 
@@ -162,53 +217,72 @@ words! { ExistingTap: Refuse = "refuse", Adopt = "adopt" }
 
 /// A tap that is open. Its descriptors are closed on exec.
 ///
-/// When they are closed the tap goes, unless it was
-/// [persisted](crate::BridgeBackend::persist_tap) or the backend lacks
+/// The kernel removes the tap when they are closed, unless it was
+/// [persisted](crate::Backend::persist_tap) or the backend lacks
 /// [`TapTransient`](Capability::TapTransient).
 #[derive(Debug)]
 pub struct Tap {
-    name: InterfaceName,
-    index: InterfaceIndex,
+    identity: Identity,
     queues: Vec<OwnedFd>,
 }
 
 impl Tap {
-    /// For those who implement [`BridgeBackend`](crate::BridgeBackend).
+    /// For those who implement [`Backend`](crate::Backend).
     #[must_use]
-    pub const fn new(name: InterfaceName, index: InterfaceIndex, queues: Vec<OwnedFd>) -> Self {
-        Self { name, index, queues }
+    pub const fn new(identity: Identity, queues: Vec<OwnedFd>) -> Self {
+        Self { identity, queues }
     }
 
-    /// Its name.
+    /// Returns its identity.
+    #[must_use]
+    pub const fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// Returns the name that it had when it was opened.
     #[must_use]
     pub const fn name(&self) -> InterfaceName {
-        self.name
+        self.identity.name()
     }
 
-    /// Its index.
+    /// Returns its index.
     #[must_use]
     pub const fn index(&self) -> InterfaceIndex {
-        self.index
+        self.identity.index()
     }
 
-    /// Its descriptors, one a queue: what is written to one arrives on the tap, what is sent
-    /// through the tap is read from one, a frame a call.
+    /// Returns its descriptors, one for each queue. A write sends a frame to the host, and a read receives one; each
+    /// call has one frame.
     #[must_use]
     pub fn queues(&self) -> &[OwnedFd] {
         &self.queues
     }
 
-    /// Its descriptors, to be passed on.
+    /// Sets whether a read without a frame, or a write without room for one, fails with `EAGAIN` instead of waiting
+    /// (`O_NONBLOCK`). Every copy of the descriptors follows.
+    ///
+    /// # Errors
+    /// That of the system call.
+    pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        for queue in &self.queues {
+            let mut flags = OFlag::from_bits_retain(fcntl(queue.as_fd(), FcntlArg::F_GETFL)?);
+            flags.set(OFlag::O_NONBLOCK, nonblocking);
+            fcntl(queue.as_fd(), FcntlArg::F_SETFL(flags))?;
+        }
+        Ok(())
+    }
+
+    /// Returns its descriptors, and consumes the tap.
     #[must_use]
     pub fn into_queues(self) -> Vec<OwnedFd> {
         self.queues
     }
 }
 
-/// What [`change_tap`](crate::BridgeBackend::change_tap) changes of a tap; `None` is left as it is.
+/// What [`change_tap`](crate::Bridges::change_tap) changes of a tap; `None` changes nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields, rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub struct TapChange {
     /// The new MAC of the host's side.
@@ -217,6 +291,9 @@ pub struct TapChange {
     pub mtu: Option<u32>,
     /// Up or down.
     pub link: Option<LinkState>,
+    /// Whether frames have a `virtio_net_hdr`, until the tap is next opened. Only of a tap that nobody has
+    /// open; one that somebody has open keeps theirs. Nothing on FreeBSD, where a closed tap has none.
+    pub vnet_hdr: Option<bool>,
 }
 
 impl TapChange {
@@ -240,6 +317,13 @@ impl TapChange {
         self.link = Some(link);
         self
     }
+
+    /// With a `virtio_net_hdr` before each frame, or without.
+    #[must_use]
+    pub const fn vnet_hdr(mut self, vnet_hdr: bool) -> Self {
+        self.vnet_hdr = Some(vnet_hdr);
+        self
+    }
 }
 
 /// A tap as the kernel has it.
@@ -252,6 +336,9 @@ pub struct TapState {
     pub name: InterfaceName,
     /// Its index.
     pub index: InterfaceIndex,
+    /// What tells it from others of the same index ([`Identity`]); 0 on Linux.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub incarnation: u64,
     /// The MAC of the host's side.
     pub mac: MacAddr,
     /// Its MTU in bytes.
@@ -281,6 +368,7 @@ impl TapState {
         Self {
             name,
             index,
+            incarnation: 0,
             mac,
             mtu,
             link,
@@ -291,5 +379,11 @@ impl TapState {
             group: None,
             device: None,
         }
+    }
+
+    /// Returns its identity.
+    #[must_use]
+    pub const fn identity(&self) -> Identity {
+        Identity::new(self.name, self.index).with_incarnation(self.incarnation)
     }
 }

@@ -101,6 +101,11 @@ impl VlanRange {
         self.first <= id && id <= self.last
     }
 
+    /// Returns those that both ranges have.
+    pub(crate) fn common(self, other: Self) -> Option<Self> {
+        Self::new(self.first.max(other.first), self.last.min(other.last)).ok()
+    }
+
     /// Each of them.
     pub fn iter(self) -> impl Iterator<Item = VlanId> {
         (self.first.get()..=self.last.get()).filter_map(|number| VlanId::new(number).ok())
@@ -167,6 +172,13 @@ impl PortVlans {
     }
 }
 
+impl PortVlans {
+    /// Whether all of these are among them, with the same tagging.
+    pub(crate) fn contains(self, other: Self) -> bool {
+        self.tagging == other.tagging && self.vlans.common(other.vlans) == Some(other.vlans)
+    }
+}
+
 /// How the frames of a VLAN pass a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -185,6 +197,12 @@ pub enum VlanTagging {
 }
 
 words! { VlanTagging: Tagged = "tagged", Untagged = "untagged", Pvid = "pvid", PvidTagged = "pvid-tagged" }
+impl VlanTagging {
+    /// Whether what arrives without a tag belongs to the VLAN.
+    pub(crate) const fn is_pvid(self) -> bool {
+        matches!(self, Self::Pvid | Self::PvidTagged)
+    }
+}
 
 /// In order, those in a row with the same tagging as one.
 pub(crate) fn merged(mut vlans: Vec<PortVlans>) -> Vec<PortVlans> {

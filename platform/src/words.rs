@@ -75,7 +75,10 @@ mod tests {
     use std::fmt::{Debug, Display};
     use std::str::FromStr;
 
-    use crate::{ExistingTap, FdbOrigin, InvalidWord, LinkState, PortStpState, StpProtocol, VlanTagging};
+    use crate::{
+        ExistingTap, FdbOrigin, InvalidWord, LinkState, PortStpState, StpProtocol, TapOffload, VlanTagging,
+        VnetHeader,
+    };
 
     /// Checks the error for other texts, and that each word that it lists parses to a value that
     /// displays as this word.
@@ -99,5 +102,7 @@ mod tests {
         check::<ExistingTap>("refuse or adopt");
         check::<StpProtocol>("stp or rstp");
         check::<PortStpState>("disabled, listening, learning, forwarding or blocking");
+        check::<VnetHeader>("legacy or mergeable-buffers");
+        check::<TapOffload>("checksum, tso4, tso6, tso-ecn, ufo or uso");
     }
 }

@@ -7,7 +7,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand};
 use vmbridge::{
     AVAILABLE, BridgeOptions, Guest, InterfaceName, InvalidMac, PortOptions, TapSpec, UnicastMac, VlanId,
-    VlanRange, VlanTagging,
+    VlanRange, VlanTagging, VnetHeader,
 };
 
 use super::network;
@@ -306,7 +306,8 @@ impl Args {
 impl NewTap {
     pub(super) fn guest(&self) -> Guest {
         let mut tap = TapSpec::new().name(self.name).queues(self.queues);
-        (tap.owner, tap.group, tap.vnet_hdr) = (self.owner, self.group, self.vnet_hdr);
+        (tap.owner, tap.group) = (self.owner, self.group);
+        tap.vnet_hdr = self.vnet_hdr.then(VnetHeader::default);
         if self.adopt {
             tap = tap.adopt_existing();
         }

@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 
 use vmbridge::{
-    Available, BridgeBackend, BridgeSpec, Capability, InterfaceName, MacAddr, Operation, Sandbox, UnicastMac,
+    Available, Backend, BridgeSpec, Bridges, Capability, InterfaceName, MacAddr, Operation, Sandbox, UnicastMac,
     unused_mac,
 };
 
@@ -39,7 +39,7 @@ fn cannot(what: &str, error: &io::Error) -> Failure {
     Failure::Other(format!("the demo cannot {what}: {error}{advice}"))
 }
 
-fn show(out: &mut impl Write, backend: &dyn BridgeBackend) -> Result<(), Failure> {
+fn show(out: &mut impl Write, backend: &dyn Backend) -> Result<(), Failure> {
     let [with, without] = BRIDGES.map(name);
     writeln!(out, "\n{:<33}  {:<17}  without", format!("backend {}", backend.name()), "created with MAC")?;
     let mac = unused_mac(backend)?;
@@ -79,7 +79,7 @@ fn show(out: &mut impl Write, backend: &dyn BridgeBackend) -> Result<(), Failure
     Ok(())
 }
 
-fn mac_of(backend: &dyn BridgeBackend, bridge: InterfaceName) -> vmbridge::Result<MacAddr> {
+fn mac_of(backend: &dyn Backend, bridge: InterfaceName) -> vmbridge::Result<MacAddr> {
     let vanished =
         || vmbridge::Attempt::new(backend.name(), Operation::Find).on(bridge).error(vmbridge::ErrorKind::NotFound);
     backend.find(bridge)?.map(|state| state.mac).ok_or_else(vanished)

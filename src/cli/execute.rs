@@ -1,16 +1,16 @@
 //! The commands, each a call of the library and what is printed of it.
 
 use vmbridge::{
-    Attempt, BridgeBackend, BridgeChange, BridgeSpec, Bulk, BulkError, ErrorKind, InterfaceName, LinkState,
-    Operation, PortOptions, PortVlans, StaticEntry, attach_many, attach_restricted, bridge_of, bridges_of_ports,
-    lift_restriction, plug, port, restrict_to_mac, unused_mac,
+    Attempt, Backend, BridgeChange, BridgeSpec, Bridges, Bulk, BulkError, ErrorKind, InterfaceName, LinkState,
+    Operation, PortOptions, PortState, PortVlans, StaticEntry, Step, Target, attach_many, attach_restricted,
+    bridge_of, bridges_of_ports, lift_restriction, plug, restrict_to_mac, unused_mac,
 };
 
 use super::args::{Args, Command, FdbCommand, MacChoice, PortChange, PortCommand, TapCommand, VlanCommand};
 use super::progress::in_turns;
 use super::{Failure, network, print};
 
-pub(super) fn execute(bridges: &dyn BridgeBackend, command: Command) -> Result<(), Failure> {
+pub(super) fn execute(bridges: &dyn Backend, command: Command) -> Result<(), Failure> {
     match command {
         Command::Create { name, mac, mtu, up, options } => {
             let mac = match mac {
@@ -32,7 +32,7 @@ pub(super) fn execute(bridges: &dyn BridgeBackend, command: Command) -> Result<(
             let bridge = bridges.find(name)?.ok_or_else(|| {
                 Attempt::new(bridges.name(), Operation::Find).on(name).error(ErrorKind::NotFound)
             })?;
-            print::bridge(&bridge, &bridges.ports(name)?, json)?;
+            print::bridge(&bridge, &bridges.ports(&bridge)?, json)?;
         }
         Command::Set { name, change } => {
             let link = match (change.up, change.down) {
@@ -65,11 +65,14 @@ pub(super) fn execute(bridges: &dyn BridgeBackend, command: Command) -> Result<(
     Ok(())
 }
 
-fn delete(bridges: &dyn BridgeBackend, names: &[InterfaceName]) -> Result<(), Failure> {
+fn delete(bridges: &dyn Backend, names: &[InterfaceName]) -> Result<(), Failure> {
     let mut failures = Vec::new();
     in_turns(
         names,
-        |names| bridges.delete_many(names, Bulk::AsMuchAsPossible),
+        |names| {
+            let steps: Vec<_> = names.iter().copied().map(Step::delete).collect();
+            bridges.apply(&steps, Bulk::AsMuchAsPossible)
+        },
         |_, deleted| {
             let failed = deleted.err().map(BulkError::into_failures);
             failures.extend(failed.into_iter().flatten().map(|(_, error)| Failure::from(error)));
@@ -80,7 +83,7 @@ fn delete(bridges: &dyn BridgeBackend, names: &[InterfaceName]) -> Result<(), Fa
 }
 
 fn attach(
-    bridges: &dyn BridgeBackend,
+    bridges: &dyn Backend,
     bridge: InterfaceName,
     ports: &[InterfaceName],
     options: &PortOptions,
@@ -88,7 +91,10 @@ fn attach(
     let mut failures = Vec::new();
     in_turns(
         ports,
-        |ports| attach_many(bridges, bridge, ports, options),
+        |ports| {
+            let ports: Vec<Target> = ports.iter().copied().map(Target::from).collect();
+            attach_many(bridges, bridge, &ports, options)
+        },
         |_, attached| {
             failures.extend(attached.into_iter().filter_map(Result::err).map(Failure::from));
             Ok(())
@@ -97,9 +103,9 @@ fn attach(
     Failure::of_each(failures)
 }
 
-fn on_port(bridges: &dyn BridgeBackend, command: PortCommand) -> Result<(), Failure> {
+fn on_port(bridges: &dyn Backend, command: PortCommand) -> Result<(), Failure> {
     match command {
-        PortCommand::Show { bridge, port: name, json } => print::port(&port(bridges, bridge, name)?, json)?,
+        PortCommand::Show { bridge, port: name, json } => print::port(&port_of(bridges, bridge, name)?, json)?,
         PortCommand::Set(PortChange { bridge, port, options }) => bridges.change_port(bridge, port, &options.0)?,
         PortCommand::Restrict { bridge, port, mac } => {
             print::restriction(restrict_to_mac(bridges, bridge, port, mac)?)?;
@@ -109,7 +115,15 @@ fn on_port(bridges: &dyn BridgeBackend, command: PortCommand) -> Result<(), Fail
     Ok(())
 }
 
-fn on_tap(bridges: &dyn BridgeBackend, command: TapCommand) -> Result<(), Failure> {
+/// Returns the port of this name of a bridge.
+fn port_of(bridges: &dyn Backend, bridge: InterfaceName, port: InterfaceName) -> Result<PortState, Failure> {
+    let at = Attempt::new(bridges.name(), Operation::Ports).on(bridge).port(port);
+    let bridge = bridges.find(bridge)?.ok_or_else(|| at.error(ErrorKind::NotFound))?;
+    let state = bridges.port(port)?;
+    if state.bridge == Some(bridge.identity()) { Ok(state) } else { Err(at.error(ErrorKind::NotAPort).into()) }
+}
+
+fn on_tap(bridges: &dyn Backend, command: TapCommand) -> Result<(), Failure> {
     match command {
         TapCommand::Create(tap) => {
             if let Some(restriction) = plug(bridges, tap.bridge, &tap.guest())?.restriction {
@@ -122,7 +136,7 @@ fn on_tap(bridges: &dyn BridgeBackend, command: TapCommand) -> Result<(), Failur
     Ok(())
 }
 
-fn on_fdb(bridges: &dyn BridgeBackend, command: &FdbCommand) -> Result<(), Failure> {
+fn on_fdb(bridges: &dyn Backend, command: &FdbCommand) -> Result<(), Failure> {
     match *command {
         FdbCommand::List { bridge, json } => print::fdb(&bridges.fdb(bridge)?, json)?,
         FdbCommand::Add { bridge, port, mac, vlan, replace } => {
@@ -140,7 +154,7 @@ fn on_fdb(bridges: &dyn BridgeBackend, command: &FdbCommand) -> Result<(), Failu
     Ok(())
 }
 
-fn on_vlans(bridges: &dyn BridgeBackend, command: &VlanCommand) -> Result<(), Failure> {
+fn on_vlans(bridges: &dyn Backend, command: &VlanCommand) -> Result<(), Failure> {
     match *command {
         VlanCommand::List { port, json } => print::vlans(&bridges.vlans(bridge_of(bridges, port)?, port)?, json)?,
         VlanCommand::Add { port, vlans, tagging } => {

@@ -64,7 +64,7 @@ impl Failure {
     /// Says it, a line for each.
     fn say(self) {
         match self {
-            Self::Bridge(error) => with_hint(&error, vmbridge::hint(&error)),
+            Self::Bridge(error) => with_hint(&error.report(), vmbridge::hint(&error)),
             Self::Network(error) => with_hint(&error.report(), error.hint()),
             Self::Store(error) => with_hint(&error.report(), error.hint()),
             // Whoever reads the output has had enough.

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 use vmbridge::{
-    BridgeState, Capabilities, Capability, FdbEntry, InterfaceName, OptionText, PortState, PortVlans, Restriction,
-    TapState, UnicastMac,
+    BridgeState, Capabilities, Capability, FdbEntry, Identity, InterfaceIndex, InterfaceName, OptionText,
+    PortState, PortVlans, Restriction, TapState, UnicastMac,
 };
 
 use super::options::Options;
@@ -83,26 +83,23 @@ pub(super) fn restriction(restriction: Restriction) -> io::Result<()> {
     writeln!(io::stdout(), "{text}")
 }
 
-pub(super) fn taps(
-    taps: &[TapState],
-    bridges: &BTreeMap<InterfaceName, InterfaceName>,
-    json: bool,
-) -> io::Result<()> {
+pub(super) fn taps(taps: &[TapState], bridges: &BTreeMap<InterfaceIndex, Identity>, json: bool) -> io::Result<()> {
     #[derive(Serialize)]
     struct OnBridge<'a> {
         #[serde(flatten)]
         tap: &'a TapState,
-        bridge: Option<&'a InterfaceName>,
+        bridge: Option<InterfaceName>,
     }
 
     if json {
-        let taps: Vec<_> = taps.iter().map(|tap| OnBridge { tap, bridge: bridges.get(&tap.name) }).collect();
+        let of = |tap: &TapState| bridges.get(&tap.index).map(|bridge| bridge.name());
+        let taps: Vec<_> = taps.iter().map(|tap| OnBridge { tap, bridge: of(tap) }).collect();
         return as_json(&taps);
     }
     let mut out = io::BufWriter::new(io::stdout().lock());
     writeln!(out, "{:<15}  {:<15}  {:<17}  {:>5}  LINK", "TAP", "BRIDGE", "MAC", "MTU")?;
-    for TapState { name, mac, mtu, link, .. } in taps {
-        let bridge = bridges.get(name).map_or_else(|| "-".to_owned(), InterfaceName::to_string);
+    for TapState { name, index, mac, mtu, link, .. } in taps {
+        let bridge = bridges.get(index).map_or_else(|| "-".to_owned(), |bridge| bridge.name().to_string());
         writeln!(out, "{name:<15}  {bridge:<15}  {mac}  {mtu:>5}  {link}")?;
     }
     out.flush()

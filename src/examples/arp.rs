@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::net::Ipv4Addr;
 
-use vmbridge::{Guest, NativeBackend, UnicastMac, plug};
+use vmbridge::{Guest, InterfaceName, NativeBackend, UnicastMac, plug};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (mac, address): (UnicastMac, Ipv4Addr) = (mac.parse()?, address.parse()?);
 
     let backend = NativeBackend::open()?;
-    let plugged = plug(&backend, bridge.parse()?, &Guest::new(mac))?;
+    let plugged = plug(&backend, bridge.parse::<InterfaceName>()?, &Guest::new(mac))?;
     println!("{mac} answers for {address} through {} of {bridge}", plugged.tap.name());
     // From here on the guest needs the tap's descriptor and nothing else. With the last descriptor
     // the tap goes, where the backend can do that.

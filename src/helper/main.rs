@@ -84,11 +84,12 @@ fn check_allowed(bridge: InterfaceName) -> Result<(), String> {
 }
 
 fn make_tap(plug: &Plug) -> Result<Tap, String> {
-    let bridges = NativeBackend::open().map_err(|error| error.to_string())?;
+    let bridges = NativeBackend::open().map_err(|error| error.report().to_string())?;
     tap::tap_on(&bridges, plug.bridge, plug.frames).map_err(|error| match error {
         tap::Error::Backend(error) if error.kind() == ErrorKind::PermissionDenied => {
-            format!("{error}; {}", how_to_install())
+            format!("{}; {}", error.report(), how_to_install())
         }
+        tap::Error::Backend(error) => error.report().to_string(),
         error => error.to_string(),
     })
 }

@@ -1,6 +1,6 @@
 //! The guest's tap.
 
-use vmbridge::{BridgeBackend, Capability, Guest, InterfaceName, Tap, TapSpec};
+use vmbridge::{Backend, Bridges, Capability, Guest, InterfaceName, Tap, TapSpec};
 
 use crate::args::Frames;
 
@@ -17,7 +17,7 @@ pub(crate) enum Error {
 }
 
 /// A tap on a bridge, up, which vanishes with its descriptor.
-pub(crate) fn tap_on(bridges: &dyn BridgeBackend, bridge: InterfaceName, frames: Frames) -> Result<Tap, Error> {
+pub(crate) fn tap_on(bridges: &dyn Backend, bridge: InterfaceName, frames: Frames) -> Result<Tap, Error> {
     let found = bridges.find(bridge)?.ok_or(Error::NoBridge(bridge))?;
     if found.name != bridge {
         return Err(Error::OtherName(bridge, found.name));
@@ -28,7 +28,7 @@ pub(crate) fn tap_on(bridges: &dyn BridgeBackend, bridge: InterfaceName, frames:
     }
     // QEMU does not tell the guest's MAC; any will do to make one of the host's side.
     let guest = Guest::new(vmbridge::unused_mac(bridges)?).tap(spec);
-    Ok(vmbridge::plug(bridges, bridge, &guest)?.tap)
+    Ok(vmbridge::plug(bridges, &found, &guest)?.tap)
 }
 
 #[cfg(test)]

@@ -20,16 +20,15 @@
 //! Its MAC is the bridge's, as libvirt had it: a bridge that was made without a MAC of its own
 //! then has the right one as well.
 
-use std::cell::OnceCell;
-use std::collections::BTreeMap;
+use std::num::NonZeroU16;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{AnchorState, Drift, NetworkFailure, Occupant, Occupied, ResolvedNetwork};
-use crate::port::unless_gone;
+use crate::port::join_unless_joined;
 use crate::{
-    Attempt, BridgeBackend, BridgeState, Capability, Error, ErrorKind, InterfaceName, LinkState, Operation,
-    Result, Tap, TapChange, TapSpec, TapState, bridges_of_ports, unplug,
+    Attempt, Backend, BridgeState, Bridges, Capability, ErrorKind, Identity, InterfaceName, LinkState, Operation,
+    Result, Step, TapChange, TapSpec, TapState, Transaction,
 };
 
 /// How long the kernel may take beyond two forward delays; it notes a carrier once a second
@@ -43,62 +42,36 @@ const GLANCE: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(super) struct Found {
     state: TapState,
-    bridge: Option<InterfaceName>,
+    bridge: Option<Identity>,
 }
 
-/// The tap of this name.
-pub(super) fn tap(backend: &dyn BridgeBackend, name: InterfaceName) -> Result<Option<TapState>> {
+/// Returns the tap of this name.
+pub(super) fn tap(backend: &dyn Backend, name: InterfaceName) -> Result<Option<TapState>> {
     if !backend.capabilities().contains(Capability::Tap) {
         return Ok(None);
     }
-    Ok(backend.taps()?.into_iter().find(|tap| tap.name == name))
-}
-
-/// The taps of a host and the bridges of its ports, each read once, when it is first asked for: for many
-/// networks the lists would be read as often.
-#[derive(Debug)]
-pub(super) struct Taps<'h> {
-    backend: &'h dyn BridgeBackend,
-    listed: OnceCell<Vec<TapState>>,
-    bridges: OnceCell<BTreeMap<InterfaceName, InterfaceName>>,
-}
-
-impl<'h> Taps<'h> {
-    pub(super) const fn of(backend: &'h dyn BridgeBackend) -> Self {
-        Self { backend, listed: OnceCell::new(), bridges: OnceCell::new() }
-    }
-
-    /// The tap that has the name of a network's anchor.
-    pub(super) fn find(&self, network: &ResolvedNetwork) -> Result<Option<Found>> {
-        if !self.backend.capabilities().contains(Capability::Tap) {
-            return Ok(None);
-        }
-        let taps = once(&self.listed, || self.backend.taps())?;
-        let Some(state) = taps.iter().find(|tap| tap.name == network.anchor()) else { return Ok(None) };
-        let bridge = once(&self.bridges, || bridges_of_ports(self.backend))?.get(&state.name).copied();
-        Ok(Some(Found { state: state.clone(), bridge }))
-    }
-
-    /// What [`stop`](super::stop) is to remove: the tap on the network's bridge, and one on no bridge
-    /// that nobody has open.
-    pub(super) fn left_over(&self, network: &ResolvedNetwork) -> Result<Option<Found>> {
-        Ok(self.find(network)?.filter(|found| found.is_detached() || found.is_port_of(network.bridge())))
+    match backend.tap(name) {
+        // On Linux a name may also be an alternative one.
+        Ok(found) => Ok(found.filter(|tap| tap.name == name)),
+        Err(error) if error.kind() == ErrorKind::NotATap => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
-/// What is read when it is first asked for (`OnceCell::get_or_try_init`, which is not stable).
-fn once<T>(cell: &OnceCell<T>, read: impl FnOnce() -> Result<T>) -> Result<&T> {
-    match cell.get() {
-        Some(value) => Ok(value),
-        None => read().map(|value| cell.get_or_init(|| value)),
-    }
+/// Returns the tap that has the name of a network's anchor.
+pub(super) fn find(backend: &dyn Backend, network: &ResolvedNetwork) -> Result<Option<Found>> {
+    let Some(state) = tap(backend, network.anchor())? else { return Ok(None) };
+    let bridge = backend.find_port((&state).into())?.and_then(|port| port.bridge);
+    Ok(Some(Found { state, bridge }))
+}
+
+/// Returns the tap that [`stop`](super::stop) deletes: the one on the network's bridge, or one on no bridge.
+pub(super) fn left_over(backend: &dyn Backend, network: &ResolvedNetwork) -> Result<Option<Found>> {
+    Ok(find(backend, network)?.filter(|found| found.is_detached() || found.is_port_of(network.bridge())))
 }
 
 /// Refuses, before anything is done, what the backend cannot do, and a name that is taken.
-pub(super) fn check(
-    backend: &dyn BridgeBackend,
-    network: &ResolvedNetwork,
-) -> std::result::Result<(), NetworkFailure> {
+pub(super) fn check(backend: &dyn Backend, network: &ResolvedNetwork) -> std::result::Result<(), NetworkFailure> {
     if network.has_anchor() && !backend.capabilities().contains(Capability::Tap) {
         let at = Attempt::new(backend.name(), Operation::CreateTap).on(network.anchor());
         return Err(at.with(Capability::Tap).error(ErrorKind::Unsupported).into());
@@ -109,14 +82,14 @@ pub(super) fn check(
 /// Refuses the name of the anchor, if the network has one, where it is that of what is no tap or
 /// is a port of another bridge.
 pub(super) fn check_name(
-    backend: &dyn BridgeBackend,
+    backend: &dyn Backend,
     network: &ResolvedNetwork,
 ) -> std::result::Result<(), NetworkFailure> {
     let name = network.anchor();
     if !network.has_anchor() || !backend.interfaces()?.iter().any(|interface| interface.name == name) {
         return Ok(());
     }
-    let by = match Taps::of(backend).find(network)? {
+    let by = match find(backend, network)? {
         Some(found) if found.is_detached() || found.is_port_of(network.bridge()) => return Ok(()),
         Some(_) => Occupant::Tap,
         None => Occupant::Interface,
@@ -124,7 +97,7 @@ pub(super) fn check_name(
     Err(NetworkFailure::Occupied(Occupied { name, by }))
 }
 
-/// Where an anchor, as it was [found](Taps::find), is not what is defined.
+/// Where an anchor, as it was [found](find), is not what is defined.
 pub(super) fn drift(network: &ResolvedNetwork, found: Option<&Found>) -> Option<Drift> {
     let (actual, mtu) = match found {
         None => (AnchorState::Absent, None),
@@ -148,84 +121,48 @@ pub(super) fn drift(network: &ResolvedNetwork, found: Option<&Found>) -> Option<
 /// Of a tap that is given none.
 const DEFAULT_MTU: u32 = 1500;
 
-/// The anchor of a network whose bridge is there, while it is made or what is there of it is made right.
+/// Opens the anchor of a network, makes it a port of the bridge, and up. An existing tap is adopted.
 ///
-/// It begins and ends in two steps, so that the bridges of many networks get their carriers at the
-/// same time. It is persisted last: nothing is left if the process dies before.
-#[derive(Debug)]
-pub(super) struct Raising<'a> {
-    tap: Tap,
-    before: Option<&'a Found>,
-    bridge: BridgeState,
+/// Together with [`end`], so that the bridges of many networks get their carriers at the same time. The tap is
+/// persisted last: nothing is left if the process dies before.
+pub(super) fn begin(
+    steps: &mut Transaction<'_, dyn Backend + '_>,
+    network: &ResolvedNetwork,
+    before: Option<&Found>,
+    bridge: &BridgeState,
+) -> Result<()> {
+    let backend = steps.backend();
+    let mut spec = TapSpec::new().name(network.anchor()).mac(network.mac()).adopt_existing();
+    spec.mtu = network.network().mtu();
+    if before.is_none() {
+        spec.mtu = spec.mtu.or(Some(bridge.mtu));
+    }
+    if backend.capabilities().contains(Capability::Carrier) {
+        // It may still be told of a carrier that the bridge had before, which is not the anchor's.
+        backend.has_carrier(bridge)?;
+    }
+    let tap = steps.open_tap(spec)?;
+    join_unless_joined(steps, bridge.identity(), tap)?;
+    steps.run(Step::change_tap(tap, TapChange::default().link(LinkState::Up))).map(drop)
 }
 
-impl<'a> Raising<'a> {
-    /// Makes it a port of the bridge, and up; whatever fails, it is as it was before.
-    pub(super) fn begin(
-        backend: &dyn BridgeBackend,
-        network: &ResolvedNetwork,
-        before: Option<&'a Found>,
-        bridge: BridgeState,
-    ) -> Result<Self> {
-        let mut spec = TapSpec::new().name(network.anchor()).mac(network.mac()).adopt_existing();
-        spec.mtu = network.network().mtu();
-        if before.is_none() {
-            spec.mtu = spec.mtu.or(Some(bridge.mtu));
-        }
-        if backend.capabilities().contains(Capability::Carrier) {
-            // It may still be told of a carrier that the bridge had before, which is not the anchor's.
-            backend.has_carrier(bridge.name)?;
-        }
-        let raising = Self { tap: backend.create_tap(&spec)?, before, bridge };
-        match raising.join(backend) {
-            Ok(()) => Ok(raising),
-            Err(error) => Err(raising.lower(backend, error)),
-        }
-    }
-
-    fn join(&self, backend: &dyn BridgeBackend) -> Result<()> {
-        let is_port = self.before.is_some_and(|before| before.bridge.is_some());
-        if !is_port {
-            backend.add_port(self.bridge.name, self.tap.name())?;
-        }
-        backend.change_tap(self.tap.name(), &TapChange::default().link(LinkState::Up))
-    }
-
-    /// Waits until the bridge has its carrier, and lets the anchor stay; whatever fails, it is as it was
-    /// before it began.
-    pub(super) fn end(self, backend: &dyn BridgeBackend) -> Result<()> {
-        let ended = await_carrier(backend, &self.bridge).and_then(|()| backend.persist_tap(&self.tap));
-        ended.map_err(|error| self.lower(backend, error))
-    }
-
-    /// Undoes what has been done.
-    fn lower(self, backend: &dyn BridgeBackend, error: Error) -> Error {
-        let name = self.tap.name();
-        let Some(before) = self.before else {
-            return error.undone(unplug(backend, self.tap), format_args!("tap {name}"));
-        };
-        let left = match before.bridge {
-            Some(_) => Ok(()),
-            None => unless_gone(backend.remove_port(self.bridge.name, name)),
-        };
-        let TapState { mac, mtu, link, .. } = before.state;
-        let former = TapChange::default().mac(mac).mtu(mtu).link(link);
-        let outcome = left.and(unless_gone(backend.change_tap(name, &former)));
-        error.undone(outcome, format_args!("a changed tap {name}"))
-    }
+/// Waits until the bridge has its carrier, and lets the anchor stay.
+pub(super) fn end(steps: &Transaction<'_, dyn Backend + '_>, bridge: &BridgeState) -> Result<()> {
+    await_carrier(steps.backend(), bridge)?;
+    steps.persist_taps()
 }
 
 /// Waits until the bridge has a carrier, where the backend can tell.
-fn await_carrier(backend: &dyn BridgeBackend, bridge: &BridgeState) -> Result<()> {
+fn await_carrier(backend: &dyn Backend, bridge: &BridgeState) -> Result<()> {
     if !backend.capabilities().contains(Capability::Carrier) {
         return Ok(());
     }
     // A port listens for one delay and learns for another.
     let delay = bridge.options.forward_delay.filter(|_| bridge.options.stp == Some(true)).unwrap_or_default();
     let deadline = Instant::now() + 2 * delay + PATIENCE;
-    while !backend.has_carrier(bridge.name)? {
+    while !backend.has_carrier(bridge)? {
         if Instant::now() > deadline {
-            let at = Attempt::new(backend.name(), Operation::CreateTap).on(bridge.name);
+            let at = Attempt::new(backend.name(), Operation::CreateTap).on(bridge);
             return Err(at.with(Capability::Carrier).error(ErrorKind::TimedOut));
         }
         thread::sleep(GLANCE);
@@ -233,39 +170,40 @@ fn await_carrier(backend: &dyn BridgeBackend, bridge: &BridgeState) -> Result<()
     Ok(())
 }
 
-/// Removes a tap that is or was a network's anchor. One on no bridge that another process has open
-/// is that one's, and stays.
-pub(super) fn remove(backend: &dyn BridgeBackend, found: &Found) -> Result<()> {
-    match backend.delete_tap(found.state.name) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) if error.kind() == ErrorKind::TapBusy && found.is_detached() => Ok(()),
-        outcome => outcome,
+/// Opens a tap that is or was a network's anchor, which proves that nobody else has it open. Returns `None` for one
+/// on no bridge that another process has open: it belongs to that process.
+pub(super) fn hold(steps: &mut Transaction<'_, dyn Backend + '_>, found: &Found) -> Result<Option<Identity>> {
+    let mut spec = TapSpec::new().name(found.state.name).adopt_existing();
+    if found.state.multi_queue == Some(true) {
+        spec = spec.queues(NonZeroU16::MIN.saturating_add(1));
+    }
+    if found.state.vnet_hdr == Some(true) {
+        spec = spec.vnet_hdr();
+    }
+    match steps.open_tap(spec) {
+        Err(error) if error.kind() == ErrorKind::TapBusy && found.is_detached() => Ok(None),
+        // Another tap has its name by now.
+        Ok(opened) if opened != found.identity() => {
+            let at = Attempt::new(steps.backend().name(), Operation::CreateTap).on(found.identity());
+            Err(at.error(ErrorKind::NotFound))
+        }
+        opened => opened.map(Some),
     }
 }
 
 impl Found {
+    /// Returns its identity.
+    pub(super) const fn identity(&self) -> Identity {
+        self.state.identity()
+    }
+
     /// Whether it is a port of this bridge.
     pub(super) fn is_port_of(&self, bridge: InterfaceName) -> bool {
-        self.bridge == Some(bridge)
+        self.bridge.is_some_and(|of| of.name() == bridge)
     }
 
     /// Whether it is a port of no bridge.
     pub(super) const fn is_detached(&self) -> bool {
         self.bridge.is_none()
-    }
-
-    /// Makes again what [`remove`] has removed.
-    pub(super) fn put_back(&self, backend: &dyn BridgeBackend) -> Result<()> {
-        let TapState { name, mac, mtu, link, .. } = self.state;
-        let tap = backend.create_tap(&TapSpec::new().name(name).mtu(mtu))?;
-        let made = || {
-            backend.change_tap(name, &TapChange::default().mac(mac))?;
-            if let Some(bridge) = self.bridge {
-                backend.add_port(bridge, name)?;
-            }
-            backend.change_tap(name, &TapChange::default().link(link))?;
-            backend.persist_tap(&tap)
-        };
-        made()
     }
 }

@@ -156,7 +156,7 @@ impl NetworkFailure {
 
     fn write_report(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Backend(error) => write!(f, "{error}"),
+            Self::Backend(error) => write!(f, "{}", error.report()),
             #[cfg(feature = "store")]
             Self::Store(error) => write!(f, "{}", error.report()),
             #[cfg(feature = "store")]

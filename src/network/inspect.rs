@@ -1,9 +1,9 @@
 //! Compares the bridge and the anchor that a host has with the definition of their network.
 
-use super::anchor::{self, Taps};
+use super::anchor;
 use super::{Drift, DriftStatus, NetworkError, NetworkFailure, Occupant, Occupied, ResolvedNetwork};
 use crate::{
-    BridgeBackend, BridgeChange, BridgeOption, BridgeSpec, BridgeState, Capability, ErrorKind, Result, UnicastMac,
+    Backend, BridgeChange, BridgeOption, BridgeSpec, BridgeState, Bridges, Capability, ErrorKind, Result,
 };
 
 /// What a host has of a network.
@@ -15,10 +15,7 @@ use crate::{
 ///
 /// # Errors
 /// [`NetworkFailure::Backend`] where the host cannot be read.
-pub fn status(
-    backend: &dyn BridgeBackend,
-    network: &ResolvedNetwork,
-) -> std::result::Result<DriftStatus, NetworkError> {
+pub fn status(backend: &dyn Backend, network: &ResolvedNetwork) -> std::result::Result<DriftStatus, NetworkError> {
     let status = || -> std::result::Result<DriftStatus, NetworkFailure> {
         let bridge = match bridge(backend, network)? {
             Bridge::Absent => return Ok(DriftStatus::Absent),
@@ -26,7 +23,7 @@ pub fn status(
             Bridge::There(bridge) => bridge,
         };
         anchor::check(backend, network)?;
-        let anchor = Taps::of(backend).find(network)?;
+        let anchor = anchor::find(backend, network)?;
         let drifts = drifts(backend, network, &bridge, anchor.as_ref());
         Ok(if drifts.is_empty() { DriftStatus::AsDefined } else { DriftStatus::Drifted(drifts) })
     };
@@ -43,7 +40,7 @@ pub(super) enum Bridge {
     Occupied(Occupied),
 }
 
-pub(super) fn bridge(backend: &dyn BridgeBackend, network: &ResolvedNetwork) -> Result<Bridge> {
+pub(super) fn bridge(backend: &dyn Backend, network: &ResolvedNetwork) -> Result<Bridge> {
     let name = network.bridge();
     let by = match backend.find(name) {
         Ok(None) => return Ok(Bridge::Absent),
@@ -63,7 +60,7 @@ pub(super) fn bridge(backend: &dyn BridgeBackend, network: &ResolvedNetwork) -> 
 
 /// Where a bridge and its anchor are not what is defined.
 pub(super) fn drifts(
-    backend: &dyn BridgeBackend,
+    backend: &dyn Backend,
     network: &ResolvedNetwork,
     bridge: &BridgeState,
     anchor: Option<&anchor::Found>,
@@ -105,23 +102,8 @@ pub(super) fn repair(spec: &BridgeSpec, bridge: &BridgeState, drifts: &[Drift]) 
     })
 }
 
-/// What takes it back.
-pub(super) fn undo(drifts: &[Drift]) -> BridgeChange {
-    drifts.iter().fold(BridgeChange::default(), |mut change, &drift| {
-        match drift {
-            // One without any MAC cannot be given none.
-            Drift::Mac { actual, .. } => change.mac = UnicastMac::new(actual).ok(),
-            Drift::Mtu { actual, .. } => change.mtu = Some(actual),
-            Drift::Option { actual, .. } => change.options.extend([actual]),
-            Drift::Link { actual, .. } => change.link = Some(actual),
-            Drift::Anchor { .. } => {}
-        }
-        change
-    })
-}
-
 /// Whether the bridge may have its MAC from a port, and lose it with that: it is to be set then.
-pub(super) fn may_follow_a_port(backend: &dyn BridgeBackend, bridge: &BridgeState) -> Result<bool> {
+pub(super) fn may_follow_a_port(backend: &dyn Backend, bridge: &BridgeState) -> Result<bool> {
     Ok(backend.capabilities().contains(Capability::MacFollowsPorts)
-        && backend.ports(bridge.name)?.iter().any(|port| port.mac == bridge.mac))
+        && backend.ports(bridge)?.iter().any(|port| port.mac == bridge.mac))
 }

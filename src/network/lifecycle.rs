@@ -3,14 +3,12 @@
 //! One is many of one: first each is looked at and refused or planned, then what is planned is done
 //! with the bridges of all together, and with the anchors.
 
-use super::anchor::{self, Found, Raising, Taps};
+use super::anchor::{self, Found};
 use super::inspect::{self, Bridge};
 use super::{Drift, NetworkError, NetworkFailure, Occupant, Occupied, ResolvedNetwork};
-use crate::bulk::{and_all, outcomes};
-use crate::port::unless_gone;
 use crate::{
-    Attempt, BridgeBackend, BridgeChange, BridgeSpec, BridgeState, Bulk, Error, ErrorKind, InterfaceName,
-    Operation, Result,
+    Attempt, Backend, BridgeChange, BridgeSpec, BridgeState, Bridges, Bulk, ErrorKind, Operation, Result, Step,
+    Target, Transaction, run_each,
 };
 
 /// How many anchors are raised at the same time: each is an open descriptor until its bridge has a
@@ -40,10 +38,7 @@ fn named<T>(network: &ResolvedNetwork, outcome: Outcome<T>) -> std::result::Resu
 ///
 /// # Errors
 /// [`NetworkFailure::Occupied`], [`NetworkFailure::Backend`].
-pub fn check_host(
-    backend: &dyn BridgeBackend,
-    network: &ResolvedNetwork,
-) -> std::result::Result<(), NetworkError> {
+pub fn check_host(backend: &dyn Backend, network: &ResolvedNetwork) -> std::result::Result<(), NetworkError> {
     named(network, own_bridge(backend, network).and_then(|_| anchor::check_name(backend, network)))
 }
 
@@ -55,11 +50,11 @@ pub fn check_host(
 /// # Errors
 /// Before anything is made: [`NetworkFailure::Active`]; [`NetworkFailure::Occupied`], also by a bridge
 /// with another MAC, which [`ensure`] makes the network's; `Unsupported` for what the definition asks
-/// for and the backend cannot do. Then those of [`create`](BridgeBackend::create) and of the calls for
+/// for and the backend cannot do. Then those of [`create`](Bridges::create) and of the calls for
 /// taps. Whatever fails, nothing is left.
-pub fn start(backend: &dyn BridgeBackend, network: &ResolvedNetwork) -> std::result::Result<(), NetworkError> {
+pub fn start(backend: &dyn Backend, network: &ResolvedNetwork) -> std::result::Result<(), NetworkError> {
     let start = || {
-        let plan = check_start(backend, network, &Taps::of(backend))?;
+        let plan = check_start(backend, network)?;
         only(carry_out(backend, &[(network, &plan)])).map(drop)
     };
     named(network, start())
@@ -72,8 +67,9 @@ pub fn start(backend: &dyn BridgeBackend, network: &ResolvedNetwork) -> std::res
 /// Before anything is done: [`NetworkFailure::Occupied`] where the bridge has another MAC than the
 /// network's, since it may be another's ([`ensure`] makes it the network's); `TapBusy` where another
 /// process has the anchor open. [`NetworkFailure::NotActive`] where there is no bridge; what else was
-/// left over is removed.
-pub fn stop(backend: &dyn BridgeBackend, network: &ResolvedNetwork) -> std::result::Result<(), NetworkError> {
+/// left over is removed. The anchor is deleted last: if that fails, the bridge is gone, and stopping the
+/// network again deletes the anchor.
+pub fn stop(backend: &dyn Backend, network: &ResolvedNetwork) -> std::result::Result<(), NetworkError> {
     named(network, stop_one(backend, network))
 }
 
@@ -87,14 +83,14 @@ pub fn stop(backend: &dyn BridgeBackend, network: &ResolvedNetwork) -> std::resu
 ///
 /// # Errors
 /// Before anything is done: [`NetworkFailure::Occupied`] by what is no bridge; `Unsupported`. Then
-/// those of [`create`](BridgeBackend::create), of [`change`](BridgeBackend::change) and of the calls
+/// those of [`create`](Bridges::create), of [`change`](Bridges::change) and of the calls
 /// for taps. Whatever fails, all is as it was before.
 pub fn ensure(
-    backend: &dyn BridgeBackend,
+    backend: &dyn Backend,
     network: &ResolvedNetwork,
 ) -> std::result::Result<EnsureOutcome, NetworkError> {
     let ensure = || {
-        let plan = check_ensure(backend, network, &Taps::of(backend))?;
+        let plan = check_ensure(backend, network)?;
         only(carry_out(backend, &[(network, &plan)]))
     };
     named(network, ensure())
@@ -113,6 +109,8 @@ pub(super) struct Plan {
     adopted: Option<Adopted>,
     /// What is there of its anchor.
     anchor: Option<Found>,
+    /// It is to have none.
+    drops_anchor: bool,
 }
 
 /// A bridge that is there, and what is to be put right.
@@ -124,55 +122,51 @@ struct Adopted {
 }
 
 /// Refuses what [`start`] does before anything is made.
-pub(super) fn check_start(
-    backend: &dyn BridgeBackend,
-    network: &ResolvedNetwork,
-    taps: &Taps<'_>,
-) -> Outcome<Plan> {
+pub(super) fn check_start(backend: &dyn Backend, network: &ResolvedNetwork) -> Outcome<Plan> {
     let spec = supported(backend, network)?;
     match own_bridge(backend, network)? {
-        None => to_create(network, spec, taps),
+        None => to_create(backend, network, spec),
         Some(bridge) => Err(NetworkFailure::Active(bridge.name)),
     }
 }
 
 /// Refuses what [`ensure`] does before anything is done.
-pub(super) fn check_ensure(
-    backend: &dyn BridgeBackend,
-    network: &ResolvedNetwork,
-    taps: &Taps<'_>,
-) -> Outcome<Plan> {
+pub(super) fn check_ensure(backend: &dyn Backend, network: &ResolvedNetwork) -> Outcome<Plan> {
     let spec = supported(backend, network)?;
     match inspect::bridge(backend, network)? {
-        Bridge::Absent => to_create(network, spec, taps),
-        Bridge::There(bridge) => to_repair(backend, network, spec, bridge, taps),
+        Bridge::Absent => to_create(backend, network, spec),
+        Bridge::There(bridge) => to_repair(backend, network, spec, bridge),
         Bridge::Occupied(occupied) => Err(NetworkFailure::Occupied(occupied)),
     }
 }
 
-fn to_create(network: &ResolvedNetwork, spec: BridgeSpec, taps: &Taps<'_>) -> Outcome<Plan> {
-    let anchor = if network.has_anchor() { taps.find(network)? } else { None };
-    Ok(Plan { spec, adopted: None, anchor })
+fn to_create(backend: &dyn Backend, network: &ResolvedNetwork, spec: BridgeSpec) -> Outcome<Plan> {
+    let anchor = if network.has_anchor() { anchor::find(backend, network)? } else { None };
+    Ok(Plan { spec, adopted: None, anchor, drops_anchor: !network.has_anchor() })
 }
 
 fn to_repair(
-    backend: &dyn BridgeBackend,
+    backend: &dyn Backend,
     network: &ResolvedNetwork,
     spec: BridgeSpec,
     bridge: BridgeState,
-    taps: &Taps<'_>,
 ) -> Outcome<Plan> {
-    let anchor = taps.find(network)?;
+    let anchor = anchor::find(backend, network)?;
     let drifts = inspect::drifts(backend, network, &bridge, anchor.as_ref());
     let mut change = inspect::repair(&spec, &bridge, &drifts);
     if change.mac.is_none() && inspect::may_follow_a_port(backend, &bridge)? {
         change.mac = Some(network.mac());
     }
-    Ok(Plan { spec, adopted: Some(Adopted { bridge, drifts, change }), anchor })
+    Ok(Plan {
+        spec,
+        adopted: Some(Adopted { bridge, drifts, change }),
+        anchor,
+        drops_anchor: !network.has_anchor(),
+    })
 }
 
 /// The network's bridge as it is to be; refuses what the backend cannot do.
-fn supported(backend: &dyn BridgeBackend, network: &ResolvedNetwork) -> Outcome<BridgeSpec> {
+fn supported(backend: &dyn Backend, network: &ResolvedNetwork) -> Outcome<BridgeSpec> {
     let capabilities = backend.capabilities();
     let spec = network.spec(capabilities);
     let at = Attempt::new(backend.name(), Operation::Create).on(spec.name);
@@ -183,7 +177,7 @@ fn supported(backend: &dyn BridgeBackend, network: &ResolvedNetwork) -> Outcome<
 }
 
 /// The bridge of the network's name if it has the network's MAC.
-pub(super) fn own_bridge(backend: &dyn BridgeBackend, network: &ResolvedNetwork) -> Outcome<Option<BridgeState>> {
+pub(super) fn own_bridge(backend: &dyn Backend, network: &ResolvedNetwork) -> Outcome<Option<BridgeState>> {
     match inspect::bridge(backend, network)? {
         Bridge::Absent => Ok(None),
         Bridge::There(bridge) if bridge.mac == network.mac() => Ok(Some(bridge)),
@@ -194,69 +188,87 @@ pub(super) fn own_bridge(backend: &dyn BridgeBackend, network: &ResolvedNetwork)
     }
 }
 
-/// Does what is planned for networks, with their bridges all together, and gives what came of each.
-/// Whatever fails of one, it is as it was before.
+/// Does what is planned for networks, with their bridges all together, and returns the result of each. A network
+/// that fails is as it was before.
 pub(super) fn carry_out(
-    backend: &dyn BridgeBackend,
+    backend: &dyn Backend,
     planned: &[(&ResolvedNetwork, &Plan)],
 ) -> Vec<Outcome<EnsureOutcome>> {
-    let mut bridges = planned.iter().copied().zip(make_bridges(backend, planned));
+    let mut transactions: Vec<_> = planned.iter().map(|_| Transaction::new(backend)).collect();
+    let steps: Vec<_> = planned.iter().map(|(_, plan)| plan.step()).collect();
+    let made = run_each(&mut transactions, &steps);
     let mut outcomes = Vec::with_capacity(planned.len());
-    while bridges.len() > 0 {
-        let raise = |((network, plan), made): (_, Result<()>)| {
-            let raising =
-                made.and_then(|()| begin_anchor(backend, network, plan).map_err(undone(backend, plan)))?;
-            Ok((plan, raising))
-        };
-        let raising: Vec<Outcome<_>> = bridges.by_ref().take(ANCHORS_AT_ONCE).map(raise).collect();
-        let end = |(plan, raising): (&Plan, Option<Raising<'_>>)| {
-            raising.map_or(Ok(()), |raising| raising.end(backend)).map_err(undone(backend, plan))?;
-            Ok(plan.outcome())
-        };
-        outcomes.extend(raising.into_iter().map(|raising| raising.and_then(end)));
-    }
-    outcomes
-}
-
-/// Creates the bridges that are not there, and changes those that are.
-fn make_bridges(backend: &dyn BridgeBackend, planned: &[(&ResolvedNetwork, &Plan)]) -> Vec<Result<()>> {
-    let (mut specs, mut repairs) = (Vec::new(), Vec::new());
-    for (_, plan) in planned {
-        match &plan.adopted {
-            None => specs.push(plan.spec.clone()),
-            Some(adopted) => repairs.push((adopted.bridge.name, adopted.change.clone())),
+    let mut rest = transactions.into_iter().zip(planned).zip(made);
+    loop {
+        let mut begun = Vec::with_capacity(ANCHORS_AT_ONCE);
+        for ((mut steps, &(network, plan)), made) in rest.by_ref().take(ANCHORS_AT_ONCE) {
+            let bridge = made.and_then(|made| {
+                let bridge = made.map_or(plan.target(), |made| made.interface.into());
+                begin_anchor(&mut steps, network, plan, bridge)
+            });
+            begun.push((steps, plan, bridge));
+        }
+        if begun.is_empty() {
+            return outcomes;
+        }
+        for (steps, plan, bridge) in begun {
+            let ended = bridge.and_then(|bridge| bridge.map_or(Ok(()), |bridge| anchor::end(&steps, &bridge)));
+            outcomes.push(match ended.and_then(|()| remove_anchor(backend, plan)) {
+                Ok(()) => {
+                    steps.commit();
+                    Ok(plan.outcome())
+                }
+                Err(error) => Err(steps.roll_back(error).into()),
+            });
         }
     }
-    let created = outcomes(backend.create_many(&specs, Bulk::AsMuchAsPossible), specs.len());
-    let repaired = outcomes(backend.change_many(&repairs, Bulk::AsMuchAsPossible), repairs.len());
-    let (mut created, mut repaired) = (created.into_iter(), repaired.into_iter());
-    let outcome = |(_, plan): &(_, &Plan)| {
-        let outcome = if plan.adopted.is_none() { created.next() } else { repaired.next() };
-        outcome.expect("each plan is in one of the two")
-    };
-    planned.iter().map(outcome).collect()
 }
 
-/// Begins to raise the anchor of a network whose bridge is as it is to be, or removes one that it is
-/// not to have. One that is right is raised again where the bridge was down, which makes the kernel forget
-/// that it had a carrier.
-fn begin_anchor<'p>(
-    backend: &dyn BridgeBackend,
+/// Begins to make the anchor of a network, whose bridge is returned then. One that is right is made again where the
+/// bridge was down, which makes the kernel forget that it had a carrier.
+fn begin_anchor(
+    steps: &mut Transaction<'_, dyn Backend + '_>,
     network: &ResolvedNetwork,
-    plan: &'p Plan,
-) -> Result<Option<Raising<'p>>> {
-    let concerns_anchor = |drift: &Drift| matches!(drift, Drift::Anchor { .. } | Drift::Link { .. });
-    if plan.adopted.as_ref().is_some_and(|adopted| !adopted.drifts.iter().any(concerns_anchor)) {
+    plan: &Plan,
+    bridge: Target,
+) -> Result<Option<BridgeState>> {
+    if !network.has_anchor() || !plan.concerns_anchor() {
         return Ok(None);
     }
-    if network.has_anchor() {
-        return Raising::begin(backend, network, plan.anchor.as_ref(), made(backend, &plan.spec)?).map(Some);
+    let bridge = made(steps.backend(), bridge)?;
+    anchor::begin(steps, network, plan.anchor.as_ref(), &bridge)?;
+    Ok(Some(bridge))
+}
+
+/// Removes an anchor that the network has no longer. This cannot be rolled back, and is done last.
+fn remove_anchor(backend: &dyn Backend, plan: &Plan) -> Result<()> {
+    let unwanted = plan.anchor.as_ref().filter(|found| plan.drops_anchor && found.is_port_of(plan.spec.name));
+    match unwanted.filter(|_| plan.concerns_anchor()).map(|found| backend.delete_tap(found.identity())) {
+        Some(Err(error)) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
-    let left_over = plan.anchor.as_ref().filter(|found| found.is_port_of(plan.spec.name));
-    left_over.map_or(Ok(()), |found| anchor::remove(backend, found)).map(|()| None)
 }
 
 impl Plan {
+    /// The step that makes the bridge, or repairs it; `None` if there is nothing to do.
+    fn step(&self) -> Option<Step> {
+        match &self.adopted {
+            None => Some(Step::Create(self.spec.clone())),
+            Some(Adopted { change, .. }) if *change == BridgeChange::default() => None,
+            Some(Adopted { bridge, change, .. }) => Some(Step::change(bridge, change.clone())),
+        }
+    }
+
+    /// The bridge, if there is nothing to do for it.
+    fn target(&self) -> Target {
+        self.adopted.as_ref().map_or(self.spec.name.into(), |adopted| (&adopted.bridge).into())
+    }
+
+    fn concerns_anchor(&self) -> bool {
+        let concerns = |drift: &Drift| matches!(drift, Drift::Anchor { .. } | Drift::Link { .. });
+        self.adopted.as_ref().is_none_or(|adopted| adopted.drifts.iter().any(concerns))
+    }
+
     /// What has been done when all is.
     fn outcome(&self) -> EnsureOutcome {
         match &self.adopted {
@@ -267,71 +279,67 @@ impl Plan {
     }
 }
 
-/// The error of an anchor, after which what was done to its bridge is undone.
-fn undone<'p>(backend: &'p dyn BridgeBackend, plan: &'p Plan) -> impl FnOnce(Error) -> Error + 'p {
-    let bridge = plan.spec.name;
-    move |error| match &plan.adopted {
-        None => undone_too(error, unless_gone(backend.delete(bridge)), format_args!("bridge {bridge}")),
-        Some(adopted) => undone_too(error, take_back(backend, adopted), format_args!("a changed bridge {bridge}")),
-    }
+fn made(backend: &dyn Backend, bridge: Target) -> Result<BridgeState> {
+    let at = Attempt::new(backend.name(), Operation::Find).on(bridge);
+    backend.find(bridge)?.ok_or_else(|| at.error(ErrorKind::NotFound))
 }
 
-fn made(backend: &dyn BridgeBackend, spec: &BridgeSpec) -> Result<BridgeState> {
-    let at = Attempt::new(backend.name(), Operation::Find).on(spec.name);
-    backend.find(spec.name)?.ok_or_else(|| at.error(ErrorKind::NotFound))
-}
-
-/// Undoes what was put right of a bridge.
-fn take_back(backend: &dyn BridgeBackend, Adopted { bridge, drifts, .. }: &Adopted) -> Result<()> {
-    let mut change = inspect::undo(drifts);
-    // When its only port leaves, Linux gives a bridge 1500 (`br_mtu_auto_adjust()`).
-    let Some(now) = backend.find(bridge.name)? else { return Ok(()) };
-    change.mtu = change.mtu.or((now.mtu != bridge.mtu).then_some(bridge.mtu));
-    unless_gone(backend.change(bridge.name, &change))
-}
-
-/// With the outcome of undoing the step before the one that failed, if that left nothing itself.
-fn undone_too(error: Error, outcome: Result<()>, left: std::fmt::Arguments<'_>) -> Error {
-    match (error.undo(), &outcome) {
-        (crate::Undo::Failed { .. }, _) => error,
-        _ => error.undone(outcome, left),
-    }
-}
-
-pub(super) fn stop_one(backend: &dyn BridgeBackend, network: &ResolvedNetwork) -> Outcome<()> {
+pub(super) fn stop_one(backend: &dyn Backend, network: &ResolvedNetwork) -> Outcome<()> {
     only(stop_all(backend, &[network]))
 }
 
-/// Stops networks, their bridges all together, and gives what came of each.
-pub(super) fn stop_all(backend: &dyn BridgeBackend, networks: &[&ResolvedNetwork]) -> Vec<Outcome<()>> {
-    let taps = Taps::of(backend);
-    let cleared = networks.iter().map(|network| without_anchor(backend, network, &taps)).collect();
-    and_all(cleared, |cleared: Vec<(_, Option<Found>)>| {
-        let bridges: Vec<_> = cleared.iter().map(|&(bridge, _)| bridge).collect();
-        let deleted = outcomes(backend.delete_many(&bridges, Bulk::AsMuchAsPossible), bridges.len());
-        let outcome = |((bridge, anchor), deleted): ((_, Option<Found>), _)| {
-            unless_gone(deleted).map_err(|error| match anchor {
-                None => error.into(),
-                Some(anchor) => error
-                    .undone(anchor.put_back(backend), format_args!("bridge {bridge} without its anchor"))
-                    .into(),
-            })
-        };
-        cleared.into_iter().zip(deleted).map(outcome).collect()
-    })
-}
-
-/// Removes the anchor of a network, and gives the bridge that is to be deleted and the anchor that it had.
-fn without_anchor(
-    backend: &dyn BridgeBackend,
-    network: &ResolvedNetwork,
-    taps: &Taps<'_>,
-) -> Outcome<(InterfaceName, Option<Found>)> {
-    let bridge = own_bridge(backend, network)?;
-    let anchor = taps.left_over(network)?;
-    anchor.iter().try_for_each(|anchor| anchor::remove(backend, anchor))?;
-    match bridge {
-        Some(bridge) => Ok((bridge.name, anchor)),
-        None => Err(NetworkFailure::NotActive(network.bridge())),
+/// Stops networks, their bridges all together, and returns the result of each.
+///
+/// The anchor is opened first, which proves it free; then the bridge is deleted, and the anchor last. Nothing brings
+/// a deleted bridge back: should the anchor stay, stopping the network again deletes it.
+pub(super) fn stop_all(backend: &dyn Backend, networks: &[&ResolvedNetwork]) -> Vec<Outcome<()>> {
+    let mut transactions: Vec<_> = networks.iter().map(|_| Transaction::new(backend)).collect();
+    let looked_at: Vec<Outcome<_>> = networks
+        .iter()
+        .zip(&mut transactions)
+        .map(|(network, steps)| {
+            let bridge = own_bridge(backend, network)?;
+            let anchor = anchor::left_over(backend, network)?;
+            let held = anchor.map(|anchor| anchor::hold(steps, &anchor)).transpose()?;
+            Ok((bridge, held.flatten()))
+        })
+        .collect();
+    let delete = |looked_at: &Outcome<(Option<BridgeState>, _)>| match looked_at {
+        Ok((Some(bridge), _)) => Some(Step::delete(bridge)),
+        _ => None,
+    };
+    let deleted = run_each(&mut transactions, &looked_at.iter().map(delete).collect::<Vec<_>>());
+    let mut anchors = Vec::new();
+    let mut outcomes: Vec<Outcome<()>> = Vec::with_capacity(networks.len());
+    for (place, ((looked_at, steps), deleted)) in looked_at.into_iter().zip(transactions).zip(deleted).enumerate()
+    {
+        let outcome = looked_at.and_then(|(bridge, held)| match (bridge, deleted) {
+            // Someone else has deleted it.
+            (_, Err(error)) if error.kind() != ErrorKind::NotFound => Err(error.into()),
+            (bridge, _) => Ok((bridge, held)),
+        });
+        outcomes.push(match outcome {
+            Ok((bridge, held)) => {
+                // Closes the anchor.
+                drop(steps.commit());
+                anchors.extend(held.map(|anchor| (place, Step::delete_tap(anchor))));
+                if bridge.is_some() { Ok(()) } else { Err(NetworkFailure::NotActive(networks[place].bridge())) }
+            }
+            Err(NetworkFailure::Backend(error)) => Err(steps.roll_back(error).into()),
+            Err(failure) => Err(failure),
+        });
     }
+    // The bridge is gone, and nothing brings it back: an anchor that stays is tried again.
+    for is_last in [false, true] {
+        let (places, steps): (Vec<_>, Vec<_>) = std::mem::take(&mut anchors).into_iter().unzip();
+        let Err(error) = backend.apply(&steps, Bulk::AsMuchAsPossible) else { break };
+        for (item, error) in error.into_failures() {
+            match error.kind() {
+                ErrorKind::NotFound => {}
+                _ if is_last => outcomes[places[item]] = Err(error.into()),
+                _ => anchors.push((places[item], steps[item].clone())),
+            }
+        }
+    }
+    outcomes
 }

@@ -36,7 +36,8 @@ mod tests {
     use crate::{Attempt, ErrorKind, Operation};
 
     fn backend() -> crate::Error {
-        let at = Attempt::new("netlink", Operation::Create).on("br0".parse().expect("a name"));
+        let at =
+            Attempt::new("netlink", Operation::Create).on("br0".parse::<crate::InterfaceName>().expect("a name"));
         at.os(ErrorKind::PermissionDenied, 1)
     }
 

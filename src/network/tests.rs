@@ -1,20 +1,18 @@
-//! The life of networks on the model, each of its calls made to fail in turn.
+//! The life of networks on the model, where each step is made to fail and others act in between.
 
 use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::fake::{Fake, mac, name};
+use crate::faults::Fault;
 use crate::model::Model;
+pub(super) use crate::testing::host;
+use crate::testing::{Host, Moment, assert_all_or_nothing, host_without, is_rolled_back, mac, name, snapshot};
 use crate::{
-    BridgeBackend, BridgeChange, BridgeOption, BridgeOptions, BridgeSpec, Capability, ErrorKind, LinkState,
-    TapChange, TapSpec, Undo, bridges_of_ports,
+    BridgeChange, BridgeOption, BridgeOptions, BridgeSpec, Bridges, Capability, ErrorKind, LinkState, TapChange,
+    TapSpec,
 };
-
-pub(super) fn host() -> Fake {
-    Fake::new(Model::new().capabilities().iter())
-}
 
 fn network() -> Network {
     let network = Network::new("default".parse().expect("a name"));
@@ -29,28 +27,12 @@ fn anchored() -> ResolvedNetwork {
     network().with_anchor(Anchor::Tap).resolve([]).expect("it is whole")
 }
 
-/// All that is on the host, but for indices, which nothing gets back.
-fn snapshot(host: &Fake) -> String {
-    let bridges = host.list().expect("a list");
-    let bridges: Vec<_> =
-        bridges.iter().map(|state| (state.name, state.mac, state.mtu, state.link, state.options)).collect();
-    let taps = host.taps().expect("a list");
-    let taps: Vec<_> = taps.iter().map(|tap| (tap.name, tap.mac, tap.mtu, tap.link, tap.persistent)).collect();
-    let mut names: Vec<_> = host.interfaces().expect("a list").iter().map(|state| state.name).collect();
-    names.sort_unstable();
-    format!("{bridges:?} {taps:?} {names:?} {:?}", bridges_of_ports(host).expect("a list"))
-}
-
-fn log(host: &Fake) -> Vec<&'static str> {
-    std::mem::take(&mut host.log.lock().expect("one thread"))
-}
-
-/// A tap that stays, as the one that an old libvirt left behind.
-fn add_tap(host: &Fake, bridge: Option<&str>) {
-    let tap = host.model.create_tap(&TapSpec::new().name(name("virbr0-nic")).mac(mac(1))).expect("it can be made");
-    host.model.persist_tap(&tap).expect("it can be kept");
+/// A tap that stays, as an old libvirt left it behind.
+fn add_tap(host: &Host, bridge: Option<&str>) {
+    let spec = TapSpec::new().name(name("virbr0-nic")).mac(mac(1));
+    let tap = crate::testing::add_tap(host.inner(), &spec);
     if let Some(bridge) = bridge {
-        host.model.add_port(name(bridge), tap.name()).expect("it can join");
+        host.inner().add_port(name(bridge), &tap).expect("it can join");
     }
 }
 
@@ -68,7 +50,6 @@ fn starts_once_and_stops_once() {
         assert_eq!(status(&host, &network).expect("it can be read"), DriftStatus::AsDefined);
         check_host(&host, &network).expect("its name is its own");
         let running = snapshot(&host);
-        log(&host);
         let error = start(&host, &network).expect_err("it is active");
         assert_eq!(error.to_string(), "network default: it is active: its bridge virbr0 exists");
         assert_eq!(ensure(&host, &network).expect("it can be read"), EnsureOutcome::AsDefined);
@@ -91,22 +72,21 @@ fn refuses_before_anything_is_made_what_a_backend_cannot_do() {
         (network().with_options(options).expect("whole seconds"), Capability::AgeingTime),
     ] {
         let network = network.resolve([]).expect("it is whole");
-        let all = Model::new().capabilities();
-        let host = Fake::new(all.iter().filter(|&capability| capability != lacking));
+        let host = host_without(lacking);
         for outcome in [start(&host, &network), ensure(&host, &network).map(drop)] {
             let NetworkFailure::Backend(error) = failure(outcome) else { panic!("the backend cannot") };
             assert_eq!((error.kind(), error.capability()), (ErrorKind::Unsupported, Some(lacking)));
         }
-        assert!(log(&host).is_empty());
+        assert!(host.take_log().is_empty());
     }
 }
 
 #[test]
 fn says_who_has_its_name_and_touches_nothing() {
-    type Occupy = fn(&Fake);
-    let bridge: Occupy = |host| host.model.create(&BridgeSpec::new(name("virbr0")).mac(mac(9))).expect("made");
-    let interface: Occupy = |host| host.model.add_interface(name("virbr0"), mac(9)).expect("made");
-    let nic: Occupy = |host| host.model.add_interface(name("virbr0-nic"), mac(9)).expect("made");
+    type Occupy = fn(&Host);
+    let bridge: Occupy = |host| add_foreign_bridge(host.inner());
+    let interface: Occupy = |host| host.inner().add_interface(name("virbr0"), mac(9)).expect("made");
+    let nic: Occupy = |host| host.inner().add_interface(name("virbr0-nic"), mac(9)).expect("made");
     let others_nic: Occupy = |host| add_tap(host, Some("br0"));
     for (occupy, text, can_be_adopted) in [
         (
@@ -159,56 +139,178 @@ fn an_anchor_in_the_hands_of_another_keeps_the_network_up() {
     start(&host, &anchored()).expect("it can be started");
     let running = snapshot(&host);
     let held = TapSpec::new().name(name("virbr0-nic")).adopt_existing();
-    let held = host.model.create_tap(&held).expect("it can be opened");
+    let held = host.inner().create_tap(&held).expect("it can be opened");
     let NetworkFailure::Backend(error) = failure(stop(&host, &anchored())) else { panic!("the backend refuses") };
     assert_eq!(error.kind(), ErrorKind::TapBusy);
     drop(held);
     assert_eq!(snapshot(&host), running);
 }
 
-/// Whatever call fails, all is as it was before.
+/// The failure of a call to the backend.
+fn of_backend<T: std::fmt::Debug>(outcome: Result<T, NetworkError>) -> crate::Result<T> {
+    outcome.map_err(|error| match error.into_failure() {
+        NetworkFailure::Backend(error) => error,
+        failure => panic!("a step failed, but {failure}"),
+    })
+}
+
+/// A host with a network that is started, but was given an anchor by others.
+fn with_unwanted_tap() -> Host {
+    let host = host();
+    start(&host, &plain()).expect("it can be started");
+    add_tap(&host, Some("virbr0"));
+    host
+}
+
+fn started() -> Host {
+    let host = host();
+    start(&host, &anchored()).expect("it can be started");
+    host
+}
+
 #[test]
 fn is_all_or_nothing_whatever_fails() {
-    type Act = fn(&dyn BridgeBackend, &ResolvedNetwork) -> Result<(), NetworkError>;
-    type Prepare = fn(&Fake);
-    let nothing: Prepare = |_| {};
-    let running: Prepare = |host| start(host, &anchored()).expect("it can be started");
-    let left_over: Prepare = |host| add_tap(host, None);
-    let drifted: Prepare = |host| {
-        start(host, &plain()).expect("it can be started");
+    let start = |host: &Host| of_backend(start(host, &anchored()));
+    let ensure = |host: &Host| of_backend(ensure(host, &anchored()));
+    let left_over = || {
+        let host = host();
+        add_tap(&host, None);
+        host
+    };
+    let drifted = || {
+        let host = with_unwanted_tap();
         let change = BridgeChange::default().mtu(1300).link(LinkState::Down).mac(mac(7));
-        host.model.change(name("virbr0"), &change).expect("it can be changed");
-        add_tap(host, Some("virbr0"));
+        host.inner().change(name("virbr0"), &change).expect("it can be changed");
+        host
     };
-    let unwanted: Prepare = |host| {
-        start(host, &plain()).expect("it can be started");
-        add_tap(host, Some("virbr0"));
-    };
-    let ensure: Act = |host, network| ensure(host, network).map(drop);
-    for (prepare, act, network) in [
-        (nothing, start as Act, anchored()),
-        (left_over, start, anchored()),
-        (nothing, ensure, anchored()),
-        (drifted, ensure, anchored()),
-        (unwanted, ensure, plain()),
-        (running, stop, anchored()),
-        (unwanted, stop, plain()),
-    ] {
-        for fails_after in 0.. {
-            let host = host();
-            prepare(&host);
-            let before = snapshot(&host);
-            *host.fails_after.lock().expect("one thread") = Some(fails_after);
-            let outcome = act(&host, &network);
-            if host.fails_after.lock().expect("one thread").is_some() {
-                outcome.expect("nothing failed");
-                assert!(fails_after > 1, "few calls were made");
-                break;
+    assert_eq!(assert_all_or_nothing(host, start), 5);
+    assert_eq!(assert_all_or_nothing(left_over, start), 5);
+    assert_eq!(assert_all_or_nothing(host, ensure), 5);
+    assert_eq!(assert_all_or_nothing(drifted, ensure), 4);
+    let ensure = |host: &Host| of_backend(super::ensure(host, &plain()));
+    assert_eq!(assert_all_or_nothing(with_unwanted_tap, ensure), 2);
+}
+
+/// The bridge goes before its anchor. An anchor that stays is tried again.
+#[test]
+fn stopping_is_all_or_nothing() {
+    let before = snapshot(&host());
+    for (prepare, network) in [(started as fn() -> Host, anchored()), (with_unwanted_tap, plain())] {
+        for &fault in Fault::ALL {
+            for after in 0..3 {
+                let host = prepare();
+                let running = snapshot(&host);
+                host.fail(after, fault);
+                let stopped = of_backend(stop(&host, &network));
+                assert!(!host.cancel());
+                match stopped {
+                    // What is deleted is deleted, whatever the answer says.
+                    Ok(()) => {
+                        assert!(after == 2 || after > 0 && fault != Fault::Refused, "{fault:?} after {after}");
+                        assert_eq!(snapshot(&host), before, "{fault:?} after {after}");
+                    }
+                    Err(error) => {
+                        assert!(is_rolled_back(&error), "{fault:?} after {after}: {error}");
+                        assert_eq!(snapshot(&host), running, "{fault:?} after {after}: {error}");
+                    }
+                }
             }
-            let NetworkFailure::Backend(error) = failure(outcome) else { panic!("a call failed") };
-            assert!(!matches!(error.undo(), Undo::Failed { .. }), "after {fails_after}: {error}");
-            assert_eq!(snapshot(&host), before, "after {fails_after}: {error}");
         }
+    }
+}
+
+/// Another process's, of the same name as the network's.
+fn add_foreign_bridge(host: &Model) {
+    host.create(&BridgeSpec::new(name("virbr0")).mac(mac(9))).expect("the name is free");
+}
+
+fn replace_bridge(host: &Model) {
+    host.remove_interface(name("virbr0")).expect("it is there");
+    add_foreign_bridge(host);
+}
+
+#[test]
+fn stopping_leaves_a_bridge_alone_that_took_the_name_meanwhile() {
+    let expected = host();
+    add_foreign_bridge(expected.inner());
+    // The anchor is opened, then the bridge deleted, then the anchor.
+    let steps = [Moment::Before(0), Moment::After(0), Moment::Before(1), Moment::After(1), Moment::Before(2)];
+    for (network, at) in [(plain(), Moment::Before(0))].into_iter().chain(steps.map(|at| (anchored(), at))) {
+        let host = host();
+        start(&host, &network).expect("it can be started");
+        at.act(&host, |host| {
+            if host.find(name("virbr0")).expect("it can be read").is_some() {
+                host.remove_interface(name("virbr0")).expect("it is there");
+            }
+            add_foreign_bridge(host);
+        });
+        stop(&host, &network).expect("its own bridge is gone");
+        assert!(!host.cancel());
+        assert_eq!(snapshot(&host), snapshot(&expected), "{at:?}");
+    }
+}
+
+/// Nothing is repaired then, and the other bridge stays as it is.
+#[test]
+fn ensuring_does_not_claim_to_have_repaired_a_bridge_that_is_another_by_now() {
+    let expected = host();
+    add_foreign_bridge(expected.inner());
+    let drifted = |network: &ResolvedNetwork| {
+        let host = host();
+        start(&host, network).expect("it can be started");
+        if network.has_anchor() {
+            host.inner().remove_interface(name("virbr0-nic")).expect("it is there");
+        }
+        host.inner().change(name("virbr0"), &BridgeChange::default().mtu(1300)).expect("it can be changed");
+        host
+    };
+    let check = |host: &Host, outcome: crate::Result<EnsureOutcome>, at: &str| {
+        let error = outcome.expect_err("its bridge is gone");
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{at}: {error}");
+        assert!(is_rolled_back(&error), "{at}: {error}");
+        assert_eq!(snapshot(host), snapshot(&expected), "{at}");
+    };
+    // The bridge is changed; the anchor is created, and joins.
+    let steps = Moment::of_steps(0..2).chain([Moment::Before(2)]).map(|at| (anchored(), at));
+    for (network, at) in steps.chain([(plain(), Moment::Before(0))]) {
+        let host = drifted(&network);
+        at.act(&host, replace_bridge);
+        check(&host, of_backend(ensure(&host, &network)), &format!("{at:?}"));
+        assert!(!host.cancel());
+    }
+    for network in [plain(), anchored()] {
+        let host = drifted(&network);
+        let plan = lifecycle::check_ensure(&host, &network).expect("it is a bridge");
+        replace_bridge(host.inner());
+        let outcome = lifecycle::carry_out(&host, &[(&network, &plan)]).pop().expect("there is one");
+        let failure = |failure| NetworkError::new(network.name().clone(), failure);
+        check(&host, of_backend(outcome.map_err(failure)), "before the first step is looked at");
+    }
+}
+
+/// The tap is a port of another bridge.
+#[test]
+fn a_tap_that_takes_the_name_of_the_anchor_meanwhile_is_left_alone() {
+    type Act = fn(&Host) -> crate::Result<()>;
+    let stop: Act = |host| of_backend(stop(host, &anchored()));
+    let ensure: Act = |host| of_backend(ensure(host, &anchored()).map(drop));
+    // The bridge is changed, since it may have the anchor's MAC; the anchor is opened, and goes up.
+    let moments = [(stop, Moment::Before(0)), (ensure, Moment::Before(0)), (ensure, Moment::After(0))];
+    for (act, at) in moments.into_iter().chain([(ensure, Moment::Before(1)), (ensure, Moment::After(1))]) {
+        let host = started();
+        host.inner().change_tap(name("virbr0-nic"), &TapChange::default().mtu(1200)).expect("it can be changed");
+        at.act(&host, |host| {
+            host.remove_interface(name("virbr0-nic")).expect("it is there");
+            drop(crate::testing::add_tap(host, &TapSpec::new().name(name("virbr0-nic")).mac(mac(5))));
+            host.add_port(name("br0"), name("virbr0-nic")).expect("it can join");
+        });
+        let error = act(&host).expect_err("its anchor is gone");
+        assert!(!host.cancel());
+        assert!(is_rolled_back(&error), "{at:?}: {error}");
+        let tap = host.tap(name("virbr0-nic")).expect("it can be read").expect("it is there");
+        assert_eq!((tap.mac, tap.mtu, tap.link), (mac(5).into(), 1500, LinkState::Down), "{at:?}");
+        assert_eq!(host.port(&tap).expect("it is a port").bridge.expect("a bridge").name(), name("br0"));
+        assert!(host.find(name("virbr0")).expect("it can be read").is_some());
     }
 }
 
@@ -216,7 +318,7 @@ fn is_all_or_nothing_whatever_fails() {
 #[test]
 fn an_adopted_bridge_keeps_its_mac_when_ports_leave() {
     let host = host();
-    host.model.create(&BridgeSpec::new(name("virbr0"))).expect("it can be made");
+    host.inner().create(&BridgeSpec::new(name("virbr0"))).expect("it can be made");
     add_tap(&host, Some("virbr0"));
     assert_eq!(host.find(name("virbr0")).expect("reading works").expect("it is there").mac, mac(1));
     ensure(&host, &plain()).expect("it can be adopted");
@@ -231,7 +333,7 @@ fn says_what_has_drifted() {
     let options =
         BridgeOptions::default().forward_delay(Duration::from_secs(15)).ageing_time(Duration::from_secs(9));
     let change = BridgeChange::default().mac(mac(9)).mtu(1500).link(LinkState::Down).options(options);
-    host.model.change(name("virbr0"), &change).expect("it can be changed");
+    host.inner().change(name("virbr0"), &change).expect("it can be changed");
     let DriftStatus::Drifted(drifts) = status(&host, &plain()).expect("it can be read") else { panic!("it has") };
     let texts: Vec<_> = drifts.iter().map(ToString::to_string).collect();
     assert_eq!(
@@ -327,24 +429,24 @@ pub(super) fn meddling() -> impl Strategy<Value = Meddling> {
 }
 
 /// What cannot be done has no effect.
-pub(super) fn meddle(host: &Fake, meddling: &Meddling) {
+pub(super) fn meddle(host: &Host, meddling: &Meddling) {
     let (bridge, tap) = (name("virbr0"), name("virbr0-nic"));
     let _ = match meddling {
-        Meddling::Change(change) => host.model.change(bridge, change),
+        Meddling::Change(change) => host.inner().change(bridge, change),
         Meddling::Option(option) => {
-            host.model.change(bridge, &BridgeChange::default().options([*option].into_iter().collect()))
+            host.inner().change(bridge, &BridgeChange::default().options([*option].into_iter().collect()))
         }
-        Meddling::Anchor(change) => host.model.change_tap(tap, change),
+        Meddling::Anchor(change) => host.inner().change_tap(tap, change),
         Meddling::AddTap { on_bridge } => {
             let is_there = host.interfaces().expect("a list").iter().any(|interface| interface.name == tap);
             if !is_there {
                 add_tap(host, None);
             }
-            if *on_bridge { host.model.add_port(bridge, tap) } else { Ok(()) }
+            if *on_bridge { host.inner().add_port(bridge, tap) } else { Ok(()) }
         }
-        Meddling::DeleteTap => host.model.delete_tap(tap),
-        Meddling::DetachTap => host.model.remove_port(bridge, tap),
-        Meddling::Delete => host.model.delete(bridge),
+        Meddling::DeleteTap => host.inner().delete_tap(tap),
+        Meddling::DetachTap => host.inner().remove_port(bridge, tap),
+        Meddling::Delete => host.inner().delete(bridge),
     };
 }
 

@@ -2,8 +2,8 @@
 
 use nix::unistd::{Uid, seteuid};
 use vmbridge::{
-    Available, BridgeBackend, BridgeOption, Capability, InterfaceName, MacAddr, PortOption, PortStpState,
-    UnicastMac, VlanId, VlanRange, VlanTagging,
+    Available, Backend, BridgeOption, Capability, InterfaceName, MacAddr, PortOption, PortStpState, UnicastMac,
+    VlanId, VlanRange, VlanTagging,
 };
 
 use crate::host::{Host, Seen, name};
@@ -14,7 +14,7 @@ const UNPRIVILEGED: Uid = Uid::from_raw(65534);
 
 #[derive(Debug)]
 pub(crate) struct Native {
-    bridges: Box<dyn BridgeBackend>,
+    bridges: Box<dyn Backend>,
 }
 
 impl Native {
@@ -24,7 +24,7 @@ impl Native {
 }
 
 impl Host for Native {
-    fn bridges(&self) -> &dyn BridgeBackend {
+    fn bridges(&self) -> &dyn Backend {
         &*self.bridges
     }
 

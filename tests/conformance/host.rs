@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use vmbridge::{
-    BridgeBackend, BridgeOption, InterfaceName, MacAddr, PortOption, PortStpState, StpProtocol, UnicastMac,
-    VlanId, VlanTagging,
+    Backend, BridgeOption, InterfaceName, MacAddr, PortOption, PortStpState, StpProtocol, UnicastMac, VlanId,
+    VlanTagging,
 };
 
 pub(crate) use crate::support::{mac, name};
@@ -15,7 +15,7 @@ pub(crate) type Case = fn(&dyn Host);
 /// A host of the case's own, with nothing on it but a loopback interface.
 pub(crate) trait Host: Sync {
     /// The backend under test.
-    fn bridges(&self) -> &dyn BridgeBackend;
+    fn bridges(&self) -> &dyn Backend;
 
     /// The name of the loopback interface.
     fn loopback(&self) -> InterfaceName;

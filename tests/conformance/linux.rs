@@ -3,8 +3,8 @@
 use caps::CapSet;
 use serde_json::Value;
 use vmbridge::{
-    Available, BridgeBackend, BridgeOption, Capability, InterfaceName, MacAddr, PortOption, PortStpState,
-    UnicastMac, VlanId, VlanTagging,
+    Available, Backend, BridgeOption, Capability, InterfaceName, MacAddr, PortOption, PortStpState, UnicastMac,
+    VlanId, VlanTagging,
 };
 
 use crate::host::{Host, Seen, SeenTap, name};
@@ -12,7 +12,7 @@ use crate::support::{batch, has_vlans, ip, link, open, run, snapshot, sysfs};
 
 #[derive(Debug)]
 pub(crate) struct Native {
-    bridges: Box<dyn BridgeBackend>,
+    bridges: Box<dyn Backend>,
 }
 
 impl Native {
@@ -22,7 +22,7 @@ impl Native {
 }
 
 impl Host for Native {
-    fn bridges(&self) -> &dyn BridgeBackend {
+    fn bridges(&self) -> &dyn Backend {
         &*self.bridges
     }
 

@@ -1,9 +1,9 @@
-//! The conformance suite: what [`BridgeBackend`] promises, on every backend that runs here.
+//! The conformance suite: what [`Backend`] promises, on every backend that runs here.
 //!
 //! Each case runs on a host of its own: a model, a network namespace (Linux) or a VNET jail
 //! (FreeBSD). Its oracle is not vmbridge: `ip` and sysfs on Linux, `ifconfig` on FreeBSD.
 //!
-//! [`BridgeBackend`]: vmbridge::BridgeBackend
+//! [`Backend`]: vmbridge::Backend
 
 mod cases;
 mod host;
@@ -14,7 +14,7 @@ mod native;
 #[path = "../support/mod.rs"]
 mod support;
 
-use vmbridge::BridgeBackend;
+use vmbridge::Backend;
 use vmbridge::model::Model;
 
 use self::support::open;

@@ -2,7 +2,7 @@
 
 use vmbridge::model::Model;
 use vmbridge::{
-    BridgeBackend, BridgeOption, FdbOrigin, InterfaceName, LinkState, MacAddr, PortOption, PortStpState,
+    Backend, BridgeOption, Bridges, FdbOrigin, InterfaceName, LinkState, MacAddr, PortOption, PortStpState,
     StaticEntry, UnicastMac, VlanId, VlanTagging,
 };
 
@@ -12,7 +12,7 @@ use crate::host::{Host, Seen, SeenTap, bridge_value, name, port_value};
 pub(crate) struct ModelHost(Model);
 
 impl Host for ModelHost {
-    fn bridges(&self) -> &dyn BridgeBackend {
+    fn bridges(&self) -> &dyn Backend {
         &self.0
     }
 

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::process::{Command, Stdio};
 
-use vmbridge::{BridgeBackend, BridgeChange, BridgeSpec, ErrorKind, LinkState, NativeBackend};
+use vmbridge::{BridgeChange, BridgeSpec, Bridges, ErrorKind, LinkState, NativeBackend};
 
 use crate::command::program;
 use crate::support::{

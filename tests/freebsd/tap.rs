@@ -13,8 +13,8 @@ use std::process::{Command, Output, Stdio};
 use std::{env, fs};
 
 use vmbridge::{
-    BridgeBackend, BridgeSpec, Capability, ErrorKind, Guest, LinkState, NativeBackend, Tap, TapChange, TapSpec,
-    Undo, plug, unplug,
+    Backend, BridgeSpec, Bridges, Capability, ErrorKind, Guest, LinkState, NativeBackend, Rollback, Tap,
+    TapChange, TapSpec, plug, unplug,
 };
 
 use crate::command::{done, program};
@@ -494,7 +494,7 @@ fn leaves_nothing_where_its_device_is_hidden() {
         let text = error.to_string();
         assert_eq!(error.kind(), ErrorKind::Os, "{text}");
         assert!(text.contains("devfs.rules(5)") && text.contains("/dev/tap"), "{text}");
-        assert!(matches!(error.undo(), Undo::Done), "{text}");
+        assert!(matches!(error.rollback(), Rollback::Done), "{text}");
     }
     eyes.stdin.take().expect("a pipe").write_all(b"go\n").expect("it reads");
     assert_eq!(seen.next().expect("it looks").expect("text"), before);

@@ -1,11 +1,11 @@
 //! Interfaces with alternative names (`ip link property`): the kernel finds them by any of their
 //! names, and a message about one of them may be larger than all others together.
 
-use vmbridge::{Available, BridgeBackend, BridgeSpec, UnicastMac};
+use vmbridge::{Available, Backend, BridgeSpec, Bridges, UnicastMac};
 
 use crate::support::{Registry, batch, exists, ip, link, name, open, tests};
 
-type Case = fn(&dyn BridgeBackend);
+type Case = fn(&dyn Backend);
 
 const CASES: [(&str, Case); 4] = tests![
     finds_by_any_name_and_tells_the_main_one,
@@ -33,7 +33,7 @@ fn with_altnames(backend: &Available, case: Case) {
     case(&*open(backend));
 }
 
-fn finds_by_any_name_and_tells_the_main_one(bridges: &dyn BridgeBackend) {
+fn finds_by_any_name_and_tells_the_main_one(bridges: &dyn Backend) {
     bridges.add_port(name("br0"), name("tap0")).expect("it can be a port");
     let found = bridges.find(name("other")).expect("it is a bridge");
     assert_eq!(found, bridges.find(name("br0")).expect("it is a bridge"));
@@ -43,7 +43,7 @@ fn finds_by_any_name_and_tells_the_main_one(bridges: &dyn BridgeBackend) {
     assert_eq!(ports[0].name, name("tap0"));
 }
 
-fn deletes_by_any_name(bridges: &dyn BridgeBackend) {
+fn deletes_by_any_name(bridges: &dyn Backend) {
     bridges.delete(name("other")).expect("it is a bridge");
     assert!(!exists("br0") && exists("br1"));
     ip("link property add dev br1 altname other");
@@ -52,7 +52,7 @@ fn deletes_by_any_name(bridges: &dyn BridgeBackend) {
     assert!(!exists("br1"));
 }
 
-fn attaches_and_detaches_by_any_name(bridges: &dyn BridgeBackend) {
+fn attaches_and_detaches_by_any_name(bridges: &dyn Backend) {
     bridges.add_port(name("other"), name("plug")).expect("it can be a port");
     assert_eq!(link("tap0").expect("it is there")["master"], "br0");
     let error = bridges.add_port(name("br0"), name("plug")).expect_err("it is one already");
@@ -64,7 +64,7 @@ fn attaches_and_detaches_by_any_name(bridges: &dyn BridgeBackend) {
 }
 
 /// 320 names of 127 bytes are 42 kB in one message about one interface.
-fn is_not_disturbed_by_many(bridges: &dyn BridgeBackend) {
+fn is_not_disturbed_by_many(bridges: &dyn Backend) {
     let add = |dev: &str| {
         let names = (0..320).map(|number| format!("link property add dev {dev} altname {dev}-{number:0>122}"));
         batch("ip", &names.collect::<Vec<_>>().join("\n"));

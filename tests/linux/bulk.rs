@@ -11,13 +11,13 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use vmbridge::{
-    BridgeBackend, BridgeChange, BridgeOptions, BridgeSpec, Bulk, BulkError, BulkResult, ErrorKind, InterfaceName,
-    LinkState, PortVlans, StaticEntry, UnicastMac, VlanId, VlanTagging,
+    Backend, BridgeChange, BridgeOptions, BridgeSpec, Bridges, Bulk, BulkError, BulkResult, ErrorKind,
+    InterfaceName, LinkState, PortVlans, StaticEntry, UnicastMac, VlanId, VlanTagging,
 };
 
 use crate::support::{
-    Guarded, Registry, batch, exists, has_vlans, in_namespace, ip, link, links, name, run, snapshot, tests,
-    wait_until,
+    Guarded, Registry, batch, bridge_changes, creations, deletions, exists, fdb_additions, has_vlans,
+    in_namespace, ip, joins, link, links, name, run, snapshot, tests, vlan_additions, wait_until,
 };
 
 pub(crate) fn register(registry: &Registry) {
@@ -48,7 +48,7 @@ pub(crate) fn register(registry: &Registry) {
     faults::register(registry);
 }
 
-fn open() -> Box<dyn BridgeBackend> {
+fn open() -> Box<dyn Backend> {
     let netlink = vmbridge::AVAILABLE.iter().find(|backend| backend.name == "netlink").expect("it is compiled in");
     (netlink.open)().expect("it opens")
 }
@@ -82,7 +82,7 @@ fn all_or_nothing(act: impl FnOnce(Bulk) -> BulkResult) -> Vec<(usize, ErrorKind
 
 fn creates_a_thousand_bridges() {
     let specs: Vec<_> = (0..1000).map(|number| spec(&format!("virbr{number}"), number)).collect();
-    open().create_many(&specs, Bulk::AllOrNothing).expect("the names are free");
+    open().apply(&creations(&specs), Bulk::AllOrNothing).expect("the names are free");
     let seen: HashSet<String> =
         links().iter().map(|link| format!("{} {} {}", link["ifname"], link["address"], link["mtu"])).collect();
     for (number, spec) in specs.iter().enumerate() {
@@ -100,7 +100,7 @@ fn creates_all_or_none_or_those_it_can() {
     // Far enough behind the others to be sent after them.
     let mut specs: Vec<_> = (0..100).map(|number| spec(&format!("virbr{number}"), number)).collect();
     specs[3] = spec("virbr3", 3).options(with_options);
-    let create = |specs: &[BridgeSpec], bulk| bridges.create_many(specs, bulk);
+    let create = |specs: &[BridgeSpec], bulk| bridges.apply(&creations(specs), bulk);
 
     specs[70] = spec("tap0", 70);
     assert_eq!(all_or_nothing(|bulk| create(&specs, bulk)), [(70, ErrorKind::NameInUse)]);
@@ -137,7 +137,7 @@ fn deletes_all_or_none_or_those_it_can() {
     ip("link set dev virbr3 group 77");
     ip("link add name tap0 type veth peer name peer0");
     ip("link property add dev virbr1 altname other");
-    let delete = |texts: &[&str], bulk| bridges.delete_many(&names(texts), bulk);
+    let delete = |texts: &[&str], bulk| bridges.apply(&deletions(&names(texts)), bulk);
     let (not_found, not_a_bridge) = (ErrorKind::NotFound, ErrorKind::NotABridge);
     let refused = |texts: &[&str]| all_or_nothing(|bulk| delete(texts, bulk));
     assert_eq!(refused(&["virbr0", "tap0", "virbr1", "none"]), [(1, not_a_bridge), (3, not_found)]);
@@ -158,9 +158,9 @@ fn deletes_all_or_none_or_those_it_can() {
 fn deletes_more_than_in_one_go() {
     let all = with_bridges(140);
     let bridges = open();
-    bridges.delete_many(&all[1..], Bulk::AsMuchAsPossible).expect("they are bridges");
+    bridges.apply(&deletions(&all[1..]), Bulk::AsMuchAsPossible).expect("they are bridges");
     assert_eq!(links().len(), 2);
-    bridges.delete_many(&all[..1], Bulk::AsMuchAsPossible).expect("it is a bridge");
+    bridges.apply(&deletions(&all[..1]), Bulk::AsMuchAsPossible).expect("it is a bridge");
     assert_eq!(links().len(), 1);
 }
 
@@ -182,10 +182,10 @@ fn attaches_as_many_ports_as_the_kernel_has_numbers_for() {
     const MOST: usize = 1023;
     let all = with_interfaces(MOST + 2);
     let bridges = open();
-    let (failures, done) = outcome(bridges.add_ports(name("virbr0"), &all, Bulk::AllOrNothing));
+    let (failures, done) = outcome(bridges.apply(&joins(name("virbr0"), &all), Bulk::AllOrNothing));
     assert_eq!(failures[0], (MOST, ErrorKind::TooManyPorts));
     assert_eq!((done, ports_of("virbr0").len()), (Vec::new(), 0));
-    let (failures, done) = outcome(bridges.add_ports(name("virbr0"), &all, Bulk::AsMuchAsPossible));
+    let (failures, done) = outcome(bridges.apply(&joins(name("virbr0"), &all), Bulk::AsMuchAsPossible));
     assert_eq!(failures, [(MOST, ErrorKind::TooManyPorts), (MOST + 1, ErrorKind::TooManyPorts)]);
     assert_eq!((done.len(), ports_of("virbr0").len()), (MOST, MOST));
 }
@@ -195,12 +195,12 @@ fn attaches_all_or_none_or_those_it_can() {
     ip("link add name virbr1 type bridge");
     ip("link set dev tap2 master virbr1");
     let bridges = open();
-    let attach = |texts: &[&str], bulk| bridges.add_ports(name("virbr0"), &names(texts), bulk);
+    let attach = |texts: &[&str], bulk| bridges.apply(&joins(name("virbr0"), &names(texts)), bulk);
     let refused = |texts: &[&str]| all_or_nothing(|bulk| attach(texts, bulk));
     assert_eq!(refused(&["tap0", "lo", "tap1"]), [(1, ErrorKind::PortUnsuitable)]);
     assert_eq!(refused(&["tap0", "none", "tap2"]), [(1, ErrorKind::PortNotFound), (2, ErrorKind::PortBusy)]);
     assert_eq!(refused(&["tap0", "tap0"]), [(1, ErrorKind::AlreadyPort)]);
-    let missing = all_or_nothing(|bulk| bridges.add_ports(name("none"), &names(&["tap0"]), bulk));
+    let missing = all_or_nothing(|bulk| bridges.apply(&joins(name("none"), &names(&["tap0"])), bulk));
     assert_eq!(missing, [(0, ErrorKind::NotFound)]);
 
     let (failures, done) = outcome(attach(&["lo", "tap1", "virbr1", "tap0", "tap1"], Bulk::AsMuchAsPossible));
@@ -235,11 +235,11 @@ fn adds_ten_thousand_entries() {
     let bridges = open();
     // The last one is there already.
     entries.push(entry(5000, "tap1"));
-    let (failures, done) = outcome(bridges.add_fdb_entries(name("virbr0"), &entries, Bulk::AllOrNothing));
+    let (failures, done) = outcome(bridges.apply(&fdb_additions(name("virbr0"), &entries), Bulk::AllOrNothing));
     assert_eq!((failures, done), (vec![(10_000, ErrorKind::EntryExists)], Vec::new()));
     assert_eq!(static_entries(), HashSet::new());
     entries.pop();
-    bridges.add_fdb_entries(name("virbr0"), &entries, Bulk::AllOrNothing).expect("there are none yet");
+    bridges.apply(&fdb_additions(name("virbr0"), &entries), Bulk::AllOrNothing).expect("there are none yet");
     let found: HashSet<String> = static_entries().iter().map(|text| text[..22].to_owned()).collect();
     let expected: HashSet<String> =
         (0..10_000).map(|number| seen(number, port(number), None)[..22].to_owned()).collect();
@@ -250,7 +250,7 @@ fn adds_all_entries_or_none_or_those_it_can() {
     with_interfaces(2);
     ip("link set dev tap0 master virbr0");
     let bridges = open();
-    let add = |entries: &[StaticEntry], bulk| bridges.add_fdb_entries(name("virbr0"), entries, bulk);
+    let add = |entries: &[StaticEntry], bulk| bridges.apply(&fdb_additions(name("virbr0"), entries), bulk);
     add(&[entry(7, "tap0")], Bulk::AllOrNothing).expect("there is none yet");
     let before = static_entries();
     let not_port = [entry(1, "tap0"), entry(2, "tap1"), entry(3, "none")];
@@ -280,7 +280,7 @@ fn adds_entries_in_each_vlan_of_a_port() {
         run("bridge", format!("vlan add dev {port} vid 7").split(' '));
     }
     let bridges = open();
-    let add = |entries: &[StaticEntry], bulk| bridges.add_fdb_entries(name("virbr0"), entries, bulk);
+    let add = |entries: &[StaticEntry], bulk| bridges.apply(&fdb_additions(name("virbr0"), entries), bulk);
     let seven = VlanId::new(7).expect("a VLAN");
     add(&[entry(1, "tap0"), entry(2, "tap1").vlan(seven)], Bulk::AllOrNothing).expect("there are none yet");
     let before =
@@ -308,7 +308,8 @@ fn lets_all_vlans_through_or_none_or_those_it_can() {
         |port: &str, range: &str, tagging| (name(port), PortVlans::new(range.parse().expect("VLANs"), tagging));
     let state = || run("bridge", ["-j", "vlan"]);
     let before = state();
-    let add = |items: &[(InterfaceName, PortVlans)], bulk| bridges.add_port_vlans(name("virbr0"), items, bulk);
+    let add =
+        |items: &[(InterfaceName, PortVlans)], bulk| bridges.apply(&vlan_additions(name("virbr0"), items), bulk);
     let good = [vlans("tap0", "10-20", Tagged), vlans("tap1", "7", Pvid), vlans("tap0", "15-17", Untagged)];
     let range = vlans("tap1", "30-40", Pvid);
     let no_port = vlans("tap2", "7", Tagged);
@@ -338,7 +339,7 @@ fn changes_all_or_none_or_those_it_can() {
         BridgeChange::default().mac(mac(number)).mtu(1400).options(options)
     };
     let mut changes: Vec<_> = (0..60).map(|number| (name(&format!("virbr{number}")), good(number))).collect();
-    let change = |changes: &[(InterfaceName, BridgeChange)], bulk| bridges.change_many(changes, bulk);
+    let change = |changes: &[(InterfaceName, BridgeChange)], bulk| bridges.apply(&bridge_changes(changes), bulk);
     let state = || (snapshot(), link("virbr0").expect("it is there")["linkinfo"]["info_data"]["priority"].clone());
     let before = state();
     // Its first step succeeds, and its second does not.
@@ -370,7 +371,7 @@ fn a_bridge_that_is_changed_twice_is_as_the_second_says() {
     let change = |mtu, number| BridgeChange::default().mtu(mtu).mac(mac(number));
     let (one, other) = (name("virbr0"), name("virbr1"));
     let changes = [(one, change(1400, 1)), (other, change(1400, 2)), (one, change(1300, 3))];
-    bridges.change_many(&changes, Bulk::AllOrNothing).expect("they are bridges");
+    bridges.apply(&bridge_changes(&changes), Bulk::AllOrNothing).expect("they are bridges");
     let is = |bridge, mtu, number| {
         let link = link(bridge).expect("it is there");
         assert_eq!((&link["mtu"], &link["address"]), (&Value::from(mtu), &Value::from(mac(number).to_string())));
@@ -378,7 +379,7 @@ fn a_bridge_that_is_changed_twice_is_as_the_second_says() {
     is("virbr0", 1300, 3);
     is("virbr1", 1400, 2);
     let changes = [(one, change(1400, 4)), (one, change(1200, 5)), (one, change(9, 6))];
-    let (failures, _) = outcome(bridges.change_many(&changes, Bulk::AllOrNothing));
+    let (failures, _) = outcome(bridges.apply(&bridge_changes(&changes), Bulk::AllOrNothing));
     assert_eq!(failures, [(2, ErrorKind::InvalidMtu)]);
     is("virbr0", 1300, 3);
 }

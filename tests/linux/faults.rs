@@ -359,10 +359,7 @@ fn fails_from_then_on(case: &Case) {
         if output.status.success() {
             assert!((operation.is_done)(), "call {number}: it says that it is done");
         } else if state() != before {
-            assert!(
-                errors.contains("undoing failed too") && errors.contains("is left"),
-                "call {number}: {errors}"
-            );
+            assert!(errors.contains("rollback failed") && errors.contains("is left"), "call {number}: {errors}");
         }
         true
     });

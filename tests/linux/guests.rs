@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use serde_json::Value;
 use tempfile::TempDir;
 use vmbridge::{
-    Available, BridgeBackend, BridgeSpec, Capability, ErrorKind, Guest, LinkState, Plugged, PortOptions, TapSpec,
-    plug,
+    Available, Backend, BridgeSpec, Bridges, Capability, ErrorKind, Guest, LinkState, Plugged, PortOptions,
+    TapSpec, plug,
 };
 
 use self::machine::{Image, Machine, Netdev};
@@ -71,7 +71,7 @@ fn mortal(program: impl AsRef<OsStr>) -> Command {
 
 /// The bridge `br0` of a host that has an address on it and gives guests theirs.
 struct Host {
-    bridges: Box<dyn BridgeBackend>,
+    bridges: Box<dyn Backend>,
     dhcp: Guarded,
     _leases: TempDir,
 }
@@ -209,7 +209,7 @@ fn two_on_a_bridge(backend: &Available, image: &Image) {
 }
 
 /// Isolated, and where the backend can do that, bound to its MAC.
-fn plug_b(bridges: &dyn BridgeBackend) -> Plugged {
+fn plug_b(bridges: &dyn Backend) -> Plugged {
     let guest = Guest::new(B.mac.parse().expect("a MAC"))
         .tap(TapSpec::new().vnet_hdr())
         .options(PortOptions::default().isolated(true));

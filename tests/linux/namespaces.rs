@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, sendto, socket};
-use vmbridge::{Available, BridgeBackend, BridgeSpec, UnicastMac, Wake};
+use vmbridge::{Available, BridgeSpec, Bridges, UnicastMac, Wake};
 
 use crate::support::{Registry, batch, enter_namespace, exists, ip, link, name, open, run, sysfs, tests};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use vmbridge::network::{self, Anchor, DriftStatus, EnsureOutcome, Network, NetworkFailure, ResolvedNetwork};
-use vmbridge::{Available, BridgeBackend, BridgeOptions};
+use vmbridge::{Available, Backend, BridgeOptions};
 
 use crate::support::{
     Registry, exists, in_namespace, ip, is_up, link, links, open, run, snapshot, sysfs, tests, wait_until,
@@ -15,7 +15,7 @@ use crate::support::{
 
 const MAC: &str = "52:54:00:01:02:03";
 
-type Case = fn(&dyn BridgeBackend);
+type Case = fn(&dyn Backend);
 
 const CASES: [(&str, Case); 9] = tests![
     starts_as_defined,
@@ -72,11 +72,11 @@ fn anchored() -> ResolvedNetwork {
     resolved(network.with_anchor(Anchor::Tap))
 }
 
-fn defined(backend: &dyn BridgeBackend, network: &ResolvedNetwork) -> bool {
+fn defined(backend: &dyn Backend, network: &ResolvedNetwork) -> bool {
     network::status(backend, network).expect("it can be read") == DriftStatus::AsDefined
 }
 
-fn starts_as_defined(backend: &dyn BridgeBackend) {
+fn starts_as_defined(backend: &dyn Backend) {
     let network = plain();
     network::start(backend, &network).expect("it can be started");
     let bridge = link("virbr0").expect("it is there");
@@ -99,7 +99,7 @@ fn starts_as_defined(backend: &dyn BridgeBackend) {
     assert!(matches!(failure, NetworkFailure::NotActive(_)), "{failure}");
 }
 
-fn puts_right_what_has_drifted(backend: &dyn BridgeBackend) {
+fn puts_right_what_has_drifted(backend: &dyn Backend) {
     let network = plain();
     network::start(backend, &network).expect("it can be started");
     let before = snapshot();
@@ -132,7 +132,7 @@ fn puts_right_what_has_drifted(backend: &dyn BridgeBackend) {
 }
 
 /// With `CONFIG_HZ=250`, 70 ms are 17½ jiffies.
-fn a_rounded_time_has_not_drifted(backend: &dyn BridgeBackend) {
+fn a_rounded_time_has_not_drifted(backend: &dyn Backend) {
     for ms in [10, 70, 90, 1230] {
         let options = BridgeOptions::default().ageing_time(Duration::from_millis(ms));
         let network = resolved(base().with_options(options).expect("whole seconds"));
@@ -141,7 +141,7 @@ fn a_rounded_time_has_not_drifted(backend: &dyn BridgeBackend) {
     }
 }
 
-fn adopts_no_other_interface(backend: &dyn BridgeBackend) {
+fn adopts_no_other_interface(backend: &dyn Backend) {
     ip("link add name virbr0 type veth peer name peer0");
     let network = plain();
     let before = snapshot();
@@ -161,7 +161,7 @@ fn adopts_no_other_interface(backend: &dyn BridgeBackend) {
 }
 
 /// A bridge that has its MAC from a port.
-fn an_adopted_bridge_keeps_its_mac(backend: &dyn BridgeBackend) {
+fn an_adopted_bridge_keeps_its_mac(backend: &dyn Backend) {
     ip("link add name virbr0 type bridge");
     ip(&format!("link add name tap0 address {MAC} type veth peer name peer0"));
     ip("link set dev tap0 master virbr0");
@@ -188,7 +188,7 @@ fn has_settled(interface: &str, address: &str) -> bool {
 
 /// Of two bridges without guests, the one that was made first, without an anchor, does not come to
 /// the end of it.
-fn an_anchor_ends_duplicate_address_detection(backend: &dyn BridgeBackend) {
+fn an_anchor_ends_duplicate_address_detection(backend: &dyn Backend) {
     assert_eq!(run("sysctl", ["-n", "net.ipv6.conf.default.disable_ipv6"]), "0\n");
     let without = base().with_bridge("virbr1".parse().expect("a name"));
     let without = without.with_mac("52:54:00:01:02:04".parse().expect("a MAC"));
@@ -209,7 +209,7 @@ fn an_anchor_ends_duplicate_address_detection(backend: &dyn BridgeBackend) {
 }
 
 /// When the bridge has just lost its carrier, the kernel still says that it has one.
-fn an_anchor_waits_for_a_carrier_of_its_own(backend: &dyn BridgeBackend) {
+fn an_anchor_waits_for_a_carrier_of_its_own(backend: &dyn Backend) {
     let network = resolved(base().with_anchor(Anchor::Tap));
     network::start(backend, &network).expect("it can be started");
     ip("link set dev virbr0 down");
@@ -217,7 +217,7 @@ fn an_anchor_waits_for_a_carrier_of_its_own(backend: &dyn BridgeBackend) {
     wait_until("the link-local address is checked", || has_settled("virbr0", "fe80::5054:ff:fe01:203"));
 }
 
-fn an_anchor_holds_the_mtu(backend: &dyn BridgeBackend) {
+fn an_anchor_holds_the_mtu(backend: &dyn Backend) {
     network::start(backend, &anchored()).expect("it can be started");
     let anchor = link("virbr0-nic").expect("it is there");
     assert_eq!(
@@ -233,7 +233,7 @@ fn an_anchor_holds_the_mtu(backend: &dyn BridgeBackend) {
     assert!(!exists("virbr0") && !exists("virbr0-nic"));
 }
 
-fn stops_what_an_old_libvirt_left(backend: &dyn BridgeBackend) {
+fn stops_what_an_old_libvirt_left(backend: &dyn Backend) {
     ip("tuntap add name virbr0-nic mode tap");
     network::stop(backend, &plain()).expect_err("it is not active");
     assert!(!exists("virbr0-nic"));

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use nix::sched::{CloneFlags, unshare};
 use vmbridge::{
-    Available, BridgeBackend, BridgeSpec, Capability, ErrorKind, Guest, InterfaceName, LinkState, PortOptions,
+    Available, Backend, BridgeSpec, Bridges, Capability, ErrorKind, Guest, InterfaceName, LinkState, PortOptions,
     TapSpec,
 };
 use vmbridge::{plug, unplug};
@@ -28,7 +28,7 @@ fn bridge() -> InterfaceName {
     "virbr0".parse().expect("a name")
 }
 
-fn create_bridge(backend: &dyn BridgeBackend) {
+fn create_bridge(backend: &dyn Backend) {
     let spec = BridgeSpec::new(bridge()).mac("52:54:00:01:02:03".parse().expect("a MAC")).link(LinkState::Up);
     backend.create(&spec).expect("the name is free");
 }
@@ -43,7 +43,7 @@ fn descriptors() -> BTreeMap<OsString, PathBuf> {
 }
 
 /// Some by closing their descriptors, some persistent, some of several queues.
-fn guest(backend: &dyn BridgeBackend, number: u16) -> Guest {
+fn guest(backend: &dyn Backend, number: u16) -> Guest {
     let [high, low] = number.to_be_bytes();
     let mac = vmbridge::MacAddr::new([0x52, 0x54, 0, 2, high, low]);
     let mut tap = TapSpec::new().queues(NonZeroU16::new(1 + number % 3).expect("not zero"));

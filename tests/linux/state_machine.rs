@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use vmbridge::model::Model;
 use vmbridge::{
-    Available, BridgeBackend, BridgeChange, BridgeSpec, BridgeState, ErrorKind, FdbOrigin, InterfaceIndex,
+    Available, Backend, BridgeChange, BridgeSpec, BridgeState, Bridges, ErrorKind, FdbOrigin, InterfaceIndex,
     InterfaceName, MacAddr, PortOption, PortState, PortVlans, StaticEntry, Tap, TapChange, TapSpec, TapState,
     UnicastMac, VlanId, VlanRange,
 };
@@ -57,7 +57,7 @@ enum Step {
 
 /// A backend, and the taps that are open on it.
 struct Side<'a> {
-    backend: &'a dyn BridgeBackend,
+    backend: &'a dyn Backend,
     open: Vec<Tap>,
 }
 
@@ -102,7 +102,7 @@ fn play(backend: &Available, has_vlans: bool, steps: &[Step]) -> Result<(), Stri
         ip(&format!("link add name {port} address {port_mac} type veth peer name peer.{port}"));
         model.add_interface(name(port), mac(port_mac)).expect("the name is free");
     }
-    let mut sides = [&*kernel, &model as &dyn BridgeBackend].map(|backend| Side { backend, open: Vec::new() });
+    let mut sides = [&*kernel, &model as &dyn Backend].map(|backend| Side { backend, open: Vec::new() });
     for (number, step) in steps.iter().enumerate() {
         let [of_kernel, mut of_model] = sides.each_mut().map(|side| take(side, step));
         // A process that another test is just starting has every descriptor until it executes: the
@@ -146,7 +146,7 @@ fn take(side: &mut Side, step: &Step) -> Option<ErrorKind> {
     let backend = side.backend;
     let opened = |tap: &InterfaceName| side.open.iter().position(|open| open.name() == *tap);
     let outcome = match step {
-        Step::Create(spec) => backend.create(spec),
+        Step::Create(spec) => backend.create(spec).map(drop),
         Step::Delete(bridge) => backend.delete(*bridge),
         Step::Change(bridge, change) => backend.change(*bridge, change),
         Step::AddPort(bridge, port) => backend.add_port(*bridge, *port),
@@ -176,7 +176,7 @@ fn take(side: &mut Side, step: &Step) -> Option<ErrorKind> {
 }
 
 /// What a backend tells of taps but for their indices, and MACs by chance.
-fn taps(backend: &dyn BridgeBackend) -> BTreeMap<InterfaceName, TapState> {
+fn taps(backend: &dyn Backend) -> BTreeMap<InterfaceName, TapState> {
     let of = |mut tap: TapState| {
         tap.index = InterfaceIndex::new(1).expect("a number of an interface");
         if !TAP_MACS.contains(&&*tap.mac.to_string()) {
@@ -196,7 +196,7 @@ struct Seen {
     vlans: Vec<Vec<PortVlans>>,
 }
 
-fn state(backend: &dyn BridgeBackend) -> BTreeMap<InterfaceName, Seen> {
+fn state(backend: &dyn Backend) -> BTreeMap<InterfaceName, Seen> {
     let of = |bridge: BridgeState| {
         let mut ports = backend.ports(bridge.name).expect("it is a bridge");
         ports.sort_by_key(|port| port.name);
@@ -241,7 +241,7 @@ fn same_mac(seen: MacAddr, expected: MacAddr) -> bool {
 }
 
 /// Where `ip` sees bridges other than the backend tells of them.
-fn by_ip(backend: &dyn BridgeBackend) -> String {
+fn by_ip(backend: &dyn Backend) -> String {
     let links: Vec<serde_json::Value> = serde_json::from_str(&ip("-j -d link show type bridge")).expect("JSON");
     let of_ip = |link: &serde_json::Value| {
         let up = link["flags"].as_array().is_some_and(|flags| flags.iter().any(|flag| flag == "UP"));

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::num::NonZeroU16;
 
 use nix::mount::{MsFlags, mount};
-use vmbridge::{Available, ErrorKind, LinkState, Tap, TapChange, TapSpec, UnicastMac};
+use vmbridge::{Available, Bridges, ErrorKind, LinkState, Tap, TapChange, TapSpec, UnicastMac};
 
 use crate::support::{
     Registry, enter_namespace, exists, ip, lacks_users, link, name, open, run, snapshot, sysfs, tests, wait_until,

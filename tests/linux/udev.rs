@@ -13,7 +13,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use vmbridge::{BridgeBackend, BridgeSpec, ErrorKind, InterfaceName, TapSpec, UnicastMac};
+use vmbridge::{Backend, BridgeSpec, Bridges, ErrorKind, InterfaceName, TapSpec, UnicastMac};
 
 use crate::support::{Guarded, Registry, ip, link, run, snapshot, sysfs, tests, wait_until};
 
@@ -63,7 +63,7 @@ pub(crate) fn ran_as_child() -> bool {
     true
 }
 
-fn open(backend: &str) -> Box<dyn BridgeBackend> {
+fn open(backend: &str) -> Box<dyn Backend> {
     let backend = vmbridge::AVAILABLE.iter().find(|other| other.name == backend).expect("it is compiled in");
     (backend.open)().expect("it opens")
 }

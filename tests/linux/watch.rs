@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 use vmbridge::network::{self, Document, DriftStatus, EnsureOutcome, ResolvedNetwork, Store};
-use vmbridge::{Available, BridgeBackend};
+use vmbridge::{Available, Backend};
 
 use crate::support::{Guarded, Registry, batch, exists, ip, link, snapshot, tests, wait_until};
 
@@ -39,7 +39,7 @@ pub(crate) fn register(registry: &Registry) {
 struct Active {
     directory: TempDir,
     store: Store,
-    host: Box<dyn BridgeBackend>,
+    host: Box<dyn Backend>,
     document: Document,
     network: ResolvedNetwork,
 }

@@ -7,21 +7,23 @@ mod freebsd;
 #[cfg(target_os = "linux")]
 mod linux;
 mod registry;
+mod steps;
 
 use std::ffi::OsStr;
 use std::process::{Child, Command, Output};
 use std::time::{Duration, Instant};
 
-use vmbridge::{Available, BridgeBackend, InterfaceName, UnicastMac};
+use vmbridge::{Available, Backend, Bridges, InterfaceName, UnicastMac};
 
 #[cfg(target_os = "freebsd")]
 pub(crate) use self::freebsd::*;
 #[cfg(target_os = "linux")]
 pub(crate) use self::linux::*;
 pub(crate) use self::registry::{Registry, Test, path_of, run as run_tests, tests};
+pub(crate) use self::steps::*;
 
 /// Opens a backend that must work here.
-pub(crate) fn open(backend: &Available) -> Box<dyn BridgeBackend> {
+pub(crate) fn open(backend: &Available) -> Box<dyn Backend> {
     (backend.open)().expect("the backend opens")
 }
 

@@ -4,17 +4,17 @@ use std::{fmt, io};
 
 use nix::errno::Errno;
 
-use super::{Error, ErrorKind, Inner, Operation, Undo};
-use crate::{Capability, InterfaceName};
+use super::{Error, ErrorKind, Inner, Operation, Rollback};
+use crate::{Capability, Target};
 
 /// An operation that is under way, from which its errors are made; for those who implement
-/// [`BridgeBackend`](crate::BridgeBackend).
+/// [`Backend`](crate::Backend).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attempt {
     pub(super) backend: &'static str,
     pub(super) operation: Operation,
-    pub(super) interface: Option<InterfaceName>,
-    pub(super) port: Option<InterfaceName>,
+    pub(super) interface: Option<Target>,
+    pub(super) port: Option<Target>,
     pub(super) capability: Option<Capability>,
 }
 
@@ -27,22 +27,22 @@ impl Attempt {
 
     /// On this interface.
     #[must_use]
-    pub const fn on(mut self, interface: InterfaceName) -> Self {
-        self.interface = Some(interface);
+    pub fn on(mut self, interface: impl Into<Target>) -> Self {
+        self.interface = Some(interface.into());
         self
     }
 
     /// On this interface, if its name is known.
     #[must_use]
-    pub const fn maybe_on(mut self, interface: Option<InterfaceName>) -> Self {
-        self.interface = interface;
+    pub fn maybe_on(mut self, interface: Option<impl Into<Target>>) -> Self {
+        self.interface = interface.map(Into::into);
         self
     }
 
     /// With this port.
     #[must_use]
-    pub const fn port(mut self, port: InterfaceName) -> Self {
-        self.port = Some(port);
+    pub fn port(mut self, port: impl Into<Target>) -> Self {
+        self.port = Some(port.into());
         self
     }
 
@@ -56,7 +56,13 @@ impl Attempt {
     /// It failed with this kind.
     #[must_use]
     pub fn error(self, kind: ErrorKind) -> Error {
-        Error(Box::new(Inner { attempt: self, kind, source: None, kernel_message: None, undo: Undo::NotNeeded }))
+        Error(Box::new(Inner {
+            attempt: self,
+            kind,
+            source: None,
+            kernel_message: None,
+            rollback: Rollback::NotNeeded,
+        }))
     }
 
     /// A system call failed with this error number, which here means `kind`.

@@ -110,7 +110,7 @@ impl ErrorKind {
         }
     }
 
-    pub(super) const fn io(self) -> io::ErrorKind {
+    pub(crate) const fn io(self) -> io::ErrorKind {
         match self {
             Self::NotFound | Self::PortNotFound | Self::EntryNotFound => io::ErrorKind::NotFound,
             Self::BridgeExists | Self::NameInUse | Self::TapExists | Self::AlreadyPort | Self::EntryExists => {

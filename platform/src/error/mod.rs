@@ -1,5 +1,4 @@
-//! The error of every backend: what was tried, on which interface, by which backend, why it
-//! failed, and whether what was half made is undone.
+//! The error of every backend: the operation, the interface, the backend, the cause, and the outcome of rollback.
 
 mod attempt;
 mod kind;
@@ -12,16 +11,19 @@ use nix::errno::Errno;
 pub use self::attempt::Attempt;
 pub use self::kind::ErrorKind;
 pub use self::operation::Operation;
-use crate::{Capability, InterfaceName};
+use crate::{Capability, InterfaceName, Target};
 
 /// The result of a backend's operation.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What went wrong in a backend, in one sentence:
+/// An error of a backend. It displays what failed and why:
 ///
 /// ```text
-/// cannot create bridge br0: a bridge of this name exists (netlink: EEXIST, File exists)
+/// cannot create bridge br0: a bridge of this name exists (netlink)
 /// ```
+///
+/// [`source`](std::error::Error::source) is the failed system call, if one failed. [`report`](Self::report)
+/// displays both in one sentence, for programs that do not print the chain of sources.
 #[derive(Debug)]
 pub struct Error(Box<Inner>);
 
@@ -31,94 +33,115 @@ struct Inner {
     kind: ErrorKind,
     source: Option<io::Error>,
     kernel_message: Option<String>,
-    undo: Undo,
+    rollback: Rollback,
 }
 
-/// What became of the steps that had been taken when a later one failed.
+/// The outcome of rollback after a step failed.
 #[derive(Debug, Default)]
 #[non_exhaustive]
-pub enum Undo {
-    /// Nothing had been done.
+pub enum Rollback {
+    /// Nothing had changed.
     #[default]
     NotNeeded,
-    /// Everything that had been done is undone.
+    /// All changes are rolled back.
     Done,
-    /// Undoing failed too.
+    /// Rollback failed, too.
     #[non_exhaustive]
     Failed {
-        /// What was left on the host.
+        /// What is left on the host.
         left: String,
-        /// Why it could not be undone.
+        /// Why it could not be rolled back.
         error: Error,
     },
 }
 
 impl Error {
-    /// What was tried.
+    /// Returns the operation that failed.
     #[must_use]
     pub const fn operation(&self) -> Operation {
         self.0.attempt.operation
     }
 
-    /// The backend that tried it.
+    /// Returns the name of the backend.
     #[must_use]
     pub const fn backend(&self) -> &'static str {
         self.0.attempt.backend
     }
 
-    /// The interface that the operation was on; of a port operation, the bridge.
+    /// Returns the bridge or tap of the operation.
     #[must_use]
-    pub const fn interface(&self) -> Option<InterfaceName> {
-        self.0.attempt.interface
+    pub fn interface(&self) -> Option<InterfaceName> {
+        self.0.attempt.interface.map(Target::name)
     }
 
-    /// The port, of a port operation.
+    /// Returns the port of the operation.
     #[must_use]
-    pub const fn port(&self) -> Option<InterfaceName> {
-        self.0.attempt.port
+    pub fn port(&self) -> Option<InterfaceName> {
+        self.0.attempt.port.map(Target::name)
     }
 
-    /// The option that could not be set, or what the backend is not capable of.
+    /// Returns the option that could not be set, or the missing capability.
     #[must_use]
     pub const fn capability(&self) -> Option<Capability> {
         self.0.attempt.capability
     }
 
-    /// Why it failed.
+    /// Returns the kind of the failure.
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// The system's error number, where a system call failed.
+    /// Returns the system's error number, if a system call failed.
     #[must_use]
     pub fn raw_os_error(&self) -> Option<i32> {
         self.0.source.as_ref()?.raw_os_error()
     }
 
-    /// The kernel's own words (netlink's extended acknowledgement), where it gave any.
+    /// Returns the kernel's own message (netlink's extended acknowledgement), if it gave one.
     #[must_use]
     pub fn kernel_message(&self) -> Option<&str> {
         self.0.kernel_message.as_deref()
     }
 
-    /// Whether what had been done before the failure is undone.
+    /// Returns whether the changes before the failure are rolled back, and otherwise what is left.
     #[must_use]
-    pub const fn undo(&self) -> &Undo {
-        &self.0.undo
+    pub const fn rollback(&self) -> &Rollback {
+        &self.0.rollback
     }
 
-    /// With the outcome of undoing; `left` names what is still there if `outcome` is an error.
+    /// Displays the whole error in one sentence, the failed system call included:
+    ///
+    /// ```text
+    /// cannot create bridge br0: a bridge of this name exists (netlink: EEXIST, File exists)
+    /// ```
     #[must_use]
-    pub fn undone(mut self, outcome: Result<()>, left: impl fmt::Display) -> Self {
-        self.0.undo = match outcome {
-            Ok(()) => Undo::Done,
-            Err(error) => Undo::Failed { left: left.to_string(), error },
+    pub fn report(&self) -> impl fmt::Display {
+        Report(self)
+    }
+
+    /// Adds the outcome of rollback. `left` names what is left on the host if `outcome` is an error.
+    #[must_use]
+    pub fn rolled_back(mut self, outcome: Result<()>, left: impl fmt::Display) -> Self {
+        self.0.rollback = match outcome {
+            Ok(()) => Rollback::Done,
+            Err(error) => Rollback::Failed { left: left.to_string(), error },
         };
         self
     }
 
-    /// With the kernel's own words.
+    /// Splits off what a failed rollback has left, and why.
+    pub(crate) fn take_left(mut self) -> (Self, Option<(String, Self)>) {
+        match std::mem::take(&mut self.0.rollback) {
+            Rollback::Failed { left, error } => (self, Some((left, error))),
+            other => {
+                self.0.rollback = other;
+                (self, None)
+            }
+        }
+    }
+
+    /// Adds the kernel's own message.
     #[must_use]
     pub fn with_kernel_message(mut self, message: impl Into<String>) -> Self {
         self.0.kernel_message = Some(message.into());
@@ -126,23 +149,47 @@ impl Error {
     }
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { attempt, kind, source, kernel_message, undo } = &*self.0;
+impl Error {
+    /// Writes what failed and why; `call` writes what is known of the system call.
+    fn write(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        call: fn(&io::Error, &mut fmt::Formatter<'_>) -> fmt::Result,
+        of_rollback: fn(&Self, &mut fmt::Formatter<'_>) -> fmt::Result,
+    ) -> fmt::Result {
+        let Inner { attempt, kind, source, kernel_message, rollback } = &*self.0;
         write!(f, "{attempt}: {kind} ({}", attempt.backend)?;
-        match (self.raw_os_error().map(Errno::from_raw), source) {
-            (Some(errno), _) if errno != Errno::UnknownErrno => write!(f, ": {errno:?}, {}", errno.desc())?,
-            (_, Some(source)) => write!(f, ": {source}")?,
-            (_, None) => {}
-        }
+        source.as_ref().map_or(Ok(()), |source| call(source, f))?;
         if let Some(message) = kernel_message {
             write!(f, "; the kernel says: {message}")?;
         }
         f.write_str(")")?;
-        if let Undo::Failed { left, error } = undo {
-            write!(f, "; undoing failed too, {left} is left: {error}")?;
+        if let Rollback::Failed { left, error } = rollback {
+            write!(f, "; rollback failed, {left} is left: ")?;
+            of_rollback(error, f)?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // No source leads to the failure of the rollback, so that it is displayed whole.
+        self.write(f, |_, _| Ok(()), |error, f| Report(error).fmt(f))
+    }
+}
+
+/// An error with its source.
+struct Report<'e>(&'e Error);
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let call =
+            |source: &io::Error, f: &mut fmt::Formatter<'_>| match source.raw_os_error().map(Errno::from_raw) {
+                Some(errno) if errno != Errno::UnknownErrno => write!(f, ": {errno:?}, {}", errno.desc()),
+                _ => write!(f, ": {source}"),
+            };
+        self.0.write(f, call, |error, f| Report(error).fmt(f))
     }
 }
 
@@ -153,7 +200,7 @@ impl std::error::Error for Error {
 }
 
 impl From<Error> for io::Error {
-    /// Keeps the kind and the whole text.
+    /// Keeps the kind; the error itself is the inner one.
     fn from(error: Error) -> Self {
         Self::new(error.kind().io(), error)
     }
@@ -165,30 +212,29 @@ mod tests {
     use std::error::Error as _;
 
     fn attempt() -> Attempt {
-        Attempt::new("netlink", Operation::Create).on("br0".parse().expect("a name"))
+        Attempt::new("netlink", Operation::Create).on("br0".parse::<InterfaceName>().expect("a name"))
     }
 
     #[test]
-    fn says_what_where_and_why_in_one_sentence() {
+    fn says_what_where_and_why() {
         let error = attempt().means(ErrorKind::BridgeExists, Errno::EEXIST);
-        assert_eq!(
-            error.to_string(),
-            "cannot create bridge br0: a bridge of this name exists (netlink: EEXIST, File exists)"
-        );
+        let text = "cannot create bridge br0: a bridge of this name exists (netlink";
+        assert_eq!(error.to_string(), format!("{text})"));
+        assert_eq!(error.report().to_string(), format!("{text}: EEXIST, File exists)"));
         assert_eq!(error.raw_os_error(), Some(libc::EEXIST));
-        assert!(error.source().is_some());
+        assert!(!error.to_string().contains(&error.source().expect("a call failed").to_string()));
     }
 
     #[test]
-    fn carries_both_failures_when_undoing_fails() {
-        let undo = attempt().errno(Errno::EBUSY);
+    fn carries_both_failures_when_rollback_fails() {
+        let second = attempt().errno(Errno::EBUSY);
         let error = attempt()
             .errno(Errno::EINVAL)
             .with_kernel_message("mtu greater than device maximum")
-            .undone(Err(undo), "interface br0");
-        let text = error.to_string();
+            .rolled_back(Err(second), "interface br0");
+        let text = error.report().to_string();
         assert!(text.contains("EINVAL") && text.contains("mtu greater") && text.contains("EBUSY"), "{text}");
-        assert!(text.contains("interface br0 is left"), "{text}");
+        assert!(text.contains("rollback failed, interface br0 is left"), "{text}");
     }
 
     #[test]
@@ -197,5 +243,13 @@ mod tests {
         let error = io::Error::from(attempt().errno(Errno::EPERM));
         assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
         assert_eq!(error.to_string(), text);
+    }
+
+    #[test]
+    fn tells_an_identity_from_a_name() {
+        let bridge =
+            crate::Identity::new("br0".parse().expect("a name"), crate::InterfaceIndex::new(7).expect("one"));
+        let error = Attempt::new("netlink", Operation::Delete).on(bridge).error(ErrorKind::NotFound);
+        assert_eq!(error.to_string(), "cannot delete bridge br0 (index 7): no such interface (netlink)");
     }
 }

@@ -48,6 +48,8 @@ pub enum Operation {
     RemoveVlans,
     /// Create a tap.
     CreateTap,
+    /// Take over a tap that is open.
+    AdoptTap,
     /// Let a tap outlive its descriptors.
     PersistTap,
     /// Change a tap.
@@ -85,6 +87,7 @@ impl fmt::Display for Operation {
             Self::AddVlans => "add VLANs to a port of bridge",
             Self::RemoveVlans => "remove VLANs from a port of bridge",
             Self::CreateTap => "create tap",
+            Self::AdoptTap => "take over tap",
             Self::PersistTap => "keep tap",
             Self::ChangeTap => "change tap",
             Self::DeleteTap => "delete tap",

@@ -21,6 +21,7 @@ pub(super) const SIOCIFDESTROY: c_ulong = request_code_write!(b'i', 121, size_of
 pub(super) const SIOCSDRVSPEC: c_ulong = request_code_write!(b'i', 123, size_of::<ifdrv>());
 pub(super) const SIOCGDRVSPEC: c_ulong = request_code_readwrite!(b'i', 123, size_of::<ifdrv>());
 pub(super) const SIOCIFCREATE2: c_ulong = request_code_readwrite!(b'i', 124, size_of::<ifreq>());
+pub(super) const SIOCGIFGMEMB: c_ulong = request_code_readwrite!(b'i', 138, size_of::<ifgroupreq>());
 
 // net/if_tap.h, net/if_tun.h
 pub(super) const TAPGIFNAME: c_ulong = request_code_read!(b't', 93, size_of::<ifreq>());
@@ -69,13 +70,14 @@ pub(super) const IFBAF_DYNAMIC: u8 = 0;
 pub(super) const IFBAF_STATIC: u8 = 1;
 
 // net/if_types.h
-pub(super) const IFT_ETHER: u8 = 0x6;
 pub(super) const IFT_BRIDGE: u8 = 0xd1;
 /// The type that an Ethernet interface has while it is a port of a lagg(4).
 pub(super) const IFT_IEEE8023ADLAG: u8 = 0xa1;
 
 // net/if.h
 pub(super) const IFF_UP: c_short = 1;
+/// A tap has it from its first opening on, and until it is closed, if not longer.
+pub(super) const IFF_DRV_RUNNING: c_short = 0x40;
 /// On a tap: its link and its addresses stay as they are when it is closed (tap(4)).
 pub(super) const IFF_LINK0: c_short = 0x1000;
 pub(super) const IF_MAXUNIT: u16 = 0x7fff;
@@ -220,6 +222,16 @@ pub(super) struct if_clonereq {
     pub(super) ifcr_buffer: *mut [u8; IFNAMSIZ],
 }
 
+/// A group, and room for the names of its members.
+#[repr(C)]
+#[allow(non_camel_case_types, clippy::struct_field_names, reason = "the kernel's names")]
+pub(super) struct ifgroupreq {
+    pub(super) ifgr_name: [c_char; IFNAMSIZ],
+    pub(super) ifgr_len: u32,
+    pub(super) ifgr_groups: *mut [u8; IFNAMSIZ],
+    pub(super) _rest: u64,
+}
+
 const _: () = {
     assert!(BRDGADD == 0 && BRDGDEL == 1 && BRDGGIFFLGS == 2 && BRDGSIFFLGS == 3);
     assert!(BRDGSCACHE == 4 && BRDGGCACHE == 5 && BRDGGIFS == 6 && BRDGRTS == 7);
@@ -229,10 +241,10 @@ const _: () = {
     assert!(IFBIF_LEARNING == 0x1 && IFBIF_DISCOVER == 0x2 && IFBIF_STP == 0x4 && IFBIF_SPAN == 0x8);
     assert!(IFBIF_STICKY == 0x10 && IFBIF_BSTP_ADMCOST == 0x400 && IFBIF_PRIVATE == 0x800);
     assert!(IFBF_FLUSHDYN == 0 && IFBAF_TYPEMASK == 3 && IFBAF_DYNAMIC == 0 && IFBAF_STATIC == 1);
-    assert!(IFT_ETHER == 0x6 && IFT_BRIDGE == 0xd1 && IFT_IEEE8023ADLAG == 0xa1);
+    assert!(IFT_BRIDGE == 0xd1 && IFT_IEEE8023ADLAG == 0xa1);
     assert!(NETLINK_GENERIC == 0 && IFMIB_IFDATA == 2 && IFDATA_DRIVERNAME == 3);
     assert!(TAPSVNETHDR == 0x8004_745b);
-    assert!(IFF_LINK0 == 0x1000);
+    assert!(IFF_LINK0 == 0x1000 && IFF_DRV_RUNNING == 0x40);
     assert!(IFF_UP == 1 && IF_MAXUNIT == 0x7fff && AF_LINK == 18);
 };
 
@@ -249,12 +261,14 @@ const _: () = {
     assert!(SIOCSIFLLADDR == 0x8020_693c && SIOCIFGCLONERS == 0xc010_6978);
     assert!(SIOCIFDESTROY == 0x8020_6979 && SIOCIFCREATE2 == 0xc020_697c);
     assert!(SIOCSDRVSPEC == 0x8028_697b && SIOCGDRVSPEC == 0xc028_697b);
+    assert!(SIOCGIFGMEMB == 0xc028_698a);
 
     assert!(TAPGIFNAME == 0x4020_745d);
 
     assert!(size_of::<ifreq>() == 32 && offset_of!(ifreq, ifr_ifru) == 16);
     assert!(size_of::<sockaddr>() == 16 && offset_of!(sockaddr, sa_data) == 2);
     assert!(size_of::<if_data>() == 152 && offset_of!(if_data, ifi_type) == 0);
+    assert!(offset_of!(if_data, __ifi_epoch) == 128);
     assert!(size_of::<ifconf>() == 16 && offset_of!(ifconf, ifc_ifcu) == 8);
     assert!(size_of::<ifdrv>() == 40 && offset_of!(ifdrv, ifd_cmd) == 16);
     assert!(offset_of!(ifdrv, ifd_len) == 24 && offset_of!(ifdrv, ifd_data) == 32);
@@ -273,6 +287,8 @@ const _: () = {
     assert!(offset_of!(ifbropreq, ifbop_protocol) == 4 && offset_of!(ifbropreq, ifbop_priority) == 6);
     assert!(size_of::<ifbifconf>() == 16 && offset_of!(ifbifconf, ifbic_len) == 0);
     assert!(offset_of!(ifbifconf, ifbic_req) == 8);
+    assert!(size_of::<ifgroupreq>() == 40 && offset_of!(ifgroupreq, ifgr_name) == 0);
+    assert!(offset_of!(ifgroupreq, ifgr_len) == 16 && offset_of!(ifgroupreq, ifgr_groups) == 24);
     assert!(size_of::<if_clonereq>() == 16 && offset_of!(if_clonereq, ifcr_total) == 0);
     assert!(offset_of!(if_clonereq, ifcr_count) == 4 && offset_of!(if_clonereq, ifcr_buffer) == 8);
 };

@@ -6,11 +6,18 @@ use std::sync::OnceLock;
 use libc::c_int;
 use nix::errno::Errno;
 
+use super::abi::ifbreq;
 use super::control::Control;
 use super::driver::Driver;
-use super::{abi, list, sysctl};
+use super::interface::Interface;
+use super::{list, options, port, sysctl};
 use crate::error::Attempt;
-use crate::{BridgeState, Error, ErrorKind, InterfaceName, MacAddr, Operation, Result};
+use crate::setting::{self, Setting};
+use crate::waiting::Limits;
+use crate::{
+    BridgeChange, BridgeOptions, BridgeState, Error, ErrorKind, Identity, InterfaceName, MacAddr, Operation,
+    Outcome, Result, Seen, Target,
+};
 
 /// What a call says of interfaces: the MAC of each that has one, by name.
 pub(super) type Macs = BTreeMap<InterfaceName, Option<MacAddr>>;
@@ -18,7 +25,7 @@ pub(super) type Macs = BTreeMap<InterfaceName, Option<MacAddr>>;
 /// Bridges of FreeBSD, in the VNET that it was opened in: the host's or that of a jail.
 ///
 /// - Changes need root, of the host or of a VNET jail. Where the bridge driver is not loaded,
-///   [`create`](BridgeBackend::create) loads it; in a jail that is not allowed, and the host must
+///   [`create`](crate::Bridges::create) loads it; in a jail that is not allowed, and the host must
 ///   have loaded it before (`kldload if_bridge`).
 /// - What is made under another name than the kernel's is a `bridgeN` or `tapN` first, with an N
 ///   from 16384 to 32767 that follows from its name. If the process dies over it, the next one to
@@ -26,6 +33,10 @@ pub(super) type Macs = BTreeMap<InterfaceName, Option<MacAddr>>;
 ///   give no such number to an interface of yours. It takes nothing away while another process is
 ///   at work, which they tell by a lock on `/var/run/vmbridge/making`; where that file cannot be
 ///   made, nothing ever.
+/// - The kernel gives a new interface the lowest free index. An [`Identity`](crate::Identity) therefore has the
+///   time of attachment, too, in seconds of uptime. If an interface goes and another comes within one second,
+///   both may have the same identity. Every change compares the name with the identity directly before, so
+///   that it sees no rename between these calls.
 /// - The kernel keeps the number of a `bridgeN` that was renamed, so that for as long as it is
 ///   there no other gets its old name (`NameInUse`).
 /// - All ports of a bridge have its MTU. The first port sets the bridge's, also one that was set
@@ -56,7 +67,7 @@ pub(super) type Macs = BTreeMap<InterfaceName, Option<MacAddr>>;
 ///   a VLAN is not for a port's VLANs, the PVID included.
 /// - Static entries count as learned ones do; where there is no room for one that is `Os`,
 ///   with `ENOSPC`. Entries that a sticky port has learned are static: they do not age, nor go
-///   with [`flush_fdb`](BridgeBackend::flush_fdb). One that is too old is still listed until the
+///   with [`flush_fdb`](crate::Bridges::flush_fdb). One that is too old is still listed until the
 ///   kernel looks for such, every five minutes. An age is wrong by as much as the ageing time was
 ///   changed since the last frame.
 /// - In a jail that has no VNET of its own the kernel tells no MAC: that of a bridge is then all
@@ -65,12 +76,12 @@ pub(super) type Macs = BTreeMap<InterfaceName, Option<MacAddr>>;
 ///   has open. While it does so, deleting a bridge waits as well.
 /// - A tap has a device, [`TapState::device`], which the kernel lets one process open at a time and
 ///   whose name stays when the tap is renamed. In a jail its devfs must show it (`devfs.rules(5)`).
-///   Where the tap driver is not loaded, [`create_tap`](BridgeBackend::create_tap) loads it, as
+///   Where the tap driver is not loaded, [`create_tap`](crate::Bridges::create_tap) loads it, as
 ///   above.
 /// - A tap goes with its descriptor from FreeBSD 15.0 on
 ///   ([`TapTransient`](Capability::TapTransient)); before, it stays until it is deleted.
 /// - A tap that is closed goes down and loses its addresses, but for one that was
-///   [persisted](BridgeBackend::persist_tap): it has the flag `link0` then, and stays as it is
+///   [persisted](crate::Backend::persist_tap): it has the flag `link0` then, and stays as it is
 ///   (tap(4)).
 /// - The `virtio_net_hdr` of a tap has 10 bytes, and is that of a descriptor: whoever opens the tap
 ///   next has none.
@@ -85,10 +96,11 @@ pub struct FreeBsdBackend {
     pub(super) has_vlans: OnceLock<bool>,
     /// The version of the kernel that the jail of the process was told.
     pub(super) version: c_int,
+    pub(super) limits: Limits,
 }
 
 impl FreeBsdBackend {
-    /// [`BridgeBackend::name`] of this backend.
+    /// [`Backend::name`](crate::Backend::name) of this backend.
     pub const NAME: &str = "freebsd";
 
     /// Opens its socket in the VNET of the process.
@@ -96,10 +108,18 @@ impl FreeBsdBackend {
     /// # Errors
     /// `Os`: out of descriptors.
     pub fn open() -> Result<Self> {
+        Self::open_with(Limits::default())
+    }
+
+    /// Opens it as [`open`](Self::open) does, with limits for its calls that wait.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub fn open_with(limits: Limits) -> Result<Self> {
         let at = Self::at(Operation::Open);
         let control = Control::open().map_err(|errno| at.errno(errno))?;
         let version = sysctl::version().map_err(|errno| at.errno(errno))?;
-        Ok(Self { control, version, has_vlans: OnceLock::new() })
+        Ok(Self { control, version, has_vlans: OnceLock::new(), limits })
     }
 
     pub(super) fn at(operation: Operation) -> Attempt {
@@ -123,16 +143,7 @@ impl FreeBsdBackend {
     }
 
     pub(super) fn is_bridge(&self, name: InterfaceName) -> nix::Result<bool> {
-        Ok(self.control.kind(name)? == abi::IFT_BRIDGE)
-    }
-
-    /// Checks that an interface is a bridge.
-    pub(super) fn check_bridge(&self, at: Attempt, name: InterfaceName) -> Result<()> {
-        match self.is_bridge(name) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(at.error(ErrorKind::NotABridge)),
-            Err(errno) => Err(at.errno(errno)),
-        }
+        self.control.interface(name).map(Interface::is_bridge)
     }
 
     /// Checks that no interface has a name, which one of this driver is to have.
@@ -155,35 +166,63 @@ impl FreeBsdBackend {
         at.means(kind, Errno::EEXIST)
     }
 
-    /// The state of a bridge that was checked to be one.
-    pub(super) fn state(&self, at: Attempt, bridge: InterfaceName) -> Result<BridgeState> {
-        let mac = *self.macs(at)?.get(&bridge).ok_or_else(|| at.errno(Errno::ENXIO))?;
-        self.state_with(bridge, mac).map_err(|errno| at.errno(errno))
+    /// The state of a bridge.
+    pub(super) fn state(&self, at: Attempt, bridge: Identity) -> Result<BridgeState> {
+        let mac = self.mac(at, bridge.name())?;
+        let state = self.state_without_options(bridge, mac).map_err(|errno| at.errno(errno))?;
+        let options = self.options(bridge.name()).map_err(|errno| at.errno(errno))?;
+        Ok(BridgeState { options, ..state })
     }
 
-    pub(super) fn state_with(&self, bridge: InterfaceName, mac: Option<MacAddr>) -> nix::Result<BridgeState> {
-        Ok(BridgeState {
-            name: bridge,
-            index: self.control.index(bridge)?,
-            mac: mac.unwrap_or(MacAddr::ZERO),
-            mtu: self.control.mtu(bridge)?,
-            link: self.control.link(bridge)?,
-            options: self.options(bridge)?,
+    pub(super) fn state_without_options(
+        &self,
+        bridge: Identity,
+        mac: Option<MacAddr>,
+    ) -> nix::Result<BridgeState> {
+        let name = bridge.name();
+        let (mtu, link) = (self.control.mtu(name)?, self.control.flags(name)?.link());
+        let state = BridgeState::new(name, bridge.index(), mac.unwrap_or(MacAddr::ZERO), mtu, link);
+        Ok(BridgeState { incarnation: bridge.incarnation(), ..state })
+    }
+
+    /// What a change of a bridge is about. A MAC costs a list of all interfaces: where the change has none, it is
+    /// all zero. A change of nothing looks at everything.
+    pub(super) fn seen_bridge(&self, at: Attempt, bridge: Target, change: &BridgeChange) -> Result<Seen> {
+        options::check(at, &change.options)?;
+        let is_all = *change == BridgeChange::default();
+        self.read(
+            at,
+            || Ok([self.bridge(at, bridge)?]),
+            |[bridge]| {
+                let mac = if is_all || change.mac.is_some() { self.mac(at, bridge.name())? } else { None };
+                let mut state = self.state_without_options(bridge, mac).map_err(|errno| at.errno(errno))?;
+                if is_all || change.options != BridgeOptions::default() {
+                    state.options = self.options(bridge.name()).map_err(|errno| at.errno(errno))?;
+                }
+                // A new protocol changes them.
+                let ports = match change.options.stp_protocol {
+                    Some(_) => self.ports_of(at, bridge, port::settable)?,
+                    None => Vec::new(),
+                };
+                Ok(Seen::Bridge { bridge: state, ports })
+            },
+        )
+    }
+
+    pub(super) fn change_bridge(&self, at: Attempt, before: &BridgeState, change: &BridgeChange) -> Outcome {
+        let bridge = before.identity();
+        let name = || self.verified_bridge(at, bridge);
+        setting::set_all(&setting::of_bridge(before, change), |setting| match setting {
+            Setting::Mtu(mtu) => self.control.set_mtu(name()?, mtu).map_err(|errno| mtu_error(at, errno)),
+            Setting::Mac(mac) => self.control.set_mac(name()?, mac).map_err(|errno| at.errno(errno)),
+            Setting::Link(link) => self.set_link(at, bridge, link),
+            Setting::Option(option) => self.set_option(at, bridge, option),
         })
     }
 
-    /// Checks that there is an interface that could be a port, or be one.
-    pub(super) fn check_port(&self, at: Attempt, port: InterfaceName) -> Result<()> {
-        self.control.index(port).map(drop).map_err(|errno| match errno {
-            Errno::ENXIO => at.means(ErrorKind::PortNotFound, errno),
-            errno => at.errno(errno),
-        })
-    }
-
-    /// The names of the ports of a bridge that was checked to be one.
-    pub(super) fn port_names(&self, at: Attempt, bridge: InterfaceName) -> Result<Vec<InterfaceName>> {
-        let ports = self.control.ports(bridge).map_err(|errno| at.errno(errno))?;
-        Ok(ports.into_iter().map(|(name, _)| name).collect())
+    /// The MAC of an interface, if it has one.
+    pub(super) fn mac(&self, at: Attempt, name: InterfaceName) -> Result<Option<MacAddr>> {
+        self.macs(at)?.get(&name).copied().ok_or_else(|| at.errno(Errno::ENXIO))
     }
 
     /// All bridges, and their MACs.
@@ -194,23 +233,36 @@ impl FreeBsdBackend {
         Ok(kinds.into_iter().filter(|&(is_bridge, ..)| is_bridge).map(|(_, name, mac)| (name, mac)).collect())
     }
 
-    /// Whether an interface is a port of any bridge but this one, or of a lagg(4).
-    pub(super) fn is_port_elsewhere(
-        &self,
-        at: Attempt,
-        bridge: InterfaceName,
-        port: InterfaceName,
-    ) -> Result<bool> {
-        if self.is_lagg_port(port) {
-            return Ok(true);
+    /// The bridge that an interface is a port of, and what there is to know of it as a port.
+    ///
+    /// The kernel is asked of each bridge, first of those in the group `bridge`: there all are that nobody has
+    /// taken from it.
+    pub(super) fn bridge_of(&self, at: Attempt, port: InterfaceName) -> Result<Option<(Identity, ifbreq)>> {
+        let as_port_of = |bridge: InterfaceName| {
+            let interface = self.control.interface(bridge)?;
+            if !interface.is_bridge() {
+                return Ok(None);
+            }
+            match self.control.port(bridge, port) {
+                Ok(member) => Ok(Some((interface.identity, member))),
+                Err(Errno::ENOENT) => Ok(None),
+                Err(errno) => Err(errno),
+            }
+        };
+        let find = |bridges: &mut dyn Iterator<Item = InterfaceName>| {
+            let found = bridges.map(as_port_of).find(|found| !matches!(found, Ok(None) | Err(Errno::ENXIO)));
+            found.unwrap_or(Ok(None)).map_err(|errno| at.errno(errno))
+        };
+        let group = self.control.group(Driver::Bridge.group()).map_err(|errno| at.errno(errno))?;
+        match find(&mut group.into_iter())? {
+            None => find(&mut self.macs(at)?.into_keys()),
+            found => Ok(found),
         }
-        let mut others = self.bridges(at)?.into_keys().filter(|&other| other != bridge);
-        Ok(others
-            .any(|other| self.control.ports(other).is_ok_and(|ports| ports.iter().any(|&(name, _)| name == port))))
     }
 
+    /// Whether an interface is a port of a lagg(4).
     pub(super) fn is_lagg_port(&self, port: InterfaceName) -> bool {
-        self.control.kind(port) == Ok(abi::IFT_IEEE8023ADLAG)
+        self.control.interface(port).is_ok_and(Interface::is_lagg_port)
     }
 }
 

@@ -4,7 +4,8 @@
 //! an argument of exactly the length that the command wants; what reads needs no privilege. A
 //! command that the kernel does not have is `EINVAL`.
 //!
-//! The interface must be known to be a bridge: other drivers take these calls for something else.
+//! The interface must be known to be a bridge: other drivers take these calls for something else. What changes
+//! a bridge takes a [`Verified`] name for that.
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
@@ -17,6 +18,7 @@ use super::abi::{self, ifbaconf, ifbareq, ifbifconf, ifbreq, ifbropreq, ifbrpara
 use super::abi15::{self, VlanBits, ifbif_vlan_req};
 use super::control::Control;
 use super::ifreq::{c_name, from_c_name};
+use super::verified::Verified;
 use super::whole_list::whole_list;
 use crate::InterfaceName;
 use crate::retry::retry;
@@ -50,13 +52,13 @@ unsafe impl Plain for () {}
 impl Control {
     /// `ENOENT` for a port that is not there, `EEXIST` for one that is a port already, `EBUSY` for
     /// one of another bridge, `EINVAL` for an interface that cannot be a port.
-    pub(super) fn add_port(&self, bridge: InterfaceName, port: InterfaceName) -> nix::Result<()> {
-        self.set_member(bridge, abi::BRDGADD, new_member(port))
+    pub(super) fn add_port(&self, bridge: Verified, port: Verified) -> nix::Result<()> {
+        self.set_spec(bridge, abi::BRDGADD, &mut new_member(port.into_name()))
     }
 
     /// `ENOENT` for an interface that is no port of this bridge, here and in what follows.
-    pub(super) fn remove_port(&self, bridge: InterfaceName, port: InterfaceName) -> nix::Result<()> {
-        self.set_member(bridge, abi::BRDGDEL, new_member(port))
+    pub(super) fn remove_port(&self, bridge: Verified, port: Verified) -> nix::Result<()> {
+        self.set_spec(bridge, abi::BRDGDEL, &mut new_member(port.into_name()))
     }
 
     /// The ports of a bridge, by name.
@@ -82,14 +84,15 @@ impl Control {
         Ok(member)
     }
 
-    /// One of the commands that set something of a member.
+    /// One of the commands that set something of a member, whatever name `values` has.
     pub(super) fn set_member(
         &self,
-        bridge: InterfaceName,
+        bridge: Verified,
+        port: Verified,
         command: c_ulong,
-        mut member: ifbreq,
+        values: ifbreq,
     ) -> nix::Result<()> {
-        self.set_spec(bridge, command, &mut member)
+        self.set_spec(bridge, command, &mut ifbreq { ifbr_ifsname: c_name(port.into_name()), ..values })
     }
 
     /// The entries of a bridge's FDB, each with its port.
@@ -133,23 +136,24 @@ impl Control {
     /// the address is static behind another port already.
     pub(super) fn set_address(
         &self,
-        bridge: InterfaceName,
-        port: InterfaceName,
+        bridge: Verified,
+        port: Verified,
         (dst, vlan): ([u8; 6], u16),
         flags: u8,
     ) -> nix::Result<()> {
-        let mut entry = ifbareq { ifba_dst: dst, ifba_vlan: vlan, ifba_flags: flags, ..new_address(c_name(port)) };
+        let port = c_name(port.into_name());
+        let mut entry = ifbareq { ifba_dst: dst, ifba_vlan: vlan, ifba_flags: flags, ..new_address(port) };
         self.set_spec(bridge, abi::BRDGSADDR, &mut entry)
     }
 
     /// Deletes an entry of the FDB; `ENOENT` if there is none.
-    pub(super) fn delete_address(&self, bridge: InterfaceName, (dst, vlan): ([u8; 6], u16)) -> nix::Result<()> {
+    pub(super) fn delete_address(&self, bridge: Verified, (dst, vlan): ([u8; 6], u16)) -> nix::Result<()> {
         let mut entry = ifbareq { ifba_dst: dst, ifba_vlan: vlan, ..new_address([0; libc::IFNAMSIZ]) };
         self.set_spec(bridge, abi::BRDGDADDR, &mut entry)
     }
 
     /// Deletes the learned entries of the FDB.
-    pub(super) fn flush_addresses(&self, bridge: InterfaceName) -> nix::Result<()> {
+    pub(super) fn flush_addresses(&self, bridge: Verified) -> nix::Result<()> {
         let mut all = ifbreq { ifbr_ifsflags: abi::IFBF_FLUSHDYN, ..ifbreq::new([0; libc::IFNAMSIZ]) };
         self.set_spec(bridge, abi::BRDGFLUSH, &mut all)
     }
@@ -164,7 +168,7 @@ impl Control {
     /// One of the commands that set a number of a bridge.
     pub(super) fn set_parameter(
         &self,
-        bridge: InterfaceName,
+        bridge: Verified,
         command: c_ulong,
         mut parameter: ifbrparam,
     ) -> nix::Result<()> {
@@ -193,8 +197,8 @@ impl Control {
         Ok(member.ifbr_pvid)
     }
 
-    pub(super) fn set_pvid(&self, bridge: InterfaceName, port: InterfaceName, pvid: u16) -> nix::Result<()> {
-        self.set_spec(bridge, abi15::BRDGSIFPVID, &mut abi15::ifbreq::new(c_name(port), pvid))
+    pub(super) fn set_pvid(&self, bridge: Verified, port: Verified, pvid: u16) -> nix::Result<()> {
+        self.set_spec(bridge, abi15::BRDGSIFPVID, &mut abi15::ifbreq::new(c_name(port.into_name()), pvid))
     }
 
     /// The VLANs whose frames pass a port with their tag.
@@ -207,18 +211,18 @@ impl Control {
     /// Adds to these VLANs or takes from them (`BRDG_VLAN_OP_*`).
     pub(super) fn change_vlans(
         &self,
-        bridge: InterfaceName,
-        port: InterfaceName,
+        bridge: Verified,
+        port: Verified,
         bv_op: u8,
         vlans: &VlanBits,
     ) -> nix::Result<()> {
-        let mut change = ifbif_vlan_req { bv_ifname: c_name(port), bv_op, bv_set: *vlans };
+        let mut change = ifbif_vlan_req { bv_ifname: c_name(port.into_name()), bv_op, bv_set: *vlans };
         self.set_spec(bridge, abi15::BRDGSIFVLANSET, &mut change)
     }
 
     /// Whether the caller may change the bridge. The kernel looks at that before it looks at the
     /// length of the argument: one that cannot be right tells, and changes nothing.
-    pub(super) fn may_change(&self, bridge: InterfaceName) -> bool {
+    pub(super) fn may_change(&self, bridge: Verified) -> bool {
         self.set_spec(bridge, abi::BRDGSPROTO, &mut ()) == Err(Errno::EINVAL)
     }
 
@@ -229,8 +233,8 @@ impl Control {
         retry(|| unsafe { get_driver(self.as_fd().as_raw_fd(), &raw mut request) }).map(drop)
     }
 
-    fn set_spec(&self, bridge: InterfaceName, command: c_ulong, argument: &mut impl Plain) -> nix::Result<()> {
-        let request = request(bridge, command, argument);
+    fn set_spec(&self, bridge: Verified, command: c_ulong, argument: &mut impl Plain) -> nix::Result<()> {
+        let request = request(bridge.into_name(), command, argument);
         // SAFETY: a bridge reads what `request` points to, and compares its length with the one
         // that it tells. Being Plain, the argument leads nowhere.
         retry(|| unsafe { set_driver(self.as_fd().as_raw_fd(), &raw const request) }).map(drop)

@@ -12,12 +12,12 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
+use crate::waiting::Deadline;
+
 /// One file serves all names: making an interface takes about a millisecond. Only root can open it.
 /// Jails that share their files share it, too, and wait for one another.
 const LOCK: &str = "/var/run/vmbridge/making";
 
-/// How often the lock is tried while another process has it.
-pub(super) const LOOKS: usize = 50;
 /// The time between two tries.
 pub(super) const PAUSE: Duration = Duration::from_millis(20);
 
@@ -28,22 +28,25 @@ pub(super) struct Claim {
 }
 
 impl Claim {
-    /// Takes the lock. Returns `None` if the file cannot be made, or if another process keeps it for long.
-    pub(super) fn take() -> Option<Self> {
-        Self::on(Path::new(LOCK))
+    /// Takes the lock. Returns `None` if the file cannot be created, or if another process holds it until the limit.
+    pub(super) fn take(limit: Duration) -> Option<Self> {
+        Self::on(Path::new(LOCK), limit)
     }
 
-    fn on(path: &Path) -> Option<Self> {
+    fn on(path: &Path, limit: Duration) -> Option<Self> {
         let mut file = open(path).ok()?;
-        for _ in 0..LOOKS {
+        let deadline = Deadline::after(limit);
+        loop {
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(lock) => return Some(Self { _lock: lock }),
                 Err((same, Errno::EWOULDBLOCK | Errno::EINTR)) => file = same,
                 Err(_) => return None,
             }
+            if deadline.has_passed() {
+                return None;
+            }
             thread::sleep(PAUSE);
         }
-        None
     }
 }
 
@@ -66,11 +69,11 @@ mod tests {
     fn one_has_it_at_a_time() {
         let directory = std::env::temp_dir().join(format!("vmbridge-claim-{}", std::process::id()));
         let path = directory.join("making");
-        let claim = Claim::on(&path).expect("nobody has it");
-        assert!(Claim::on(&path).is_none());
+        let claim = Claim::on(&path, Duration::ZERO).expect("nobody has it");
+        assert!(Claim::on(&path, Duration::ZERO).is_none());
         drop(claim);
-        assert!(Claim::on(&path).is_some());
-        assert!(Claim::on(&directory.join("making/x")).is_none(), "no such directory can be made");
+        assert!(Claim::on(&path, Duration::ZERO).is_some());
+        assert!(Claim::on(&directory.join("making/x"), Duration::ZERO).is_none(), "no such directory can be made");
         fs::remove_dir_all(directory).expect("it is there");
     }
 }

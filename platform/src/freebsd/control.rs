@@ -5,29 +5,36 @@
 //! also when the process has entered a jail since. getifaddrs(3), a sysctl, would follow the process:
 //! interfaces of one VNET must not decide what is destroyed in another.
 //!
-//! These calls take names only, and no numbers. All of them answer `ENXIO` to a name that no interface
-//! has.
+//! These calls take the name of an interface, not its index. They return `ENXIO` for a name that no
+//! interface has. Those that change an interface take a [`Verified`] name.
 #![allow(unsafe_code)]
 
 use std::mem::offset_of;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use libc::{c_int, c_short, if_data, ifconf, ifreq};
+use libc::{c_int, if_data, ifconf, ifreq};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
-use super::abi::{self, if_clonereq};
+use super::abi::{self, if_clonereq, ifgroupreq};
+use super::flags::Flags;
 use super::ifreq::{Call, IfReq, c_name, from_c_name};
+use super::interface::Interface;
 use super::list::MAX_RECORD;
+use super::verified::Verified;
 use super::whole_list::whole_list;
 use crate::retry::retry;
-use crate::{InterfaceIndex, InterfaceName, LinkState, MacAddr};
+use crate::{Identity, InterfaceIndex, InterfaceName, MacAddr};
 
 nix::ioctl_readwrite_bad!(create, abi::SIOCIFCREATE2, ifreq);
 nix::ioctl_write_ptr_bad!(set_name, abi::SIOCSIFNAME, ifreq);
 nix::ioctl_write_ptr_bad!(get_data, abi::SIOCGIFDATA, ifreq);
 nix::ioctl_readwrite_bad!(get_interfaces, abi::SIOCGIFCONF, ifconf);
 nix::ioctl_readwrite_bad!(get_cloners, abi::SIOCIFGCLONERS, if_clonereq);
+nix::ioctl_readwrite_bad!(get_group, abi::SIOCGIFGMEMB, ifgroupreq);
+
+/// How often the members of a group are read while it grows.
+const GROUP_READINGS: usize = 16;
 
 /// A socket of the VNET that it was opened in, for ioctls.
 #[derive(Debug)]
@@ -50,46 +57,46 @@ impl Control {
         self.call(Call::GET_INDEX, IfReq::on(name))?.index().ok_or(Errno::ENXIO)
     }
 
-    /// Returns the kind of interface, one of `IFT_*`. The link address would not do: its `sdl_type` is
-    /// that of an Ethernet interface for a bridge too.
-    pub(super) fn kind(&self, name: InterfaceName) -> nix::Result<u8> {
+    /// Returns the interface of this name.
+    ///
+    /// Its incarnation is `ifi_epoch`, the second of the uptime at which it was attached
+    /// (`if_attach_internal()`). The kernel gives a new interface the lowest free index.
+    pub(super) fn interface(&self, name: InterfaceName) -> nix::Result<Interface> {
+        let data = self.data(name)?;
+        // The index comes last: of interfaces that exist at one time, it alone tells one from another.
+        let index = self.index(name)?;
+        // The link address would not do for the kind: its `sdl_type` is that of an Ethernet interface for a
+        // bridge, too.
+        let kind = data[offset_of!(if_data, ifi_type)];
+        let mut epoch = [0; size_of::<u64>()];
+        epoch.copy_from_slice(&data[offset_of!(if_data, __ifi_epoch)..][..size_of::<u64>()]);
+        Ok(Interface { identity: Identity::new(name, index).with_incarnation(u64::from_ne_bytes(epoch)), kind })
+    }
+
+    pub(super) fn identity(&self, name: InterfaceName) -> nix::Result<Identity> {
+        self.interface(name).map(|interface| interface.identity)
+    }
+
+    /// Returns the bytes of the `struct if_data` of an interface.
+    fn data(&self, name: InterfaceName) -> nix::Result<[u8; size_of::<if_data>()]> {
         let mut data = [0_u8; size_of::<if_data>()];
         let request = IfReq::on(name).with_data(data.as_mut_ptr().cast());
         // SAFETY: SIOCGIFDATA reads one ifreq, and writes one if_data to where that points, as many
         // bytes as `data` has.
         match retry(|| unsafe { get_data(self.0.as_raw_fd(), &raw const request) }) {
-            Ok(_) => Ok(data[offset_of!(if_data, ifi_type)]),
+            Ok(_) => Ok(data),
             // FreeBSD 12 has no such call.
             Err(Errno::EINVAL) => Err(Errno::EOPNOTSUPP),
             Err(errno) => Err(errno),
         }
     }
 
-    pub(super) fn link(&self, name: InterfaceName) -> nix::Result<LinkState> {
-        let [low, _] = self.flags(name)?;
-        Ok(LinkState::of_flags(u32::from(u16::from_ne_bytes(low.to_ne_bytes()))))
+    pub(super) fn flags(&self, name: InterfaceName) -> nix::Result<Flags> {
+        Ok(Flags(self.call(Call::GET_FLAGS, IfReq::on(name))?.flags()))
     }
 
-    pub(super) fn set_link(&self, name: InterfaceName, link: LinkState) -> nix::Result<()> {
-        self.set_flags(name, |flags| match link {
-            LinkState::Up => flags | abi::IFF_UP,
-            LinkState::Down => flags & !abi::IFF_UP,
-        })
-    }
-
-    /// Lets a tap stay as it is, up or down, when its device is closed.
-    pub(super) fn keep_link_when_closed(&self, tap: InterfaceName) -> nix::Result<()> {
-        self.set_flags(tap, |flags| flags | abi::IFF_LINK0)
-    }
-
-    fn set_flags(&self, name: InterfaceName, change: impl Fn(c_short) -> c_short) -> nix::Result<()> {
-        let [low, high] = self.flags(name)?;
-        self.call(Call::SET_FLAGS, IfReq::on(name).with_flags([change(low), high])).map(drop)
-    }
-
-    /// `ifr_flags` and `ifr_flagshigh`, which are set together.
-    fn flags(&self, name: InterfaceName) -> nix::Result<[c_short; 2]> {
-        Ok(self.call(Call::GET_FLAGS, IfReq::on(name))?.flags())
+    pub(super) fn set_flags(&self, interface: Verified, Flags(flags): Flags) -> nix::Result<()> {
+        self.call(Call::SET_FLAGS, interface.into_request().with_flags(flags)).map(drop)
     }
 
     pub(super) fn mtu(&self, name: InterfaceName) -> nix::Result<u32> {
@@ -98,20 +105,20 @@ impl Control {
     }
 
     /// `EINVAL` for an MTU that the interface, or a member of the bridge, cannot have.
-    pub(super) fn set_mtu(&self, name: InterfaceName, mtu: u32) -> nix::Result<()> {
+    pub(super) fn set_mtu(&self, interface: Verified, mtu: u32) -> nix::Result<()> {
         // The kernel has a C int here; a larger number must not turn into another one.
         let mtu = c_int::try_from(mtu).map_err(|_| Errno::EINVAL)?;
-        self.call(Call::SET_MTU, IfReq::on(name).with_mtu(mtu)).map(drop)
+        self.call(Call::SET_MTU, interface.into_request().with_mtu(mtu)).map(drop)
     }
 
-    pub(super) fn set_mac(&self, name: InterfaceName, mac: MacAddr) -> nix::Result<()> {
-        self.call(Call::SET_MAC, IfReq::on(name).with_mac(mac)).map(drop)
+    pub(super) fn set_mac(&self, interface: Verified, mac: MacAddr) -> nix::Result<()> {
+        self.call(Call::SET_MAC, interface.into_request().with_mac(mac)).map(drop)
     }
 
     /// `EEXIST` for a name that is taken. Unlike on Linux the interface may be up.
-    pub(super) fn rename(&self, name: InterfaceName, to: InterfaceName) -> nix::Result<()> {
+    pub(super) fn rename(&self, interface: Verified, to: InterfaceName) -> nix::Result<()> {
         let mut to = c_name(to);
-        let request = IfReq::on(name).with_data(to.as_mut_ptr());
+        let request = interface.into_request().with_data(to.as_mut_ptr());
         // SAFETY: SIOCSIFNAME reads one ifreq, and at most IFNAMSIZ bytes from where that points, as
         // many as `to` has.
         retry(|| unsafe { set_name(self.0.as_raw_fd(), &raw const request) }).map(drop)
@@ -132,8 +139,39 @@ impl Control {
     }
 
     /// Destroys an interface of any driver that can create some: look at its kind first.
-    pub(super) fn destroy(&self, name: InterfaceName) -> nix::Result<()> {
-        self.call(Call::DESTROY, IfReq::on(name)).map(drop)
+    pub(super) fn destroy(&self, interface: Verified) -> nix::Result<()> {
+        self.call(Call::DESTROY, interface.into_request()).map(drop)
+    }
+
+    /// Returns the names of the interfaces of a group. Root may put interfaces into it, and take some from it.
+    pub(super) fn group(&self, group: InterfaceName) -> nix::Result<Vec<InterfaceName>> {
+        for _ in 0..GROUP_READINGS {
+            let room = match self.read_group(group, &mut []) {
+                Ok(room) => room,
+                Err(Errno::ENOENT) => return Ok(Vec::new()),
+                Err(errno) => return Err(errno),
+            };
+            let mut members = vec![[0; libc::IFNAMSIZ]; room];
+            match self.read_group(group, &mut members) {
+                Ok(_) => {
+                    return Ok(members.iter().filter_map(|name| InterfaceName::from_kernel(name)).collect());
+                }
+                // It has grown, or is gone.
+                Err(Errno::EINVAL | Errno::ENOENT) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        Err(Errno::EINVAL)
+    }
+
+    /// Reads the members of a group. Without any room, it returns how many there are; with too little, `EINVAL`.
+    fn read_group(&self, group: InterfaceName, members: &mut [[u8; libc::IFNAMSIZ]]) -> nix::Result<usize> {
+        let bytes = u32::try_from(size_of_val(members)).map_err(|_| Errno::ENOBUFS)?;
+        let mut list =
+            ifgroupreq { ifgr_name: c_name(group), ifgr_len: bytes, ifgr_groups: members.as_mut_ptr(), _rest: 0 };
+        // SAFETY: SIOCGIFGMEMB reads and writes one ifgroupreq, and writes at most `bytes` bytes to `members`.
+        retry(|| unsafe { get_group(self.0.as_raw_fd(), &raw mut list) })?;
+        Ok(list.ifgr_len as usize / libc::IFNAMSIZ)
     }
 
     /// Whether the kernel has a driver that creates interfaces of this name.

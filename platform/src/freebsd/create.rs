@@ -16,40 +16,50 @@ use super::driver::Driver;
 use super::module;
 use super::staging::is_taken;
 use crate::error::Attempt;
-use crate::{BridgeSpec, Error, ErrorKind, InterfaceIndex, InterfaceName, LinkState, Result, UnicastMac};
+use crate::{BridgeSpec, ErrorKind, Identity, InterfaceName, LinkState, Made, Outcome, Result, UnicastMac};
 
 /// An interface that was just made, and may have to be renamed.
 #[derive(Debug)]
-pub(super) struct Made {
-    pub(super) name: InterfaceName,
-    pub(super) index: InterfaceIndex,
-    /// Held until it has its final name.
+pub(super) struct Bare {
+    pub(super) identity: Identity,
+    /// Held until it has its final name, or creating it has failed.
     _claim: Option<Claim>,
 }
 
 impl FreeBsdBackend {
-    /// Makes a bridge that is all that its spec says, or none.
-    pub(super) fn make(&self, at: Attempt, spec: &BridgeSpec) -> Result<()> {
-        let made = self.make_bare(at, Driver::Bridge, Some(spec.name))?;
-        self.complete(at, made.name, spec).map_err(|error| self.unmade(at, Driver::Bridge, &made, error))
+    /// Makes a bridge.
+    pub(super) fn make(&self, at: Attempt, spec: &BridgeSpec) -> Outcome {
+        let bare = match self.make_bare(at, Driver::Bridge, Some(spec.name)) {
+            Ok(bare) => bare,
+            Err(outcome) => return outcome,
+        };
+        match self.complete(at, bare.identity, spec) {
+            Ok(bridge) => Outcome::Done(Made::Bridge(bridge)),
+            Err(error) => Outcome::unclear_after(error, bare.identity),
+        }
     }
 
     /// Makes an interface without anything. Its name is the final one where the kernel can create
     /// that, or may choose it.
-    pub(super) fn make_bare(&self, at: Attempt, driver: Driver, name: Option<InterfaceName>) -> Result<Made> {
-        let (name, claim) = match name {
-            Some(name) => self.make_for(at, driver, name)?,
-            None => (self.make_first_free(at, driver)?, None),
+    pub(super) fn make_bare(
+        &self,
+        at: Attempt,
+        driver: Driver,
+        name: Option<InterfaceName>,
+    ) -> std::result::Result<Bare, Outcome> {
+        let made = match name {
+            Some(name) => self.check_free(at, driver, name).and_then(|()| self.make_for(at, driver, name)),
+            None => self.make_first_free(at, driver).map(|name| (name, None)),
         };
-        let index = self.control.index(name).map_err(|errno| {
-            if errno == Errno::ENXIO {
-                // Someone else has renamed or destroyed it since: there is nothing to undo.
-                return at.errno(errno);
-            }
-            let outcome = self.control.destroy(name).map_err(|errno| at.errno(errno));
-            at.errno(errno).undone(outcome, format_args!("{} {name}", driver.name()))
-        })?;
-        Ok(Made { name, index, _claim: claim })
+        let (name, claim) = made.map_err(Outcome::Refused)?;
+        // Without its identity, rollback could not find it.
+        let read = || self.control.interface(name);
+        match read().or_else(|_| read()).or_else(|_| read()) {
+            Ok(interface) => Ok(Bare { identity: interface.identity, _claim: claim }),
+            // Someone else has renamed or destroyed it since: nothing is left of it by that name.
+            Err(Errno::ENXIO) => Err(Outcome::Refused(at.errno(Errno::ENXIO))),
+            Err(errno) => Err(Outcome::unclear(at.errno(errno))),
+        }
     }
 
     fn make_for(
@@ -108,54 +118,51 @@ impl FreeBsdBackend {
     }
 
     /// Gives a bridge that was just made all that its spec says; its name last but for the link.
-    fn complete(&self, at: Attempt, made: InterfaceName, spec: &BridgeSpec) -> Result<()> {
+    fn complete(&self, at: Attempt, made: Identity, spec: &BridgeSpec) -> Result<Identity> {
         if let Some(mac) = spec.mac {
             self.fix_mac(at, made, mac)?;
         }
         if let Some(mtu) = spec.mtu {
-            self.control.set_mtu(made, mtu).map_err(|errno| mtu_error(at, errno))?;
+            self.control.set_mtu(self.verified_bridge(at, made)?, mtu).map_err(|errno| mtu_error(at, errno))?;
         }
         for option in spec.options.iter() {
             self.set_option(at, made, option)?;
         }
-        if made != spec.name {
-            self.control.rename(made, spec.name).map_err(|errno| match errno {
-                Errno::EEXIST => self.name_taken(at, Driver::Bridge, spec.name),
+        let bridge = self.rename(at, Driver::Bridge, made, spec.name)?;
+        if spec.link == LinkState::Up {
+            self.set_link(at, bridge, LinkState::Up)?;
+        }
+        Ok(bridge)
+    }
+
+    /// Gives an interface its final name, if it has another.
+    pub(super) fn rename(
+        &self,
+        at: Attempt,
+        driver: Driver,
+        interface: Identity,
+        to: InterfaceName,
+    ) -> Result<Identity> {
+        if interface.name() != to {
+            self.control.rename(self.verified(at, interface)?, to).map_err(|errno| match errno {
+                Errno::EEXIST => self.name_taken(at, driver, to),
                 errno => at.errno(errno),
             })?;
         }
-        if spec.link == LinkState::Up {
-            self.control.set_link(spec.name, LinkState::Up).map_err(|errno| at.errno(errno))?;
-        }
-        Ok(())
+        Ok(Identity::new(to, interface.index()).with_incarnation(interface.incarnation()))
     }
 
     /// Sets the MAC of what is new. A bridge keeps it then: the kernel gives a port's MAC only to one
     /// that still has its first one.
-    pub(super) fn fix_mac(&self, at: Attempt, interface: InterfaceName, mac: UnicastMac) -> Result<()> {
-        self.control.set_mac(interface, mac.into()).map_err(|errno| at.errno(errno))?;
-        match self.macs(at)?.get(&interface) {
-            Some(&Some(now)) if now == mac => Ok(()),
-            Some(_) => Err(at.error(ErrorKind::MacNotKept)),
-            None => Err(at.errno(Errno::ENXIO)),
-        }
-    }
-
-    /// The error of a creation that failed, after what was made is destroyed, under whichever name
-    /// it has by now.
-    pub(super) fn unmade(&self, at: Attempt, driver: Driver, made: &Made, error: Error) -> Error {
-        let (name, outcome) = match self.name_of(at, driver, made.index) {
-            Ok(Some(name)) => (name, self.control.destroy(name).map_err(|errno| at.errno(errno))),
-            Ok(None) => (made.name, Ok(())),
-            Err(error) => (made.name, Err(error)),
-        };
-        error.undone(outcome, format_args!("{} {name}", driver.name()))
-    }
-
-    /// The name of the interface of this driver and index; the kernel tells indices by name only.
-    fn name_of(&self, at: Attempt, driver: Driver, index: InterfaceIndex) -> Result<Option<InterfaceName>> {
-        let mut names = self.macs(at)?.into_keys();
-        Ok(names
-            .find(|&name| self.control.index(name) == Ok(index) && self.control.kind(name) == Ok(driver.kind())))
+    pub(super) fn fix_mac(&self, at: Attempt, interface: Identity, mac: UnicastMac) -> Result<()> {
+        self.control.set_mac(self.verified(at, interface)?, mac.into()).map_err(|errno| at.errno(errno))?;
+        self.read(
+            at,
+            || Ok([self.interface(at, interface.into())?.identity]),
+            |[interface]| match self.mac(at, interface.name())? {
+                Some(now) if now == mac => Ok(()),
+                _ => Err(at.error(ErrorKind::MacNotKept)),
+            },
+        )
     }
 }

@@ -6,7 +6,7 @@
 
 use std::ffi::CStr;
 
-use super::abi::{IF_MAXUNIT, IFT_BRIDGE, IFT_ETHER};
+use super::abi::IF_MAXUNIT;
 use crate::InterfaceName;
 
 /// A driver that creates interfaces.
@@ -36,12 +36,9 @@ impl Driver {
         }
     }
 
-    /// The kind of interface that it creates.
-    pub(super) const fn kind(self) -> u8 {
-        match self {
-            Self::Bridge => IFT_BRIDGE,
-            Self::Tap => IFT_ETHER,
-        }
+    /// The group that the kernel puts its interfaces into (`if_clone_createif()` in `net/if_clone.c`).
+    pub(super) fn group(self) -> InterfaceName {
+        InterfaceName::from_kernel(self.name().as_bytes()).expect("a driver's name is short")
     }
 
     /// The names that it creates interfaces by.

@@ -12,9 +12,11 @@ use nix::errno::Errno;
 
 use super::abi::{self, ifbareq};
 use super::bridge::FreeBsdBackend;
+use super::port::not_a_port;
 use crate::error::Attempt;
 use crate::{
-    ErrorKind, FdbEntry, FdbOrigin, InterfaceName, MacAddr, Result, StaticEntry, Undo, UnicastMac, VlanId,
+    Error, ErrorKind, FdbEntry, FdbOrigin, Identity, InterfaceName, MacAddr, Outcome, Result, SeenEntries,
+    SeenEntry, StaticEntry, Target, UnicastMac, VlanId,
 };
 
 /// How the kernel says that an entry has no VLAN.
@@ -31,137 +33,178 @@ enum Untagged {
 const ATTEMPTS: u8 = 4;
 
 impl FreeBsdBackend {
-    /// The FDB of a bridge that was checked to be one.
+    /// The FDB of a bridge.
     pub(super) fn entries(&self, at: Attempt, bridge: InterfaceName) -> Result<Vec<FdbEntry>> {
         let timeout = self.control.parameter(bridge, abi::BRDGGTO).map_err(|errno| at.errno(errno))?;
         let untagged = self.untagged(at, bridge)?;
-        let mut indices = BTreeMap::new();
+        let mut ports = BTreeMap::new();
         let mut entries = Vec::new();
-        for (port, entry) in self.control.addresses(bridge).map_err(|errno| at.errno(errno))? {
-            let index = indices.entry(port).or_insert_with(|| self.control.index(port));
-            match *index {
-                Ok(index) => entries.push((index, decode(port, &entry, timeout.ifbrp_ifbrpu, untagged))),
+        for (name, entry) in self.control.addresses(bridge).map_err(|errno| at.errno(errno))? {
+            let port = ports.entry(name).or_insert_with(|| self.control.identity(name));
+            match *port {
+                Ok(port) => entries.push(decode(port, &entry, timeout.ifbrp_ifbrpu, untagged)),
                 // With the port its entries are gone.
                 Err(Errno::ENXIO) => {}
                 Err(errno) => return Err(at.errno(errno)),
             }
         }
-        entries.sort_unstable_by_key(|(index, entry)| (*index, entry.vlan, entry.mac));
-        Ok(entries.into_iter().map(|(_, entry)| entry).collect())
+        entries.sort_unstable_by_key(|entry| (entry.port_identity.map(Identity::index), entry.vlan, entry.mac));
+        Ok(entries)
     }
 
-    /// Adds a static entry to the FDB of a bridge that was checked to be one.
+    /// What setting an entry is about: the entry of its address and VLAN.
+    pub(super) fn seen_entry(&self, at: Attempt, bridge: Target, entry: &StaticEntry) -> Result<SeenEntries> {
+        self.read(
+            at,
+            || self.bridge_and_port(at, bridge, entry.port),
+            |[bridge, port]| {
+                let mut seen = SeenEntries::new(bridge);
+                (seen.port, seen.has_vlans) = (Some(port), true);
+                seen.is_port = self.member(at, bridge, port)?.is_some();
+                let there = self.entry(at, bridge, entry.mac, entry.vlan)?;
+                seen.entries = there.into_iter().map(|there| SeenEntry { vlan: entry.vlan, ..there }).collect();
+                Ok(seen)
+            },
+        )
+    }
+
+    /// What the removal of an entry is about: those of its address that the kernel removes with it.
+    pub(super) fn seen_entries(
+        &self,
+        at: Attempt,
+        bridge: Target,
+        mac: UnicastMac,
+        vlan: Option<VlanId>,
+    ) -> Result<SeenEntries> {
+        self.read(
+            at,
+            || Ok([self.bridge(at, bridge)?]),
+            |[bridge]| {
+                let mut seen = SeenEntries::new(bridge);
+                seen.has_vlans = true;
+                let untagged = self.untagged(at, bridge.name())?;
+                let number = number_of(vlan, untagged);
+                for (port, there) in self.control.addresses(bridge.name()).map_err(|errno| at.errno(errno))? {
+                    if MacAddr::new(there.ifba_dst) != mac || number != 0 && there.ifba_vlan != number {
+                        continue;
+                    }
+                    let of = if there.ifba_vlan == number { vlan } else { vlan_of(there.ifba_vlan, untagged) };
+                    seen.entries.extend(self.seen(at, port, of, &there)?);
+                }
+                Ok(seen)
+            },
+        )
+    }
+
+    /// Adds a static entry.
     ///
     /// The kernel would make a learned entry static and leave a static one, both without a word.
-    pub(super) fn add_entry(&self, at: Attempt, bridge: InterfaceName, entry: &StaticEntry) -> Result<()> {
-        self.member(at, bridge, entry.port)?;
-        if self.entry(at, bridge, entry.mac, entry.vlan)?.is_some() || !self.set_entry(at, bridge, entry)? {
-            return Err(at.error(ErrorKind::EntryExists));
-        }
-        Ok(())
+    pub(super) fn add_entry(&self, at: Attempt, seen: &SeenEntries, entry: &StaticEntry) -> Outcome {
+        let Some(port) = seen.port else { return Outcome::Refused(at.error(ErrorKind::PortNotFound)) };
+        self.set_entry(at, seen.bridge, port, entry)
     }
 
     /// Makes an address static behind a port, wherever it was before.
-    pub(super) fn move_entry(&self, at: Attempt, bridge: InterfaceName, entry: &StaticEntry) -> Result<()> {
-        self.member(at, bridge, entry.port)?;
-        // Setting moves one that was learned, but no other.
-        let in_the_way = self.entry(at, bridge, entry.mac, entry.vlan)?.filter(|(_, there)| !is_learned(there));
-        if in_the_way.is_some_and(|(port, _)| port == entry.port) {
-            return Ok(());
-        }
-        if let Some((_, there)) = &in_the_way {
-            self.delete(at, bridge, there)?;
-        }
-        let outcome = match self.set_entry(at, bridge, entry) {
-            Ok(true) => return Ok(()),
-            Ok(false) => at.error(ErrorKind::ListChanged),
-            Err(error) => error,
-        };
-        // The kernel would not move back what could not be taken back.
-        let in_the_way = in_the_way.filter(|_| !matches!(outcome.undo(), Undo::Failed { .. }));
-        let Some((port, there)) = in_the_way else { return Err(outcome) };
-        let back = self.control.set_address(bridge, port, (there.ifba_dst, there.ifba_vlan), there.ifba_flags);
-        Err(outcome.undone(
-            match back {
-                // Nothing is left of a port that has left, or of a bridge that has vanished.
-                Ok(()) | Err(Errno::ENOENT | Errno::ENXIO) => Ok(()),
-                Err(errno) => Err(at.errno(errno)),
+    pub(super) fn move_entry(&self, at: Attempt, seen: &SeenEntries, entry: &StaticEntry) -> Outcome {
+        let Some(port) = seen.port else { return Outcome::Refused(at.error(ErrorKind::PortNotFound)) };
+        // Setting moves an entry that was learned, but no other.
+        let in_the_way = seen.entries.iter().find(|there| there.origin == FdbOrigin::Static);
+        match in_the_way {
+            Some(there) if there.port == port => return Outcome::DONE,
+            Some(_) => match self.delete(at, seen.bridge, entry.mac, entry.vlan) {
+                Outcome::Done(_) => {}
+                // Someone else has removed it.
+                Outcome::Refused(error) if error.kind() == ErrorKind::EntryNotFound => {}
+                failed => return failed,
             },
-            format_args!("bridge {bridge} without {}", entry.mac),
-        ))
-    }
-
-    /// Removes the entry of an address from the FDB of a bridge that was checked to be one.
-    pub(super) fn remove_entry(
-        &self,
-        at: Attempt,
-        bridge: InterfaceName,
-        mac: UnicastMac,
-        vlan: Option<VlanId>,
-    ) -> Result<()> {
-        match self.entry(at, bridge, mac, vlan)? {
-            Some((_, there)) => self.delete(at, bridge, &there),
-            None => Err(at.error(ErrorKind::EntryNotFound)),
+            None => {}
+        }
+        match self.set_entry(at, seen.bridge, port, entry) {
+            Outcome::Refused(error) if in_the_way.is_some() => Outcome::unclear(error),
+            outcome => outcome,
         }
     }
 
-    /// Sets a static entry, and whether it is there afterwards: it is not where another static one
-    /// was already.
-    fn set_entry(&self, at: Attempt, bridge: InterfaceName, entry: &StaticEntry) -> Result<bool> {
+    /// Sets a static entry. The kernel sets none, without a word, where another static one is.
+    fn set_entry(&self, at: Attempt, bridge: Identity, port: Identity, entry: &StaticEntry) -> Outcome {
         let address = (MacAddr::from(entry.mac).bytes(), entry.vlan.map_or(0, VlanId::get));
-        for _ in 0..ATTEMPTS {
-            let set = self.control.set_address(bridge, entry.port, address, abi::IFBAF_STATIC);
-            set.map_err(|errno| match errno {
-                Errno::ENOENT => at.means(ErrorKind::NotAPort, errno),
+        let set = || {
+            let port = self.verified_port(at, port)?;
+            let bridge = self.verified_bridge(at, bridge)?;
+            let set = self.control.set_address(bridge, port, address, abi::IFBAF_STATIC);
+            set.map_err(|errno| not_a_port(at, errno))
+        };
+        for attempt in 0..ATTEMPTS {
+            match set() {
+                Ok(()) => {}
+                Err(error) if attempt == 0 => return Outcome::Refused(error),
+                Err(error) => return Outcome::unclear(error),
+            }
+            let now = self.read(
+                at,
+                || self.bridge_and_port(at, bridge.into(), port.into()),
+                |[bridge, _]| self.entry(at, bridge, entry.mac, entry.vlan),
+            );
+            match now {
+                Ok(Some(there)) if there.origin == FdbOrigin::Learned => {}
+                Ok(Some(there)) if there.port == port => return Outcome::DONE,
+                Ok(Some(_)) => return Outcome::unclear(at.error(ErrorKind::EntryExists)),
+                Ok(None) => {}
+                Err(error) => return Outcome::unclear(error),
+            }
+        }
+        Outcome::unclear(at.error(ErrorKind::ListChanged))
+    }
+
+    /// Deletes the entry of an address: in the VLAN that the kernel says, since without one it deletes
+    /// those of all. From FreeBSD 15 on it has no other word for an entry without one, and static ones
+    /// that go with it are set again.
+    pub(super) fn delete(&self, at: Attempt, bridge: Identity, mac: UnicastMac, vlan: Option<VlanId>) -> Outcome {
+        let dst = MacAddr::from(mac).bytes();
+        let others = || {
+            let name = self.bridge(at, bridge.into())?.name();
+            let number = number_of(vlan, self.untagged(at, name)?);
+            let goes_with_it =
+                |other: &ifbareq| other.ifba_dst == dst && other.ifba_vlan != number && !is_learned(other);
+            let mut others = Vec::new();
+            if number == 0 {
+                for (port, other) in self.control.addresses(name).map_err(|errno| at.errno(errno))? {
+                    if goes_with_it(&other) {
+                        // With the port its entries are gone.
+                        others.extend(self.identity_of(at, port)?.map(|port| (port, other)));
+                    }
+                }
+            }
+            let deleted = self.control.delete_address(self.verified_bridge(at, bridge)?, (dst, number));
+            deleted.map_err(|errno| match errno {
+                Errno::ENOENT => at.means(ErrorKind::EntryNotFound, errno),
                 errno => at.errno(errno),
             })?;
-            let now = self.entry(at, bridge, entry.mac, entry.vlan).map_err(|error| {
-                let outcome = self.take_back(at, bridge, entry);
-                error.undone(outcome, format_args!("a static entry for {}", entry.mac))
+            Ok(others)
+        };
+        let others = match others() {
+            Ok(others) => others,
+            Err(error) => return Outcome::Refused(error),
+        };
+        let set_again = |(port, other): (Identity, ifbareq)| {
+            let set = || {
+                let port = self.verified_port(at, port)?;
+                let bridge = self.verified_bridge(at, bridge)?;
+                let set = self.control.set_address(bridge, port, (dst, other.ifba_vlan), other.ifba_flags);
+                set.map_err(|errno| not_a_port(at, errno))
+            };
+            // Rollback knows only the entry that the step is about.
+            let tried = (1..ATTEMPTS).fold(set(), |tried, _| match tried {
+                Err(error) if !is_gone(&error) => set(),
+                tried => tried,
             });
-            match now? {
-                Some((_, there)) if is_learned(&there) => {}
-                Some((port, _)) => return Ok(port == entry.port),
-                None => {}
-            }
-        }
-        Err(at.error(ErrorKind::ListChanged))
-    }
-
-    /// Deletes a static entry that was set, if it is where it was set.
-    fn take_back(&self, at: Attempt, bridge: InterfaceName, entry: &StaticEntry) -> Result<()> {
-        match self.entry(at, bridge, entry.mac, entry.vlan)? {
-            Some((port, there)) if port == entry.port && !is_learned(&there) => self.delete(at, bridge, &there),
-            _ => Ok(()),
-        }
-    }
-
-    /// Deletes one entry: in the VLAN that the kernel says, since without one it deletes those of
-    /// all. From FreeBSD 15 on it has no other word for an entry without one, and static ones that
-    /// go with it are set again.
-    fn delete(&self, at: Attempt, bridge: InterfaceName, entry: &ifbareq) -> Result<()> {
-        let (dst, vlan) = (entry.ifba_dst, entry.ifba_vlan);
-        let goes_with_it =
-            |other: &ifbareq| other.ifba_dst == dst && other.ifba_vlan != vlan && !is_learned(other);
-        let others = if vlan == 0 { self.control.addresses(bridge) } else { Ok(Vec::new()) };
-        let others = others.map_err(|errno| at.errno(errno))?.into_iter().filter(|(_, other)| goes_with_it(other));
-        let others: Vec<_> = others.collect();
-        self.control.delete_address(bridge, (dst, vlan)).map_err(|errno| match errno {
-            Errno::ENOENT => at.means(ErrorKind::EntryNotFound, errno),
-            errno => at.errno(errno),
-        })?;
-        let set = others.into_iter().map(|(port, other)| {
-            match self.control.set_address(bridge, port, (dst, other.ifba_vlan), other.ifba_flags) {
-                // With the port its entries are gone.
-                Ok(()) | Err(Errno::ENOENT | Errno::ENXIO) => Ok(()),
-                Err(errno) => Err(at.errno(errno)),
-            }
-        });
+            tried.or_else(|error| if is_gone(&error) { Ok(()) } else { Err(error) })
+        };
         // One that fails does not keep the others from being tried.
-        set.fold(Ok(()), Result::and).map_err(|error| {
-            let left = format!("bridge {bridge} without some entries of {}", MacAddr::new(dst));
-            at.error(ErrorKind::ListChanged).undone(Err(error), left)
-        })
+        match others.into_iter().map(set_again).fold(Ok(()), Result::and) {
+            Ok(()) => Outcome::DONE,
+            Err(error) => Outcome::unclear(error),
+        }
     }
 
     fn untagged(&self, at: Attempt, bridge: InterfaceName) -> Result<Untagged> {
@@ -173,34 +216,70 @@ impl FreeBsdBackend {
     fn entry(
         &self,
         at: Attempt,
-        bridge: InterfaceName,
+        bridge: Identity,
         mac: UnicastMac,
         vlan: Option<VlanId>,
-    ) -> Result<Option<(InterfaceName, ifbareq)>> {
-        let untagged = self.untagged(at, bridge)?;
-        let vlan = vlan_of(vlan.map_or(0, VlanId::get), untagged);
-        let is_there = |entry: &ifbareq| vlan_of(entry.ifba_vlan, untagged) == vlan;
-        let wanted = |entry: &ifbareq| MacAddr::new(entry.ifba_dst) == mac && is_there(entry);
-        self.control.find_address(bridge, wanted).map_err(|errno| at.errno(errno))
+    ) -> Result<Option<SeenEntry>> {
+        let number = number_of(vlan, self.untagged(at, bridge.name())?);
+        let wanted = |entry: &ifbareq| MacAddr::new(entry.ifba_dst) == mac && entry.ifba_vlan == number;
+        match self.control.find_address(bridge.name(), wanted).map_err(|errno| at.errno(errno))? {
+            Some((port, there)) => self.seen(at, port, vlan, &there),
+            None => Ok(None),
+        }
+    }
+
+    /// An entry as it was seen; `None` if its port has gone, and the entry with it.
+    fn seen(
+        &self,
+        at: Attempt,
+        port: InterfaceName,
+        vlan: Option<VlanId>,
+        entry: &ifbareq,
+    ) -> Result<Option<SeenEntry>> {
+        let port = self.identity_of(at, port)?;
+        Ok(port.map(|port| SeenEntry::new(vlan, port, origin_of(entry))))
+    }
+
+    fn identity_of(&self, at: Attempt, name: InterfaceName) -> Result<Option<Identity>> {
+        Ok(self.find_interface(at, name.into())?.map(|interface| interface.identity))
     }
 }
 
-fn decode(port: InterfaceName, entry: &ifbareq, timeout: u32, untagged: Untagged) -> FdbEntry {
-    let learned = is_learned(entry);
+/// Whether a port or a bridge has left, and its entries with it.
+fn is_gone(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PortNotFound | ErrorKind::NotAPort)
+}
+
+fn decode(port: Identity, entry: &ifbareq, timeout: u32, untagged: Untagged) -> FdbEntry {
+    let origin = origin_of(entry);
     // More than the timeout is left where that was longer when the last frame came.
     let age = || u64::from(timeout).checked_sub(entry.ifba_expire).map(Duration::from_secs);
     FdbEntry {
         mac: MacAddr::new(entry.ifba_dst),
-        port,
+        port: port.name(),
+        port_identity: Some(port),
         vlan: vlan_of(entry.ifba_vlan, untagged),
-        origin: if learned { FdbOrigin::Learned } else { FdbOrigin::Static },
-        age: if learned { age() } else { None },
+        origin,
+        age: if origin == FdbOrigin::Learned { age() } else { None },
     }
 }
 
 /// The VLAN of an entry; 0 is none on every kernel, and not all, where it is listed.
 fn vlan_of(vlan: u16, untagged: Untagged) -> Option<VlanId> {
     VlanId::new(vlan).ok().filter(|&vlan| untagged == Untagged::Null || vlan != VlanId::MIN)
+}
+
+/// The VLAN of an entry as the kernel lists it.
+fn number_of(vlan: Option<VlanId>, untagged: Untagged) -> u16 {
+    let none = match untagged {
+        Untagged::Null => 0,
+        Untagged::One => 1,
+    };
+    vlan.map_or(none, VlanId::get)
+}
+
+const fn origin_of(entry: &ifbareq) -> FdbOrigin {
+    if is_learned(entry) { FdbOrigin::Learned } else { FdbOrigin::Static }
 }
 
 /// Whether an entry ages. What a sticky port has learned does not: the kernel treats it as static.
@@ -214,7 +293,8 @@ mod tests {
 
     #[test]
     fn reads_vlan_origin_and_age() {
-        let port = "vnet0".parse().expect("a name");
+        let port =
+            Identity::new("vnet0".parse().expect("a name"), crate::InterfaceIndex::new(7).expect("not zero"));
         let read = |ifba_expire, ifba_flags, ifba_vlan| {
             let dst = [2, 0, 0, 0, 0, 1];
             decode(

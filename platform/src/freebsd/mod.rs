@@ -16,8 +16,10 @@ mod create;
 mod driver;
 mod events;
 mod fdb;
+mod flags;
 mod identity;
 mod ifreq;
+mod interface;
 #[cfg(feature = "sandbox")]
 mod jail;
 mod list;
@@ -32,6 +34,7 @@ mod staging;
 mod sysctl;
 mod tap;
 mod tuntap;
+mod verified;
 mod vlan;
 mod whole_list;
 
@@ -44,8 +47,7 @@ pub use sandbox::Sandbox;
 
 use crate::backend::Available;
 
-/// This system's backend.
-pub type NativeBackend = FreeBsdBackend;
+pub(crate) type Native = FreeBsdBackend;
 
 /// The backends that are compiled in, the native one first.
 pub const AVAILABLE: &[Available] =

@@ -8,12 +8,11 @@ use std::time::Duration;
 use libc::c_ulong;
 use nix::errno::Errno;
 
-use super::abi::{self, ifbreq, ifbrparam};
+use super::abi::{self, ifbrparam};
 use super::abi15;
 use super::bridge::FreeBsdBackend;
-use super::bridge_ioctl::new_member;
 use crate::error::Attempt;
-use crate::{BridgeOption, BridgeOptions, ErrorKind, InterfaceName, Result, StpProtocol, VlanId};
+use crate::{BridgeOption, BridgeOptions, ErrorKind, Identity, InterfaceName, Result, StpProtocol, VlanId};
 
 /// `ifbrp_proto` and `ifbop_protocol` (`BSTP_PROTO_*` in `net/bridgestp.h`).
 pub(super) const STP: u8 = 0;
@@ -22,12 +21,6 @@ const RSTP: u8 = 2;
 /// The time between two hellos of RSTP, and of STP until it is set.
 const HELLO_TIME: Duration = Duration::from_secs(2);
 const PRIORITY_STEP: u16 = 4096;
-
-/// What STP had on a bridge before its protocol was set, which resets some of it.
-pub(super) struct StpBefore {
-    options: BridgeOptions,
-    ports: Vec<(InterfaceName, ifbreq)>,
-}
 
 impl FreeBsdBackend {
     /// The options of a bridge that was checked to be one.
@@ -59,25 +52,28 @@ impl FreeBsdBackend {
         })
     }
 
-    pub(super) fn set_option(&self, at: Attempt, bridge: InterfaceName, option: BridgeOption) -> Result<()> {
+    pub(super) fn set_option(&self, at: Attempt, bridge: Identity, option: BridgeOption) -> Result<()> {
         let at = at.with(option.capability());
         let (command, mut value) = encode(option).map_err(|kind| at.error(kind))?;
         if let BridgeOption::VlanFiltering(_) | BridgeOption::DefaultPvid(_) = option {
             // They know no value to refuse, but a kernel before 15 does not know them.
-            let flags = self.control.bridge_flags(bridge).map_err(|errno| at.errno(errno))?;
+            let name = self.bridge(at, bridge.into())?.name();
+            let flags = self.control.bridge_flags(name).map_err(|errno| at.errno(errno))?;
             let flags = flags.ok_or_else(|| at.error(ErrorKind::Unsupported))?;
             if command == abi15::BRDGSFLAGS {
                 // All flags are set at once.
                 value.ifbrp_ifbrpu |= flags & !abi15::IFBRF_VLANFILTER;
             }
         }
-        match self.control.set_parameter(bridge, command, value) {
+        match self.control.set_parameter(self.verified_bridge(at, bridge)?, command, value) {
             Err(errno @ Errno::EINVAL) => Err(at.means(ErrorKind::InvalidOption, errno)),
             // So says the kernel of RSTP's hello time, too, which nobody may set.
             Err(errno @ Errno::EPERM)
-                if matches!(option, BridgeOption::HelloTime(_)) && self.control.may_change(bridge) =>
+                if matches!(option, BridgeOption::HelloTime(_))
+                    && self.control.may_change(self.verified_bridge(at, bridge)?) =>
             {
-                let now = self.options(bridge).map_err(|errno| at.errno(errno))?;
+                let name = self.bridge(at, bridge.into())?.name();
+                let now = self.options(name).map_err(|errno| at.errno(errno))?;
                 if now.hello_time.map(BridgeOption::HelloTime) == Some(option) {
                     return Ok(());
                 }
@@ -86,41 +82,6 @@ impl FreeBsdBackend {
             outcome => outcome.map_err(|errno| at.errno(errno)),
         }
     }
-
-    /// What has to be kept for the case that the protocol is set, and set back.
-    pub(super) fn stp_before(&self, at: Attempt, bridge: InterfaceName, now: BridgeOptions) -> Result<StpBefore> {
-        let ports = self.control.ports(bridge).map_err(|errno| at.errno(errno))?;
-        Ok(StpBefore { options: now, ports })
-    }
-
-    /// Sets the protocol back, and what setting it before has changed with it: the hello time, and
-    /// path costs that STP does not know.
-    pub(super) fn restore_stp(&self, at: Attempt, bridge: InterfaceName, before: &StpBefore) -> Result<()> {
-        let options = BridgeOptions {
-            stp_protocol: before.options.stp_protocol,
-            hello_time: before.options.hello_time,
-            ..BridgeOptions::default()
-        };
-        let options = options.iter().map(|option| self.set_option(at, bridge, option));
-        let costs = before.ports.iter().map(|&(name, port)| {
-            let at = at.port(name);
-            match self.control.port(bridge, name) {
-                Ok(now) if now.ifbr_path_cost != port.ifbr_path_cost => {
-                    let former = ifbreq { ifbr_path_cost: set_cost(&port), ..new_member(name) };
-                    self.control.set_member(bridge, abi::BRDGSIFCOST, former).map_err(|errno| at.errno(errno))
-                }
-                // One that has left has no cost.
-                Ok(_) | Err(Errno::ENOENT) => Ok(()),
-                Err(errno) => Err(at.errno(errno)),
-            }
-        });
-        options.chain(costs).fold(Ok(()), Result::and)
-    }
-}
-
-/// The path cost to set, so that a port has the one that it has: 0 where it follows the link.
-pub(super) const fn set_cost(port: &ifbreq) -> u32 {
-    if port.ifbr_ifsflags & abi::IFBIF_BSTP_ADMCOST == 0 { 0 } else { port.ifbr_path_cost }
 }
 
 /// Refuses, before anything is done, what no bridge would keep.

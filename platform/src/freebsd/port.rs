@@ -1,4 +1,4 @@
-//! The options of a port.
+//! Ports of a bridge and their options.
 //!
 //! Read in `net/if_bridge.c` (`bridge_ioctl_gifflags`, `bridge_ioctl_sifflags`) and
 //! `net/bridgestp.c`. The flags are set all at once, those of STP that are none of ours too:
@@ -8,66 +8,183 @@ use libc::c_ulong;
 use nix::errno::Errno;
 
 use super::abi::{self, ifbreq};
-use super::bridge::FreeBsdBackend;
-use super::bridge_ioctl::new_member;
-use super::options::{STP, set_cost};
+use super::backend::in_order;
+use super::bridge::{FreeBsdBackend, still_there};
+use super::options::STP;
 use crate::error::Attempt;
-use crate::{Capability, ErrorKind, InterfaceName, PortOption, PortOptions, PortStpState, Result};
+use crate::{
+    Capability, Error, ErrorKind, Identity, InterfaceName, LinkState, MacAddr, Outcome, PortOption, PortOptions,
+    PortState, PortStpState, Result, SeenPort, Target,
+};
 
 /// `ifbr_priority` is kept in steps of this.
 const PRIORITY_STEP: u8 = 16;
 /// The highest path cost that STP has a place for; a higher one becomes this.
 const MAX_STP_COST: u32 = 0xffff;
 
-/// One call that changes a port, what it is for, and what undoes it.
-struct Step {
+/// One call that changes a port, and what it is for.
+struct Call {
     command: c_ulong,
     of: Capability,
-    now: ifbreq,
-    before: ifbreq,
+    values: ifbreq,
 }
 
 impl FreeBsdBackend {
-    /// Changes options of a port of a bridge, both of which were checked to be that.
-    pub(super) fn set_port_options(
+    /// What a step on a bridge and a port is about. Options are read where the step changes some.
+    pub(super) fn seen_port(
         &self,
         at: Attempt,
-        bridge: InterfaceName,
-        port: InterfaceName,
-        options: &PortOptions,
-    ) -> Result<()> {
-        let before = self.member(at, bridge, port)?;
-        let steps = steps(at, port, &before, options)?;
-        for (number, step) in steps.iter().enumerate() {
-            self.control.set_member(bridge, step.command, step.now).map_err(|errno| {
-                let at = at.with(step.of);
-                let error = match errno {
-                    Errno::EINVAL => at.means(ErrorKind::InvalidOption, errno),
-                    Errno::ENOENT => at.means(ErrorKind::NotAPort, errno),
-                    errno => at.errno(errno),
-                };
-                let back = steps[..number].iter().rev().map(|step| self.undo_step(at, bridge, step));
-                error.undone(back.fold(Ok(()), Result::and), format_args!("a changed port {port}"))
-            })?;
-        }
-        Ok(())
+        bridge: Target,
+        port: Target,
+        options: Option<&PortOptions>,
+    ) -> Result<SeenPort> {
+        self.read(
+            at,
+            || self.bridge_and_port(at, bridge, port),
+            |[bridge, port]| {
+                let mtu = |of: Identity| self.control.mtu(of.name()).map_err(|errno| at.errno(errno));
+                let mut seen = SeenPort::new(bridge, mtu(bridge)?, port, mtu(port)?);
+                let member = self.member(at, bridge, port)?;
+                seen.is_port = member.is_some();
+                if let (Some(member), Some(options)) = (member, options) {
+                    calls(at, &member, options)?;
+                    seen.options = settable(&member);
+                }
+                Ok(seen)
+            },
+        )
     }
 
-    fn undo_step(&self, at: Attempt, bridge: InterfaceName, step: &Step) -> Result<()> {
-        match self.control.set_member(bridge, step.command, step.before) {
-            // Nothing is left of a port that has left, or of a bridge that has vanished.
-            Ok(()) | Err(Errno::ENOENT | Errno::ENXIO) => Ok(()),
-            Err(errno) => Err(at.with(step.of).errno(errno)),
+    pub(super) fn attach(&self, at: Attempt, seen: &SeenPort) -> Outcome {
+        let attached = || {
+            let port = self.verified_port(at, seen.port)?;
+            Ok(self.control.add_port(self.verified_bridge(at, seen.bridge)?, port))
+        };
+        let errno = match attached() {
+            Ok(Ok(())) => return Outcome::DONE,
+            Ok(Err(errno)) => errno,
+            Err(error) => return Outcome::Refused(error),
+        };
+        let name = seen.port.name();
+        let kind = match errno {
+            Errno::ENOENT => ErrorKind::PortNotFound,
+            Errno::EEXIST => ErrorKind::AlreadyPort,
+            Errno::EBUSY => ErrorKind::PortBusy,
+            Errno::EINVAL if self.is_bridge(name) == Ok(true) => ErrorKind::PortIsBridge,
+            Errno::EINVAL if self.is_lagg_port(name) => ErrorKind::PortBusy,
+            Errno::EINVAL => ErrorKind::PortUnsuitable,
+            Errno::EPERM => match self.is_port_elsewhere(at, seen.bridge, name) {
+                // Whose port it is matters more than who asks, as on the other backends.
+                Ok(true) => ErrorKind::PortBusy,
+                Ok(false) => ErrorKind::PermissionDenied,
+                Err(error) => return Outcome::Refused(error),
+            },
+            errno => ErrorKind::of(errno),
+        };
+        let error = at.means(kind, errno);
+        // The kernel makes it a port, and releases it again, where a driver cannot do its part.
+        if kind == ErrorKind::Os { Outcome::unclear(error) } else { Outcome::Refused(error) }
+    }
+
+    pub(super) fn release(&self, at: Attempt, seen: &SeenPort) -> Result<()> {
+        let port = self.verified_port(at, seen.port)?;
+        let bridge = self.verified_bridge(at, seen.bridge)?;
+        self.control.remove_port(bridge, port).map_err(|errno| not_a_port(at, errno))
+    }
+
+    /// Changes options of a port: first the numbers, which the kernel may well refuse.
+    pub(super) fn set_port_options(&self, at: Attempt, seen: &SeenPort, options: &PortOptions) -> Outcome {
+        let calls = || {
+            // The flags are set all at once, so that what they are now counts.
+            let [bridge, port] = self.bridge_and_port(at, seen.bridge.into(), seen.port.into())?;
+            let member = self.member(at, bridge, port)?.ok_or_else(|| at.error(ErrorKind::NotAPort))?;
+            calls(at, &member, options)
+        };
+        let calls = match calls() {
+            Ok(calls) => calls,
+            Err(error) => return Outcome::Refused(error),
+        };
+        in_order(calls.into_iter().map(|Call { command, of, values }| {
+            let at = at.with(of);
+            let port = self.verified_port(at, seen.port)?;
+            let bridge = self.verified_bridge(at, seen.bridge)?;
+            self.control.set_member(bridge, port, command, values).map_err(|errno| match errno {
+                Errno::EINVAL => at.means(ErrorKind::InvalidOption, errno),
+                errno => not_a_port(at, errno),
+            })
+        }))
+    }
+
+    /// What there is to know of a port of a bridge; `None` if it is no port of it.
+    pub(super) fn member(&self, at: Attempt, bridge: Identity, port: Identity) -> Result<Option<ifbreq>> {
+        match self.control.port(bridge.name(), port.name()) {
+            Ok(member) => Ok(Some(member)),
+            Err(Errno::ENOENT) => Ok(None),
+            Err(errno) => Err(at.errno(errno)),
         }
     }
 
-    /// What there is to know of a port of a bridge that was checked to be one.
-    pub(super) fn member(&self, at: Attempt, bridge: InterfaceName, port: InterfaceName) -> Result<ifbreq> {
-        self.check_port(at, port)?;
-        self.control.port(bridge, port).map_err(|errno| match errno {
-            Errno::ENOENT => at.means(ErrorKind::NotAPort, errno),
-            errno => at.errno(errno),
+    /// The ports of a bridge, by index, with the options that `decode` tells.
+    pub(super) fn ports_of(
+        &self,
+        at: Attempt,
+        bridge: Identity,
+        decode: fn(&ifbreq) -> PortOptions,
+    ) -> Result<Vec<PortState>> {
+        let members = self.control.ports(bridge.name()).map_err(|errno| at.errno(errno))?;
+        let macs = self.macs(at)?;
+        let ports = members.into_iter().map(|(name, member)| {
+            let mac = *macs.get(&name).ok_or(Errno::ENXIO)?;
+            self.port_state(self.control.identity(name)?, bridge, mac, &member, decode)
+        });
+        let mut ports = still_there(at, ports)?;
+        ports.sort_unstable_by_key(|port| port.index);
+        Ok(ports)
+    }
+
+    /// A port by itself, with its bridge; `None` if it is not there, or a port of no bridge.
+    pub(super) fn port_of_any(&self, at: Attempt, port: Target) -> Result<Option<PortState>> {
+        let read = |[port]: [Identity; 1]| {
+            let Some((bridge, member)) = self.bridge_of(at, port.name())? else { return Ok(None) };
+            let state = self.port_state(port, bridge, self.mac(at, port.name())?, &member, decode);
+            state.map(Some).map_err(|errno| at.errno(errno))
+        };
+        match self.read(at, || Ok([self.interface_of_port(at, port)?]), read) {
+            Err(error) if error.kind() == ErrorKind::PortNotFound => Ok(None),
+            found => found,
+        }
+    }
+
+    fn port_state(
+        &self,
+        port: Identity,
+        bridge: Identity,
+        mac: Option<MacAddr>,
+        member: &ifbreq,
+        decode: fn(&ifbreq) -> PortOptions,
+    ) -> nix::Result<PortState> {
+        let name = port.name();
+        let (mtu, link): (_, LinkState) = (self.control.mtu(name)?, self.control.flags(name)?.link());
+        Ok(PortState {
+            incarnation: port.incarnation(),
+            bridge: Some(bridge),
+            options: decode(member),
+            stp_state: stp_state(member),
+            ..PortState::new(name, port.index(), mac.unwrap_or(MacAddr::ZERO), mtu, link)
         })
+    }
+
+    /// Whether an interface is a port of any bridge but this one, or of a lagg(4).
+    fn is_port_elsewhere(&self, at: Attempt, bridge: Identity, port: InterfaceName) -> Result<bool> {
+        Ok(self.is_lagg_port(port) || self.bridge_of(at, port)?.is_some_and(|(other, _)| other != bridge))
+    }
+}
+
+/// The error of a call on a port, of which the kernel says that it is none of the bridge.
+pub(super) fn not_a_port(at: Attempt, errno: Errno) -> Error {
+    match errno {
+        Errno::ENOENT => at.means(ErrorKind::NotAPort, errno),
+        errno => at.errno(errno),
     }
 }
 
@@ -84,6 +201,12 @@ pub(super) fn decode(port: &ifbreq) -> PortOptions {
         sticky: flag(abi::IFBIF_STICKY),
         ..PortOptions::default()
     }
+}
+
+/// The same as they can be set, so that it has them: a path cost that follows the link is 0.
+pub(super) fn settable(port: &ifbreq) -> PortOptions {
+    let follows_link = port.ifbr_ifsflags & abi::IFBIF_BSTP_ADMCOST == 0;
+    decode(port).path_cost(if follows_link { 0 } else { port.ifbr_path_cost })
 }
 
 /// Where a port stands in STP (`BSTP_IFSTATE_*` in `net/bridgestp.h`), if it speaks that: the
@@ -103,8 +226,9 @@ pub(super) const fn stp_state(port: &ifbreq) -> Option<PortStpState> {
 }
 
 /// What there is to do: first the numbers, which the kernel may well refuse.
-fn steps(at: Attempt, port: InterfaceName, before: &ifbreq, options: &PortOptions) -> Result<Vec<Step>> {
-    let mut steps = Vec::new();
+fn calls(at: Attempt, before: &ifbreq, options: &PortOptions) -> Result<Vec<Call>> {
+    let none = ifbreq::new([0; libc::IFNAMSIZ]);
+    let mut calls = Vec::new();
     let mut flags = before.ifbr_ifsflags;
     let mut flags_of = None;
     for option in options.iter() {
@@ -115,18 +239,16 @@ fn steps(at: Attempt, port: InterfaceName, before: &ifbreq, options: &PortOption
                 if before.ifbr_proto == STP && cost > MAX_STP_COST {
                     return refused();
                 }
-                let now = ifbreq { ifbr_path_cost: cost, ..new_member(port) };
-                let before = ifbreq { ifbr_path_cost: set_cost(before), ..new_member(port) };
-                steps.push(Step { command: abi::BRDGSIFCOST, of, now, before });
+                let values = ifbreq { ifbr_path_cost: cost, ..none };
+                calls.push(Call { command: abi::BRDGSIFCOST, of, values });
                 continue;
             }
             PortOption::Priority(priority) => {
                 if priority % PRIORITY_STEP != 0 {
                     return refused();
                 }
-                let now = ifbreq { ifbr_priority: priority, ..new_member(port) };
-                let before = ifbreq { ifbr_priority: before.ifbr_priority, ..new_member(port) };
-                steps.push(Step { command: abi::BRDGSIFPRIO, of, now, before });
+                let values = ifbreq { ifbr_priority: priority, ..none };
+                calls.push(Call { command: abi::BRDGSIFPRIO, of, values });
                 continue;
             }
             PortOption::Isolated(on) => (abi::IFBIF_PRIVATE, on),
@@ -142,9 +264,8 @@ fn steps(at: Attempt, port: InterfaceName, before: &ifbreq, options: &PortOption
         flags_of = if flags_of == Some(Capability::PortStp) { flags_of } else { Some(of) };
     }
     if let Some(of) = flags_of.filter(|_| flags != before.ifbr_ifsflags) {
-        let now = ifbreq { ifbr_ifsflags: flags, ..new_member(port) };
-        let before = ifbreq { ifbr_ifsflags: before.ifbr_ifsflags, ..new_member(port) };
-        steps.push(Step { command: abi::BRDGSIFFLGS, of, now, before });
+        let values = ifbreq { ifbr_ifsflags: flags, ..none };
+        calls.push(Call { command: abi::BRDGSIFFLGS, of, values });
     }
-    Ok(steps)
+    Ok(calls)
 }

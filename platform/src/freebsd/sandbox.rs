@@ -8,14 +8,15 @@ use std::{env, io};
 
 use nix::unistd::geteuid;
 
+use super::bridge::FreeBsdBackend;
 use super::control::Control;
 use super::{jail, module};
-use crate::{InterfaceName, UnicastMac};
+use crate::{InterfaceName, Operation, UnicastMac};
 
 /// A network without any interface but loopback, which the process alone is in.
 #[derive(Debug)]
 pub struct Sandbox {
-    control: Control,
+    backend: FreeBsdBackend,
 }
 
 impl Sandbox {
@@ -44,18 +45,24 @@ impl Sandbox {
         jail::enter()?;
         env::set_current_dir(directory)?;
         // A socket stays in the network that it was made in.
-        Ok(Self { control: Control::open()? })
+        Ok(Self { backend: FreeBsdBackend::open()? })
     }
 
     /// Adds an Ethernet interface with this MAC that can be a port: one end of an epair(4). The
     /// other end, `epair0b` or the like, is there too.
     pub fn add_interface(&self, name: InterfaceName, mac: UnicastMac) -> io::Result<()> {
-        let end = self.control.create("epair".parse().map_err(io::Error::other)?)?;
-        let completed = self.control.set_mac(end, mac.into()).and_then(|()| self.control.rename(end, name));
-        completed.or_else(|errno| {
+        let control = &self.backend.control;
+        let end = control.identity(control.create("epair".parse().map_err(io::Error::other)?)?)?;
+        let verified = || self.backend.verified(FreeBsdBackend::at(Operation::Interfaces), end);
+        let complete = || {
+            control.set_mac(verified()?, mac.into())?;
+            control.rename(verified()?, name)?;
+            Ok(())
+        };
+        complete().or_else(|error: io::Error| {
             // Both ends go.
-            self.control.destroy(end)?;
-            Err(errno.into())
+            control.destroy(verified()?)?;
+            Err(error)
         })
     }
 }

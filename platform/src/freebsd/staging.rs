@@ -13,18 +13,23 @@ use std::ops::Range;
 use std::thread;
 
 use nix::errno::Errno;
+use nix::time::{ClockId, clock_gettime};
 
 use super::bridge::FreeBsdBackend;
-use super::claim::{Claim, LOOKS, PAUSE};
+use super::claim::{Claim, PAUSE};
 use super::driver::Driver;
 use crate::error::Attempt;
-use crate::{Error, InterfaceName, LinkState, Result};
+use crate::waiting::Deadline;
+use crate::{Error, Identity, InterfaceName, LinkState, Outcome, Result};
 
 /// The numbers that are tried by who has the lock; each is taken with odds of the number of bridges
 /// to 16384.
 const LOCKED: Range<u8> = 0..4;
 /// Those of who has not.
 const UNLOCKED: Range<u8> = 4..8;
+
+/// How often the uptime is read until its second has passed.
+const LOOKS: usize = 50;
 
 impl FreeBsdBackend {
     /// Makes an interface that is to be renamed to `name`, and gives the name that it has until then,
@@ -35,7 +40,7 @@ impl FreeBsdBackend {
         driver: Driver,
         name: InterfaceName,
     ) -> Result<Option<(InterfaceName, Option<Claim>)>> {
-        let Some(claim) = Claim::take() else {
+        let Some(claim) = Claim::take(self.limits.staging) else {
             return Ok(self.stage_unlocked(at, driver, name)?.map(|made| (made, None)));
         };
         // Who had the lock may have made this one.
@@ -55,10 +60,14 @@ impl FreeBsdBackend {
 
     fn stage_unlocked(&self, at: Attempt, driver: Driver, name: InterfaceName) -> Result<Option<InterfaceName>> {
         for staging in UNLOCKED.map(|number| driver.staging_name(name, number)) {
-            for _ in 0..LOOKS {
+            let deadline = Deadline::after(self.limits.staging);
+            loop {
                 match self.create_with_driver(at, driver, staging) {
                     Err(error) if is_taken(&error) => {}
                     made => return made.map(Some),
+                }
+                if deadline.has_passed() {
+                    break;
                 }
                 thread::sleep(PAUSE);
                 self.check_free(at, driver, name)?;
@@ -74,19 +83,46 @@ impl FreeBsdBackend {
     /// Destroys what a process has left that died over it: what has its number for a name yet, is
     /// down, and no port nor has any. Whether it is gone.
     fn clear_away(&self, at: Attempt, driver: Driver, staging: InterfaceName) -> bool {
+        let Ok(left) = self.control.interface(staging) else { return false };
         let cleared = match driver {
-            Driver::Bridge => self.is_idle_bridge(staging).and_then(|is_idle| {
-                if is_idle { self.control.destroy(staging).map(|()| true) } else { Ok(false) }
-            }),
-            Driver::Tap => return self.is_idle_tap(at, staging) && self.remove_tap(at, staging).is_ok(),
+            Driver::Bridge => self.clear_bridge_away(at, left.identity),
+            Driver::Tap => self.clear_tap_away(at, left.identity),
         };
-        cleared.unwrap_or(false)
+        let is_gone = matches!(cleared, Ok(true));
+        if is_gone {
+            outlast_second(left.identity);
+        }
+        is_gone
     }
 
-    fn is_idle_bridge(&self, name: InterfaceName) -> nix::Result<bool> {
-        Ok(self.is_bridge(name)?
-            && self.control.link(name)? == LinkState::Down
-            && self.control.ports(name)?.is_empty())
+    fn clear_bridge_away(&self, at: Attempt, bridge: Identity) -> Result<bool> {
+        let name = self.bridge(at, bridge.into())?.name();
+        let is_idle =
+            || Ok(self.control.flags(name)?.link() == LinkState::Down && self.control.ports(name)?.is_empty());
+        if !is_idle().map_err(|errno| at.errno(errno))? {
+            return Ok(false);
+        }
+        self.control.destroy(self.verified_bridge(at, bridge)?).map_err(|errno| at.errno(errno))?;
+        Ok(true)
+    }
+
+    fn clear_tap_away(&self, at: Attempt, tap: Identity) -> Result<bool> {
+        let tap = self.tap_without_mac(at, tap.into())?;
+        let is_idle = tap.link == LinkState::Down && self.bridge_of(at, tap.name)?.is_none();
+        Ok(is_idle && matches!(self.remove_tap(at, &tap), Outcome::Done(_)))
+    }
+}
+
+/// Waits until an interface that is made now has another identity than one that was just destroyed. Who made that
+/// one may live and take it back at this moment.
+fn outlast_second(gone: Identity) {
+    // As the kernel counts: `time_uptime` is of the last tick, too.
+    let uptime = || clock_gettime(ClockId::CLOCK_UPTIME_FAST).map_or(u64::MAX, |now| now.tv_sec().unsigned_abs());
+    for _ in 0..LOOKS {
+        if uptime() > gone.incarnation() {
+            break;
+        }
+        thread::sleep(PAUSE);
     }
 }
 

@@ -21,20 +21,18 @@ use nix::errno::Errno;
 use super::bridge::{FreeBsdBackend, macs, mtu_error, still_there};
 use super::control::Control;
 use super::driver::Driver;
+use super::flags::Flags;
 use super::sysctl;
 use super::tuntap::{self, Closed};
-use crate::change::{self, Step};
 use crate::error::Attempt;
+use crate::setting::{self, Setting};
 use crate::{
-    Capability, Error, ErrorKind, ExistingTap, InterfaceIndex, InterfaceName, LinkState, MacAddr, Result, Tap,
-    TapChange, TapSpec, TapState, Undo, UnicastMac,
+    Capability, Error, ErrorKind, ExistingTap, Identity, InterfaceName, LinkState, MacAddr, Made, Outcome, Result,
+    Seen, Tap, TapChange, TapSpec, TapState, Target, UnicastMac,
 };
 
 /// The `__FreeBSD_version` from which on a tap can be told to go when it is closed: 15.0's.
 const TRANSIENT_TAPS: c_int = 1_500_068;
-
-/// The bytes of a `struct virtio_net_hdr` without `num_buffers`, which is what Linux begins with, too.
-const VIRTIO_NET_HDR: c_int = 10;
 
 /// How often two networks are compared that may be one.
 const NETWORK_LOOKS: usize = 16;
@@ -54,86 +52,99 @@ impl FreeBsdBackend {
         Err(at.with(Capability::Tap).error(ErrorKind::Unsupported))
     }
 
-    pub(super) fn new_tap(&self, at: Attempt, spec: &TapSpec) -> Result<Tap> {
-        match (spec.name, spec.existing) {
-            (Some(name), ExistingTap::Adopt) if self.control.index(name) != Err(Errno::ENXIO) => {
-                self.adopt(at, name, spec)
-            }
-            (Some(name), _) => {
-                self.check_free(at, Driver::Tap, name)?;
-                self.make_tap(at, spec)
-            }
-            (None, _) => self.make_tap(at, spec),
+    /// What creating a tap is about: the tap that is adopted.
+    pub(super) fn seen_for_tap(&self, at: Attempt, spec: &TapSpec) -> Result<Seen> {
+        self.check_network(at)?;
+        let Some(name) = spec.name else { return Ok(Seen::Nothing) };
+        match (self.find_interface(at, name.into())?, spec.existing) {
+            (None, _) => Ok(Seen::Nothing),
+            (Some(_), ExistingTap::Refuse) => Err(self.name_taken(at, Driver::Tap, name)),
+            (Some(_), ExistingTap::Adopt) => match self.seen_tap_here(at, name.into(), spec.mac.is_some()) {
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(Seen::Nothing),
+                seen => seen.map(Seen::Tap),
+            },
         }
     }
 
-    /// Makes a tap that is all that its spec says, or none.
-    fn make_tap(&self, at: Attempt, spec: &TapSpec) -> Result<Tap> {
-        let made = self.make_bare(at, Driver::Tap, spec.name)?;
-        let device = match open(at, &device_path(made.name)) {
-            Ok(device) => device,
-            // Destroying it would have to wait for whoever was faster.
-            Err(error) if error.kind() == ErrorKind::TapBusy => {
-                return Err(error.undone(Err(at.error(ErrorKind::TapBusy)), format_args!("tap {}", made.name)));
-            }
-            Err(error) => return Err(self.unmade(at, Driver::Tap, &made, error)),
+    /// What a change of a tap is about. A MAC costs a list of all interfaces: where the change has none, it is all
+    /// zero. A change of nothing looks at everything.
+    pub(super) fn seen_tap(&self, at: Attempt, tap: Target, change: &TapChange) -> Result<TapState> {
+        self.check_network(at)?;
+        // The kernel takes any.
+        change.mac.map(UnicastMac::new).transpose().map_err(|_| at.error(ErrorKind::InvalidMac))?;
+        self.seen_tap_here(at, tap, change.mac.is_some() || *change == TapChange::default())
+    }
+
+    /// A tap.
+    pub(super) fn tap(&self, at: Attempt, tap: Target) -> Result<TapState> {
+        self.check_network(at)?;
+        self.seen_tap_here(at, tap, true)
+    }
+
+    /// A tap, whose MAC does not matter.
+    pub(super) fn tap_without_mac(&self, at: Attempt, tap: Target) -> Result<TapState> {
+        self.check_network(at)?;
+        self.seen_tap_here(at, tap, false)
+    }
+
+    /// Makes a tap.
+    pub(super) fn make_tap(&self, at: Attempt, spec: &TapSpec) -> Outcome {
+        let bare = match self.make_bare(at, Driver::Tap, spec.name) {
+            Ok(bare) => bare,
+            Err(outcome) => return outcome,
         };
-        match self.complete_tap(at, &device, (made.name, made.index), spec) {
-            Ok(name) => Ok(Tap::new(name, made.index, vec![device])),
-            Err(error) => {
-                let name = tuntap::interface(&device).ok().flatten().unwrap_or(made.name);
-                let outcome = self.close_and_destroy(at, (name, made.index), device);
-                Err(error.undone(outcome, format_args!("tap {name}")))
-            }
+        let made = bare.identity;
+        let complete = || {
+            let device = open(at, &device_path(made.name()))?;
+            // If that fails, the device is closed, without which the tap could not be deleted.
+            let tap = self.complete_tap(at, &device, made, spec)?;
+            Ok(Tap::new(tap, vec![device]))
+        };
+        match complete() {
+            Ok(tap) => Outcome::Done(Made::Tap(tap)),
+            Err(error) => Outcome::unclear_after(error, made),
         }
-    }
-
-    /// Whether an interface is a tap that is down and a port of no bridge.
-    pub(super) fn is_idle_tap(&self, at: Attempt, name: InterfaceName) -> bool {
-        self.tap(at, name).is_ok_and(|tap| tap.link == LinkState::Down)
-            && self.is_port_elsewhere(at, name, name).is_ok_and(|is_port| !is_port)
     }
 
     /// Gives a tap that was just made all that its spec says; its name last.
-    fn complete_tap(
-        &self,
-        at: Attempt,
-        device: &OwnedFd,
-        (made, index): (InterfaceName, InterfaceIndex),
-        spec: &TapSpec,
-    ) -> Result<InterfaceName> {
-        self.check_device(at, device, (made, index))?;
+    fn complete_tap(&self, at: Attempt, device: &OwnedFd, made: Identity, spec: &TapSpec) -> Result<Identity> {
+        self.check_device(at, device, made)?;
         if self.has_transient_taps() {
             // From here on nothing is left of it should the process die.
             tuntap::when_closed(device, Closed::Goes).map_err(|errno| transient_error(at, errno))?;
         }
         // `net.link.tap.up_on_open` may be 1.
-        self.put_link(made, LinkState::Down).map_err(|errno| at.errno(errno))?;
+        self.set_link(at, made, LinkState::Down)?;
         if let Some(mac) = spec.mac {
             self.fix_mac(at, made, mac)?;
         }
         if let Some(mtu) = spec.mtu {
-            self.control.set_mtu(made, mtu).map_err(|errno| mtu_error(at, errno))?;
+            self.control.set_mtu(self.verified(at, made)?, mtu).map_err(|errno| mtu_error(at, errno))?;
         }
         set_vnet_hdr(at, device, spec)?;
-        let Some(name) = spec.name.filter(|&name| name != made) else { return Ok(made) };
-        self.control.rename(made, name).map_err(|errno| match errno {
-            Errno::EEXIST => self.name_taken(at, Driver::Tap, name),
-            errno => at.errno(errno),
-        })?;
-        Ok(name)
+        self.rename(at, Driver::Tap, made, spec.name.unwrap_or(made.name()))
     }
 
     /// Opens a tap that is there, and sets what its spec says of it.
-    fn adopt(&self, at: Attempt, name: InterfaceName, spec: &TapSpec) -> Result<Tap> {
-        let before = self.tap(at, name)?;
-        let change = TapChange { mac: spec.mac.map(Into::into), mtu: spec.mtu, link: None };
-        let device = self.open_and(at, &before, |device| {
-            // The header goes when it is closed, and needs no undoing.
-            set_vnet_hdr(at, device, spec)?;
-            self.set_tap(at, &before, &change)
-        })?;
-        Ok(Tap::new(name, before.index, vec![device]))
+    pub(super) fn adopt(&self, at: Attempt, before: &TapState, spec: &TapSpec) -> Outcome {
+        let device = match self.open_tap(at, before) {
+            Ok(device) => device,
+            Err(error) => return Outcome::Refused(error),
+        };
+        let change = TapChange { mac: spec.mac.map(Into::into), mtu: spec.mtu, ..TapChange::default() };
+        let adopted = self
+            .check_device(at, &device, before.identity())
+            // `net.link.tap.up_on_open` may be 1.
+            .and_then(|()| self.set_link(at, before.identity(), before.link))
+            .and_then(|()| set_vnet_hdr(at, &device, spec))
+            .and_then(|()| {
+                setting::of_tap(before, &change).into_iter().try_for_each(|one| self.set(at, before, one))
+            });
+        match adopted {
+            Ok(()) => Outcome::Done(Made::Tap(Tap::new(before.identity(), vec![device]))),
+            // It is closed, and so it goes down.
+            Err(error) => Outcome::unclear(error),
+        }
     }
 
     /// Whether a tap can be told to go when it is closed.
@@ -143,62 +154,96 @@ impl FreeBsdBackend {
 
     pub(super) fn keep_tap(&self, at: Attempt, tap: &Tap) -> Result<()> {
         let device = tap.queues().first().ok_or_else(|| at.errno(Errno::ENXIO))?;
-        // It may have been renamed.
-        let name = tuntap::interface(device).map_err(|errno| at.errno(errno))?.unwrap_or(tap.name());
-        self.control.keep_link_when_closed(name).map_err(|errno| at.errno(errno))?;
+        self.set_flags(at, tap.identity(), Flags::kept_when_closed)?;
         if self.has_transient_taps() {
             tuntap::when_closed(device, Closed::Stays).map_err(|errno| transient_error(at, errno))?;
         }
         Ok(())
     }
 
-    pub(super) fn alter_tap(&self, at: Attempt, tap: InterfaceName, change: &TapChange) -> Result<()> {
-        let before = self.tap(at, tap)?;
-        self.set_tap(at, &before, change)
+    /// Changes a tap. Its header is that of who has it open: a closed one has none.
+    pub(super) fn set_tap(&self, at: Attempt, before: &TapState, change: &TapChange) -> Outcome {
+        setting::set_all(&setting::of_tap(before, change), |setting| self.set(at, before, setting))
     }
 
-    fn set_tap(&self, at: Attempt, before: &TapState, change: &TapChange) -> Result<()> {
-        let name = before.name;
-        // The kernel takes any.
-        change.mac.map(UnicastMac::new).transpose().map_err(|_| at.error(ErrorKind::InvalidMac))?;
-        let set = |step| match step {
-            Step::Mtu(mtu) => self.control.set_mtu(name, mtu).map_err(|errno| mtu_error(at, errno)),
-            Step::Mac(mac) => self.control.set_mac(name, mac).map_err(|errno| at.errno(errno)),
-            Step::Link(link) => self.control.set_link(name, link).map_err(|errno| at.errno(errno)),
-            Step::Option(_) => Ok(()),
+    fn set(&self, at: Attempt, tap: &TapState, setting: Setting) -> Result<()> {
+        let name = || self.verified(at, tap.identity());
+        match setting {
+            Setting::Mtu(mtu) => self.control.set_mtu(name()?, mtu).map_err(|errno| mtu_error(at, errno)),
+            Setting::Mac(mac) => self.control.set_mac(name()?, mac).map_err(|errno| at.errno(errno)),
+            Setting::Link(link) => self.set_link(at, tap.identity(), link),
+            Setting::Option(_) => Ok(()),
+        }
+    }
+
+    /// Deletes a tap, once its device could be opened: nobody else has it open then.
+    ///
+    /// Where closing does not destroy it, someone might open it in between, and destroying it would
+    /// wait for them. The kernel has no call that does both.
+    pub(super) fn remove_tap(&self, at: Attempt, tap: &TapState) -> Outcome {
+        let device = match self.open_tap(at, tap) {
+            Ok(device) => Some(device),
+            // Nobody has opened it: it is one that was just made.
+            Err(error) if is_hidden(&error) && self.is_running(tap) == Ok(false) => None,
+            Err(error) => return Outcome::Refused(error),
         };
-        change::apply_to_tap(before, change, set, || self.tap(at, name))
-    }
-
-    pub(super) fn remove_tap(&self, at: Attempt, tap: InterfaceName) -> Result<()> {
-        let before = self.tap(at, tap)?;
-        let device = self.open_and(at, &before, |_| Ok(()))?;
-        let outcome = self.close_and_destroy(at, (tap, before.index), device);
-        outcome.map_err(|error| self.with_link_restored(at, &before, error))
+        let checked = device.as_ref().map_or(Ok(()), |device| self.check_device(at, device, tap.identity()));
+        if let Some(device) = device.as_ref().filter(|_| checked.is_ok() && self.has_transient_taps()) {
+            // If it stays nevertheless, it is destroyed below.
+            let _ = tuntap::when_closed(device, Closed::Goes);
+        }
+        drop(device);
+        let destroy = || match self.verified(at, tap.identity()) {
+            // From FreeBSD 15 on, closing has destroyed it.
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            verified => self.control.destroy(verified?).map_err(|errno| at.errno(errno)),
+        };
+        // Between the two calls it may have been renamed, or have gone: the next try tells.
+        match checked.and_then(|()| destroy().or_else(|_| destroy()).or_else(|_| destroy())) {
+            Ok(()) => Outcome::DONE,
+            // Closing has taken it down, and nothing takes back a deletion.
+            Err(error) => match self.set_link(at, tap.identity(), tap.link) {
+                Err(left) if left.kind() != ErrorKind::NotFound => {
+                    let what = format_args!("tap {}, which was {}", tap.name, tap.link);
+                    Outcome::Refused(error.rolled_back(Err(left), what))
+                }
+                _ => Outcome::Refused(error.rolled_back(Ok(()), "")),
+            },
+        }
     }
 
     /// All taps. The group `tap` would not do: anyone with root may add to it and take from it.
     pub(super) fn all_taps(&self, at: Attempt) -> Result<Vec<TapState>> {
+        self.check_network(at)?;
         let all = self.macs(at)?.into_iter();
-        let mut taps: Vec<_> = still_there(at, all.map(|(name, mac)| self.tap_with(name, mac)))?;
-        taps.sort_unstable_by_key(|tap| tap.as_ref().map(|tap| tap.index));
-        Ok(taps.into_iter().flatten().collect())
+        let taps = all.map(|(name, mac)| self.tap_with(self.control.identity(name)?, mac));
+        let mut taps: Vec<_> = still_there(at, taps)?.into_iter().flatten().collect();
+        taps.sort_unstable_by_key(|tap| tap.index);
+        Ok(taps)
     }
 
-    /// The tap of this name.
-    fn tap(&self, at: Attempt, name: InterfaceName) -> Result<TapState> {
-        let mac = *self.macs(at)?.get(&name).ok_or_else(|| at.errno(Errno::ENXIO))?;
-        let tap = self.tap_with(name, mac).map_err(|errno| at.errno(errno))?;
-        tap.ok_or_else(|| at.error(ErrorKind::NotATap))
+    /// A tap of the network of the process, which is that of the handle.
+    fn seen_tap_here(&self, at: Attempt, tap: Target, wants_mac: bool) -> Result<TapState> {
+        self.read(
+            at,
+            || Ok([self.interface(at, tap)?.identity]),
+            |[tap]| {
+                let mac = if wants_mac { self.mac(at, tap.name())? } else { None };
+                let state = self.tap_with(tap, mac).map_err(|errno| at.errno(errno))?;
+                state.ok_or_else(|| at.error(ErrorKind::NotATap))
+            },
+        )
     }
 
-    fn tap_with(&self, name: InterfaceName, mac: Option<MacAddr>) -> nix::Result<Option<TapState>> {
-        let index = self.control.index(name)?;
-        let Some(made) = sysctl::driver_name(index)?.filter(|&made| Driver::Tap.is_name(made)) else {
+    /// The state of an interface if it is a tap.
+    fn tap_with(&self, tap: Identity, mac: Option<MacAddr>) -> nix::Result<Option<TapState>> {
+        let Some(made) = sysctl::driver_name(tap.index())?.filter(|&made| Driver::Tap.is_name(made)) else {
             return Ok(None);
         };
-        let (mac, mtu) = (mac.unwrap_or(MacAddr::ZERO), self.control.mtu(name)?);
-        let mut state = TapState::new(name, index, mac, mtu, self.control.link(name)?);
+        let name = tap.name();
+        let (mtu, link) = (self.control.mtu(name)?, self.control.flags(name)?.link());
+        let mut state = TapState::new(name, tap.index(), mac.unwrap_or(MacAddr::ZERO), mtu, link);
+        state.incarnation = tap.incarnation();
         // Only whoever has it open is told whether it goes.
         state.persistent = (!self.has_transient_taps()).then_some(true);
         state.multi_queue = Some(false);
@@ -206,76 +251,26 @@ impl FreeBsdBackend {
         Ok(Some(state))
     }
 
-    /// Opens a tap that nobody has open, does something to it, and closes it if that fails. Up or
-    /// down, it is what it was before.
-    fn open_and(&self, at: Attempt, tap: &TapState, act: impl FnOnce(&OwnedFd) -> Result<()>) -> Result<OwnedFd> {
+    fn is_running(&self, tap: &TapState) -> nix::Result<bool> {
+        self.control.flags(tap.name).map(Flags::is_running)
+    }
+
+    /// Opens the device of a tap that nobody has open. Opening the device of one that has gone would make another:
+    /// directly before, it is there.
+    fn open_tap(&self, at: Attempt, tap: &TapState) -> Result<OwnedFd> {
         let path = tap.device.as_deref().ok_or_else(|| at.errno(Errno::ENXIO))?;
-        let device = open(at, path)?;
-        let acted = self
-            .check_device(at, &device, (tap.name, tap.index))
-            // `net.link.tap.up_on_open` may be 1.
-            .and_then(|()| self.put_link(tap.name, tap.link).map_err(|errno| at.errno(errno)))
-            .and_then(|()| act(&device));
-        acted.map(|()| device).map_err(|error| self.with_link_restored(at, tap, error))
+        self.verified(at, tap.identity())?;
+        open(at, path)
     }
 
-    /// Checks that a device that was just opened is that of this interface: had that gone meanwhile,
-    /// opening would have made another.
-    fn check_device(
-        &self,
-        at: Attempt,
-        device: &OwnedFd,
-        (name, index): (InterfaceName, InterfaceIndex),
-    ) -> Result<()> {
-        let found = tuntap::interface(device).map_err(|errno| at.errno(errno))?;
-        let is_it = found == Some(name) && self.control.index(name) == Ok(index);
-        if is_it { Ok(()) } else { Err(at.errno(Errno::ENXIO)) }
-    }
-
-    /// Closes a tap that is open, and sees that it goes.
-    ///
-    /// Where closing does not destroy it, someone might open it in between, and destroying it would
-    /// wait for them. The kernel has no call that does both.
-    fn close_and_destroy(
-        &self,
-        at: Attempt,
-        (name, index): (InterfaceName, InterfaceIndex),
-        device: OwnedFd,
-    ) -> Result<()> {
-        if self.has_transient_taps() {
-            // If it stays nevertheless, it is destroyed below.
-            let _ = tuntap::when_closed(&device, Closed::Goes);
-        }
-        drop(device);
-        let destroyed = match self.control.index(name) {
-            Ok(found) if found == index => self.control.destroy(name),
-            Ok(_) => Ok(()),
-            Err(errno) => Err(errno),
+    /// Checks that a device that was just opened is that of this interface.
+    fn check_device(&self, at: Attempt, device: &OwnedFd, tap: Identity) -> Result<()> {
+        let is_it = || {
+            let name = tuntap::interface(device)?.ok_or(Errno::ENXIO)?;
+            if self.control.identity(name)? == tap { Ok(()) } else { Err(Errno::ENXIO) }
         };
-        match destroyed {
-            Err(Errno::ENXIO) => Ok(()),
-            outcome => outcome.map_err(|errno| at.errno(errno)),
-        }
-    }
-
-    /// An error after which a tap that was closed is up again, if it was.
-    fn with_link_restored(&self, at: Attempt, before: &TapState, error: Error) -> Error {
-        let restored = match self.control.index(before.name) {
-            Ok(index) if index == before.index => self.put_link(before.name, before.link),
-            Err(Errno::ENXIO) | Ok(_) => Ok(()),
-            Err(errno) => Err(errno),
-        };
-        match (error.undo(), restored) {
-            (Undo::Failed { .. }, _) => error,
-            (_, outcome) => {
-                let left = format_args!("tap {}, which was {}", before.name, before.link);
-                error.undone(outcome.map_err(|errno| at.errno(errno)), left)
-            }
-        }
-    }
-
-    fn put_link(&self, tap: InterfaceName, link: LinkState) -> nix::Result<()> {
-        if self.control.link(tap)? == link { Ok(()) } else { self.control.set_link(tap, link) }
+        // Between the two calls it may have been renamed.
+        is_it().or_else(|_| is_it()).map_err(|errno| at.errno(errno))
     }
 }
 
@@ -297,12 +292,17 @@ fn open(at: Attempt, path: &Path) -> Result<OwnedFd> {
     })
 }
 
+/// Whether opening failed since the process's devfs does not show the device.
+fn is_hidden(error: &Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+    source.is_some_and(|source| source.kind() == io::ErrorKind::NotFound)
+}
+
 fn set_vnet_hdr(at: Attempt, device: &OwnedFd, spec: &TapSpec) -> Result<()> {
-    if !spec.vnet_hdr {
-        return Ok(());
-    }
+    let Some(header) = spec.vnet_hdr else { return Ok(()) };
     let at = at.with(Capability::TapVnetHdr);
-    tuntap::set_vnet_hdr(device, VIRTIO_NET_HDR).map_err(|errno| match errno {
+    let size = c_int::try_from(header.size()).map_err(|_| at.errno(Errno::EINVAL))?;
+    tuntap::set_vnet_hdr(device, size).map_err(|errno| match errno {
         Errno::ENOTTY => at.means(ErrorKind::Unsupported, errno),
         errno => at.errno(errno),
     })

@@ -11,11 +11,14 @@ use libc::{c_int, c_ulong};
 use nix::errno::Errno;
 
 use super::abi15::{self, VlanBits};
+use super::backend::in_order;
 use super::bridge::FreeBsdBackend;
 use super::bridge_ioctl::NO_VLANS;
+use super::port::not_a_port;
 use crate::error::Attempt;
 use crate::{
-    Capability, ErrorKind, InterfaceName, Operation, PortVlans, Result, VlanId, VlanRange, VlanTagging, vlan,
+    Capability, ErrorKind, Identity, Operation, Outcome, PortVlans, Result, SeenVlans, Target, VlanId, VlanRange,
+    VlanTagging, vlan,
 };
 
 /// What a kernel can do that tells VLANs apart.
@@ -70,15 +73,6 @@ impl Vlans {
     fn untag(&self, range: VlanRange) -> Step {
         Step::Untag(self.tagged.iter().copied().filter(|&id| range.contains(id)).collect())
     }
-
-    /// What undoes a step that was made of this.
-    fn back(&self, step: &Step) -> Step {
-        match step {
-            Step::Pvid(_) => Step::Pvid(self.pvid),
-            Step::Tag(set) => Step::Untag(set.clone()),
-            Step::Untag(set) => Step::Tag(set.clone()),
-        }
-    }
 }
 
 fn worthwhile(steps: [Option<Step>; 2]) -> Vec<Step> {
@@ -103,99 +97,86 @@ impl FreeBsdBackend {
         }
     }
 
-    /// The VLANs of a port of a bridge that was checked to be one, in order.
-    pub(super) fn port_vlans(
-        &self,
-        at: Attempt,
-        bridge: InterfaceName,
-        port: InterfaceName,
-    ) -> Result<Vec<PortVlans>> {
-        Ok(self.vlans_of(at, bridge, port)?.ranges())
+    /// The VLANs of a port of a bridge, in order.
+    pub(super) fn port_vlans(&self, at: Attempt, bridge: Target, port: Target) -> Result<Vec<PortVlans>> {
+        let seen = self.seen_vlans(at, bridge, port)?;
+        if seen.is_port { Ok(seen.vlans) } else { Err(at.error(ErrorKind::NotAPort)) }
+    }
+
+    /// What a step on VLANs is about.
+    pub(super) fn seen_vlans(&self, at: Attempt, bridge: Target, port: Target) -> Result<SeenVlans> {
+        self.read(
+            at,
+            || self.bridge_and_port(at, bridge, port),
+            |[bridge, port]| {
+                let vlans = self.vlans_of(at, bridge, port)?;
+                let mut seen = SeenVlans::new(bridge, port, Vec::new());
+                seen.is_port = vlans.is_some();
+                seen.vlans = vlans.unwrap_or_default().ranges();
+                Ok(seen)
+            },
+        )
     }
 
     pub(super) fn let_through(
         &self,
         at: Attempt,
-        bridge: InterfaceName,
-        port: InterfaceName,
+        seen: &SeenVlans,
         PortVlans { vlans, tagging }: PortVlans,
-    ) -> Result<()> {
-        let before = self.vlans_of(at, bridge, port)?;
-        let refused = |kind| Err(at.with(Capability::PortVlans).error(kind));
-        let steps = match tagging {
-            VlanTagging::Tagged => before.tag(vlans),
-            VlanTagging::Pvid if vlans.first() == vlans.last() => before.make_pvid(vlans.first()),
-            VlanTagging::Pvid => return refused(ErrorKind::InvalidOption),
+    ) -> Outcome {
+        match tagging {
+            VlanTagging::Tagged => self.change_vlans(at, seen, |before| before.tag(vlans)),
+            VlanTagging::Pvid => self.change_vlans(at, seen, |before| before.make_pvid(vlans.first())),
             VlanTagging::Untagged | VlanTagging::PvidTagged => {
-                return Err(at.with(Capability::UntaggedVlans).error(ErrorKind::Unsupported));
+                Outcome::Refused(at.with(Capability::UntaggedVlans).error(ErrorKind::Unsupported))
             }
-        };
-        self.change_vlans(at, bridge, port, &before, &steps)
-    }
-
-    pub(super) fn let_no_longer_through(
-        &self,
-        at: Attempt,
-        bridge: InterfaceName,
-        port: InterfaceName,
-        vlans: VlanRange,
-    ) -> Result<()> {
-        let before = self.vlans_of(at, bridge, port)?;
-        let steps = before.remove(vlans);
-        if steps.is_empty() {
-            return Err(at.error(ErrorKind::EntryNotFound));
         }
-        self.change_vlans(at, bridge, port, &before, &steps)
     }
 
-    fn vlans_of(&self, at: Attempt, bridge: InterfaceName, port: InterfaceName) -> Result<Vlans> {
-        self.check_port(at, port)?;
+    pub(super) fn let_no_longer_through(&self, at: Attempt, seen: &SeenVlans, vlans: VlanRange) -> Outcome {
+        self.change_vlans(at, seen, |before| before.remove(vlans))
+    }
+
+    /// The VLANs of an interface; `None` if it is no port of the bridge.
+    fn vlans_of(&self, at: Attempt, bridge: Identity, port: Identity) -> Result<Option<Vlans>> {
+        let (bridge, port) = (bridge.name(), port.name());
         if self.control.bridge_flags(bridge).map_err(|errno| at.errno(errno))?.is_none() {
             return Err(at.with(Capability::PortVlans).error(ErrorKind::Unsupported));
         }
-        let pvid = self.control.pvid(bridge, port).map_err(|errno| refusal(at, errno))?;
-        let tagged = self.control.tagged_vlans(bridge, port).map_err(|errno| refusal(at, errno))?;
-        Ok(Vlans { pvid: VlanId::new(pvid).ok(), tagged: decode(&tagged) })
-    }
-
-    /// Takes each step, or none.
-    fn change_vlans(
-        &self,
-        at: Attempt,
-        bridge: InterfaceName,
-        port: InterfaceName,
-        before: &Vlans,
-        steps: &[Step],
-    ) -> Result<()> {
-        for (number, step) in steps.iter().enumerate() {
-            self.take(bridge, port, step).map_err(|errno| {
-                let back = steps[..number].iter().rev().map(|step| {
-                    match self.take(bridge, port, &before.back(step)) {
-                        // Nothing is left of a port that has left, or of a bridge that has vanished.
-                        Ok(()) | Err(Errno::ENOENT | Errno::ENXIO) => Ok(()),
-                        Err(errno) => Err(at.errno(errno)),
-                    }
-                });
-                let outcome = back.fold(Ok(()), Result::and);
-                refusal(at, errno).undone(outcome, format_args!("a change of the VLANs of port {port}"))
-            })?;
+        let read = || {
+            let pvid = self.control.pvid(bridge, port)?;
+            let tagged = self.control.tagged_vlans(bridge, port)?;
+            Ok(Vlans { pvid: VlanId::new(pvid).ok(), tagged: decode(&tagged) })
+        };
+        match read() {
+            Ok(vlans) => Ok(Some(vlans)),
+            Err(Errno::ENOENT) => Ok(None),
+            Err(errno) => Err(at.errno(errno)),
         }
-        Ok(())
     }
 
-    fn take(&self, bridge: InterfaceName, port: InterfaceName, step: &Step) -> nix::Result<()> {
-        match step {
+    /// Takes steps from the VLANs that a port has. What was seen would not do for them: a VLAN that is the PVID
+    /// and has a tag, too, is the PVID there.
+    fn change_vlans(&self, at: Attempt, seen: &SeenVlans, steps: impl FnOnce(&Vlans) -> Vec<Step>) -> Outcome {
+        let before = || {
+            let [bridge, port] = self.bridge_and_port(at, seen.bridge.into(), seen.port.into())?;
+            self.vlans_of(at, bridge, port)?.ok_or_else(|| at.error(ErrorKind::NotAPort))
+        };
+        match before() {
+            Ok(before) => in_order(steps(&before).iter().map(|step| self.take(at, seen, step))),
+            Err(error) => Outcome::Refused(error),
+        }
+    }
+
+    fn take(&self, at: Attempt, seen: &SeenVlans, step: &Step) -> Result<()> {
+        let port = self.verified_port(at, seen.port)?;
+        let bridge = self.verified_bridge(at, seen.bridge)?;
+        let taken = match step {
             Step::Pvid(pvid) => self.control.set_pvid(bridge, port, pvid.map_or(0, VlanId::get)),
             Step::Tag(set) => self.control.change_vlans(bridge, port, abi15::BRDG_VLAN_OP_ADD, &encode(set)),
             Step::Untag(set) => self.control.change_vlans(bridge, port, abi15::BRDG_VLAN_OP_DEL, &encode(set)),
-        }
-    }
-}
-
-fn refusal(at: Attempt, errno: Errno) -> crate::Error {
-    match errno {
-        Errno::ENOENT => at.means(ErrorKind::NotAPort, errno),
-        errno => at.errno(errno),
+        };
+        taken.map_err(|errno| not_a_port(at, errno))
     }
 }
 
@@ -307,12 +288,11 @@ mod tests {
 
         /// Whatever was there, also what others than this crate make, and after any step.
         #[test]
-        fn steps_lead_where_they_should_and_back(
+        fn steps_lead_where_they_should(
             tagged in proptest::collection::btree_set(1_u16..40, 0..20),
             pvid in proptest::option::of(1_u16..40),
             first in 1_u16..40,
             more in 0_u16..10,
-            taken in 0_usize..=2,
         ) {
             let before = Vlans { pvid: pvid.map(id), tagged: tagged.into_iter().map(id).collect() };
             let range = VlanRange::new(id(first), id(first + more)).expect("in order");
@@ -332,10 +312,6 @@ mod tests {
                 // There is one PVID: the former one is none any longer.
                 let former = |id| tagging == Some(VlanTagging::Pvid) && before.pvid == Some(id);
                 prop_assert!(others.filter(|&id| !former(id)).all(|id| each(&now, id) == each(&before, id)));
-
-                let taken = &steps[..taken.min(steps.len())];
-                let back: Vec<_> = taken.iter().rev().map(|step| before.back(step)).collect();
-                prop_assert_eq!(&before.after(taken).after(&back), &before);
             }
         }
     }

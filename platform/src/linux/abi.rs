@@ -191,6 +191,7 @@ pub(super) mod netlink {
     // linux/netlink.h: requests
     pub(in crate::linux) const NLM_F_REQUEST: u16 = 1;
     pub(in crate::linux) const NLM_F_ACK: u16 = 4;
+    pub(in crate::linux) const NLM_F_ECHO: u16 = 8;
     pub(in crate::linux) const NLM_F_DUMP: u16 = 0x300;
     pub(in crate::linux) const NLM_F_REPLACE: u16 = 0x100;
     pub(in crate::linux) const NLM_F_EXCL: u16 = 0x200;
@@ -285,7 +286,7 @@ pub(super) mod netlink {
         assert!(NLMSGERR_ATTR_MSG == 1);
         assert!(RTEXT_FILTER_SKIP_STATS == 8);
 
-        assert!(NLM_F_REQUEST == 1 && NLM_F_ACK == 4 && NLM_F_DUMP == 0x300);
+        assert!(NLM_F_REQUEST == 1 && NLM_F_ACK == 4 && NLM_F_ECHO == 8 && NLM_F_DUMP == 0x300);
         assert!(NLM_F_REPLACE == 0x100 && NLM_F_EXCL == 0x200 && NLM_F_CREATE == 0x400);
 
         assert!(IFLA_GROUP == 27);

@@ -7,7 +7,7 @@ use crate::Capability;
 pub(super) const BRIDGE_MTU: std::ops::RangeInclusive<u32> = 68..=65535;
 
 /// The capabilities of both backends.
-pub(super) const CAPABILITIES: [Capability; 33] = [
+pub(super) const CAPABILITIES: [Capability; 35] = [
     Capability::MacFollowsPorts,
     Capability::ForwardDelay,
     Capability::HelloTime,
@@ -38,7 +38,9 @@ pub(super) const CAPABILITIES: [Capability; 33] = [
     Capability::Tap,
     Capability::TapQueues,
     Capability::TapVnetHdr,
+    Capability::TapOffloads,
     Capability::TapOwner,
     Capability::TapTransient,
+    Capability::TapDescriptors,
     Capability::Carrier,
 ];

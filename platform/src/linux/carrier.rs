@@ -6,12 +6,12 @@
 //! set down and up again, it says "up".
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::Result;
+use crate::waiting::Deadline;
 
-/// How long `linkwatch_event()` may keep one waiting, and as much again for a busy machine.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// The time between two looks.
 const GLANCE: Duration = Duration::from_millis(10);
 
 /// What a kernel says of an interface's carrier.
@@ -23,12 +23,12 @@ pub(super) struct Carrier {
     pub(super) is_operational: bool,
 }
 
-/// Whether both say that it is there, once they agree.
-pub(super) fn settled(read: impl Fn() -> Result<Carrier>) -> Result<bool> {
-    let deadline = Instant::now() + PATIENCE;
+/// Returns whether both say that the carrier is on, once they agree or the limit has passed.
+pub(super) fn settled(limit: Duration, read: impl Fn() -> Result<Carrier>) -> Result<bool> {
+    let deadline = Deadline::after(limit);
     loop {
         let Carrier { is_on, is_operational } = read()?;
-        if is_on == is_operational || Instant::now() > deadline {
+        if is_on == is_operational || deadline.has_passed() {
             return Ok(is_on && is_operational);
         }
         thread::sleep(GLANCE);

@@ -36,12 +36,10 @@ pub use sandbox::Sandbox;
 
 use crate::backend::Available;
 
-/// This system's backend.
 #[cfg(feature = "netlink")]
-pub type NativeBackend = NetlinkBackend;
-/// This system's backend.
+pub(crate) type Native = NetlinkBackend;
 #[cfg(not(feature = "netlink"))]
-pub type NativeBackend = IoctlBackend;
+pub(crate) type Native = IoctlBackend;
 
 /// The backends that are compiled in, the native one first.
 pub const AVAILABLE: &[Available] = &[

@@ -1,6 +1,7 @@
 //! The network namespace that a handle was opened in.
 
 use std::fs::{self, File, Metadata};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::{io, thread};
 
@@ -24,6 +25,13 @@ impl Namespace {
     /// Whether it could be had.
     pub(super) const fn is_known(&self) -> bool {
         self.0.is_ok()
+    }
+
+    /// Whether a descriptor is of this namespace, as one that the kernel opens for it.
+    pub(super) fn is(&self, other: OwnedFd) -> nix::Result<bool> {
+        let own = self.0.as_ref().map_err(|&errno| errno)?;
+        let is_same = || Ok(identity(&own.metadata()?) == identity(&File::from(other).metadata()?));
+        is_same().map_err(|error: io::Error| errno(&error))
     }
 
     /// Does in this namespace what is done in the calling thread's, such as opening a device of

@@ -6,18 +6,21 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use libc::c_int;
 use nix::errno::Errno;
 
 use super::ifreq::{Call, IfReq};
 use crate::retry::retry;
-use crate::{InterfaceName, MacAddr};
+use crate::{InterfaceName, MacAddr, TapOffload, TapOffloads, VnetHeader};
 
 nix::ioctl_write_int_bad!(set_persistence, libc::TUNSETPERSIST);
 nix::ioctl_write_int_bad!(set_user, libc::TUNSETOWNER);
 nix::ioctl_write_int_bad!(set_users_group, libc::TUNSETGROUP);
+nix::ioctl_write_int_bad!(set_offload, libc::TUNSETOFFLOAD);
+nix::ioctl_write_ptr_bad!(set_header_size, libc::TUNSETVNETHDRSZ, c_int);
+nix::ioctl_none_bad!(get_namespace, libc::TUNGETDEVNETNS);
 
 /// Opens the device. The descriptor has no tap yet, and is closed on exec.
 pub(super) fn open() -> io::Result<OwnedFd> {
@@ -39,6 +42,16 @@ pub(super) fn attach(fd: BorrowedFd<'_>, name: Option<InterfaceName>, flags: u16
 pub(super) fn interface(fd: BorrowedFd<'_>) -> nix::Result<(InterfaceName, u16)> {
     let answer = Call::GET_TAP.on(fd, IfReq::empty())?;
     Ok((answer.name().ok_or(Errno::EBADFD)?, answer.flags()))
+}
+
+/// Returns the network namespace that the tap of this descriptor is in.
+///
+/// `EPERM` without `CAP_NET_ADMIN` there; `EINVAL` of a kernel without this call.
+pub(super) fn namespace(fd: BorrowedFd<'_>) -> nix::Result<OwnedFd> {
+    // SAFETY: TUNGETDEVNETNS takes no argument.
+    let namespace = retry(|| unsafe { get_namespace(fd.as_raw_fd()) })?;
+    // SAFETY: the call has just succeeded and returned a new descriptor, so nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(namespace) })
 }
 
 /// Returns the MAC of the host's side.
@@ -74,6 +87,28 @@ pub(super) fn set_owner(fd: BorrowedFd<'_>, uid: u32) -> nix::Result<()> {
 pub(super) fn set_group(fd: BorrowedFd<'_>, gid: u32) -> nix::Result<()> {
     // SAFETY: TUNSETGROUP takes a number.
     retry(|| unsafe { set_users_group(fd.as_raw_fd(), number(gid)) }).map(drop)
+}
+
+/// Sets the size of the header before each frame. A persistent tap keeps it when it is closed.
+pub(super) fn set_vnet_header_size(fd: BorrowedFd<'_>, header: VnetHeader) -> nix::Result<()> {
+    let size = c_int::try_from(header.size()).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: the kernel reads one int from `size`, which outlives the call.
+    retry(|| unsafe { set_header_size(fd.as_raw_fd(), &raw const size) }).map(drop)
+}
+
+/// Replaces the offloads. `EINVAL` for a set that the kernel does not know or that is not complete.
+pub(super) fn set_offloads(fd: BorrowedFd<'_>, offloads: TapOffloads) -> nix::Result<()> {
+    let flags = offloads.iter().map(|offload| match offload {
+        TapOffload::Checksum => libc::TUN_F_CSUM,
+        TapOffload::Tso4 => libc::TUN_F_TSO4,
+        TapOffload::Tso6 => libc::TUN_F_TSO6,
+        TapOffload::TsoEcn => libc::TUN_F_TSO_ECN,
+        TapOffload::Ufo => libc::TUN_F_UFO,
+        TapOffload::Uso => libc::TUN_F_USO4 | libc::TUN_F_USO6,
+    });
+    let flags = number(flags.fold(0, |all, flag| all | flag));
+    // SAFETY: TUNSETOFFLOAD takes a number.
+    retry(|| unsafe { set_offload(fd.as_raw_fd(), flags) }).map(drop)
 }
 
 fn number(id: u32) -> c_int {

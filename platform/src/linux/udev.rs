@@ -16,7 +16,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -28,11 +28,10 @@ use nix::sys::socket::{
 use super::listener;
 use super::proc::NetlinkSockets;
 use crate::InterfaceIndex;
+use crate::waiting::Deadline;
 
 /// The group that udevd sends to, as a bit of the mask (`MONITOR_GROUP_UDEV`).
 const UDEV_GROUP: u32 = 2;
-/// How long udevd may take: its own work takes milliseconds, but there may be much of it.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// How often is looked whether another thread has received what this one waits for, and at
 /// udevd's database when its messages may have been lost.
 const GLANCE: Duration = Duration::from_millis(20);
@@ -45,6 +44,8 @@ pub(super) struct Udev {
     /// Not there without /proc.
     listeners: io::Result<NetlinkSockets>,
     seen: Mutex<Seen>,
+    /// How long udevd may take for an interface.
+    limit: Duration,
 }
 
 /// What all watches have received together.
@@ -63,9 +64,9 @@ pub(super) struct Watch<'a>(&'a Udev);
 
 impl Udev {
     /// Opens a socket in the calling thread's namespace; it receives nothing yet.
-    pub(super) fn open() -> Self {
+    pub(super) fn open(limit: Duration) -> Self {
         let monitor = listener::open(SockProtocol::NetlinkKObjectUEvent, 0);
-        Self { monitor, listeners: NetlinkSockets::open(), seen: Mutex::default() }
+        Self { monitor, listeners: NetlinkSockets::open(), seen: Mutex::default(), limit }
     }
 
     /// Starts to watch, if anyone in this namespace may be a udevd.
@@ -101,19 +102,18 @@ impl Watch<'_> {
     /// # Errors
     /// `ETIMEDOUT`: there is a udevd, and it has not.
     pub(super) fn wait_for(&self, index: InterfaceIndex) -> nix::Result<()> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Deadline::after(self.0.limit);
         loop {
             if self.has_arrived(index)? {
                 return Ok(());
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if deadline.has_passed() {
                 return if is_running() { Err(Errno::ETIMEDOUT) } else { Ok(()) };
             }
             let mut monitor: Vec<_> =
                 self.0.monitor.iter().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)).collect();
             // GLANCE is a time that fits.
-            let pause = PollTimeout::try_from(left.min(GLANCE)).unwrap_or(PollTimeout::ZERO);
+            let pause = PollTimeout::try_from(deadline.left_within(GLANCE)).unwrap_or(PollTimeout::ZERO);
             match poll(&mut monitor, pause) {
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(errno) => return Err(errno),

@@ -9,7 +9,8 @@ use super::tap::Tap;
 use super::vlan::Vlans;
 use crate::error::Attempt;
 use crate::{
-    BridgeOptions, BridgeState, ErrorKind, InterfaceIndex, InterfaceName, LinkState, MacAddr, PortOptions, Result,
+    BridgeOptions, BridgeState, ErrorKind, Identity, InterfaceIndex, InterfaceName, LinkState, MacAddr,
+    PortOptions, Result, Target,
 };
 
 /// The MTU of an interface that was given none (`ETH_DATA_LEN`).
@@ -20,9 +21,13 @@ pub(super) const MTU_RANGE: RangeInclusive<u32> = 68..=65535;
 const MAX_PORTS: usize = 1023;
 
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a property of its own")]
 pub(super) struct Host {
     pub(super) interfaces: BTreeMap<InterfaceIndex, Interface>,
     last_index: u32,
+    /// The lowest free index is next, and interfaces have incarnations.
+    pub(super) reuses_indices: bool,
+    incarnations: u64,
     pub(super) privileged: bool,
     pub(super) has_vlans: bool,
     /// Like a backend that sets options in sysfs.
@@ -32,6 +37,7 @@ pub(super) struct Host {
 #[derive(Debug, Clone)]
 pub(super) struct Interface {
     pub(super) name: InterfaceName,
+    pub(super) incarnation: u64,
     pub(super) mac: MacAddr,
     pub(super) mtu: u32,
     pub(super) link: LinkState,
@@ -56,7 +62,7 @@ pub(super) struct Bridge {
     mtu_set: bool,
     /// Every one that Linux has is there.
     pub(super) options: BridgeOptions,
-    /// Static entries: where an address is.
+    /// Static and learned entries: where an address is.
     pub(super) entries: super::fdb::Entries,
 }
 
@@ -69,7 +75,7 @@ pub(super) struct Port {
 
 impl Interface {
     pub(super) const fn new(name: InterfaceName, mac: MacAddr, kind: Kind) -> Self {
-        Self { name, mac, mtu: DEFAULT_MTU, link: LinkState::Down, kind, port: None }
+        Self { name, incarnation: 0, mac, mtu: DEFAULT_MTU, link: LinkState::Down, kind, port: None }
     }
 
     const fn is_bridge(&self) -> bool {
@@ -90,17 +96,54 @@ impl Host {
         let mut loopback = Interface::new(name, MacAddr::ZERO, Kind::Loopback);
         loopback.mtu = 65536;
         loopback.link = LinkState::Up;
-        let mut host =
-            Self { interfaces: BTreeMap::new(), last_index: 0, privileged: true, has_vlans, sets_in_sysfs: false };
+        let mut host = Self {
+            interfaces: BTreeMap::new(),
+            last_index: 0,
+            reuses_indices: false,
+            incarnations: 0,
+            privileged: true,
+            has_vlans,
+            sets_in_sysfs: false,
+        };
         host.insert(loopback);
         host
     }
 
-    pub(super) fn insert(&mut self, interface: Interface) -> InterfaceIndex {
+    pub(super) fn insert(&mut self, mut interface: Interface) -> InterfaceIndex {
         self.last_index += 1;
-        let index = InterfaceIndex::new(self.last_index).expect("memory ends before the indices do");
+        let mut indices = (1..=self.last_index).filter_map(InterfaceIndex::new);
+        let index = if self.reuses_indices {
+            self.incarnations += 1;
+            interface.incarnation = self.incarnations;
+            indices.find(|index| !self.interfaces.contains_key(index))
+        } else {
+            indices.next_back()
+        };
+        let index = index.expect("memory ends before the indices do");
         self.interfaces.insert(index, interface);
         index
+    }
+
+    pub(super) fn identity(&self, index: InterfaceIndex) -> Identity {
+        let interface = &self.interfaces[&index];
+        Identity::new(interface.name, index).with_incarnation(interface.incarnation)
+    }
+
+    /// The interface that is meant.
+    pub(super) fn resolve(&self, target: Target) -> Option<InterfaceIndex> {
+        match target {
+            Target::Name(name) => self.index(name),
+            Target::Identity(identity) => {
+                let index = Some(identity.index()).filter(|index| self.interfaces.contains_key(index));
+                index.filter(|&index| self.identity(index) == identity)
+            }
+        }
+    }
+
+    pub(super) fn rename(&mut self, index: InterfaceIndex, to: InterfaceName) {
+        if let Some(interface) = self.interfaces.get_mut(&index) {
+            interface.name = to;
+        }
     }
 
     pub(super) fn remove(&mut self, index: InterfaceIndex) {
@@ -119,25 +162,30 @@ impl Host {
         self.interfaces.iter().find(|(_, interface)| interface.name == name).map(|(&index, _)| index)
     }
 
-    /// The bridge of this name.
-    pub(super) fn bridge(&self, at: Attempt, name: InterfaceName) -> Result<InterfaceIndex> {
-        let index = self.index(name).ok_or_else(|| at.errno(Errno::ENODEV))?;
+    /// The bridge that is meant.
+    pub(super) fn bridge(&self, at: Attempt, bridge: Target) -> Result<InterfaceIndex> {
+        let index = self.resolve(bridge).ok_or_else(|| at.errno(Errno::ENODEV))?;
         if self.interfaces[&index].is_bridge() { Ok(index) } else { Err(at.error(ErrorKind::NotABridge)) }
     }
 
-    /// A bridge and its port of these names.
+    /// The interface that is meant as a port, whether it is one or not.
+    pub(super) fn interface_of_port(&self, at: Attempt, port: Target) -> Result<InterfaceIndex> {
+        self.resolve(port).ok_or_else(|| at.means(ErrorKind::PortNotFound, Errno::ENODEV))
+    }
+
+    pub(super) fn is_port_of(&self, port: InterfaceIndex, bridge: InterfaceIndex) -> bool {
+        self.interfaces[&port].port.as_ref().is_some_and(|port| port.bridge == bridge)
+    }
+
+    /// A bridge and its port.
     pub(super) fn port(
         &self,
         at: Attempt,
-        bridge: InterfaceName,
-        port: InterfaceName,
+        bridge: Target,
+        port: Target,
     ) -> Result<(InterfaceIndex, InterfaceIndex)> {
-        let bridge = self.bridge(at, bridge)?;
-        let index = self.index(port).ok_or_else(|| at.means(ErrorKind::PortNotFound, Errno::ENODEV))?;
-        match &self.interfaces[&index].port {
-            Some(port) if port.bridge == bridge => Ok((bridge, index)),
-            _ => Err(at.error(ErrorKind::NotAPort)),
-        }
+        let (bridge, port) = (self.bridge(at, bridge)?, self.interface_of_port(at, port)?);
+        if self.is_port_of(port, bridge) { Ok((bridge, port)) } else { Err(at.error(ErrorKind::NotAPort)) }
     }
 
     pub(super) fn ports(&self, bridge: InterfaceIndex) -> impl Iterator<Item = (InterfaceIndex, &Interface)> {
@@ -153,6 +201,7 @@ impl Host {
         Some(BridgeState {
             name: interface.name,
             index,
+            incarnation: interface.incarnation,
             mac: interface.mac,
             mtu: interface.mtu,
             link: interface.link,
@@ -223,7 +272,7 @@ impl Host {
             interface.port = None;
         }
         if let Some(bridge) = self.bridge_mut(bridge) {
-            bridge.entries.retain(|_, &mut behind| behind != port);
+            bridge.entries.retain(|_, entry| entry.port != port);
         }
         self.follow_ports(bridge);
     }

@@ -7,14 +7,15 @@
 //!
 //! ```
 //! use vmbridge_platform::model::Model;
-//! use vmbridge_platform::{BridgeBackend, BridgeSpec};
+//! use vmbridge_platform::{BridgeSpec, Bridges, InterfaceName};
 //!
 //! let host = Model::new();
-//! host.add_interface("tap0".parse()?, "02:00:00:00:00:01".parse()?)?;
-//! host.create(&BridgeSpec::new("br0".parse()?).mac("52:54:00:00:00:07".parse()?))?;
-//! host.add_port("br0".parse()?, "tap0".parse()?)?;
-//! let bridge = host.find("br0".parse()?)?.expect("it was just created");
-//! assert_eq!(bridge.mac.to_string(), "52:54:00:00:00:07");
+//! let tap: InterfaceName = "tap0".parse()?;
+//! host.add_interface(tap, "02:00:00:00:00:01".parse()?)?;
+//! let bridge = host.create(&BridgeSpec::new("br0".parse()?).mac("52:54:00:00:00:07".parse()?))?;
+//! host.add_port(bridge, tap)?;
+//! let state = host.find(bridge)?.expect("it was just created");
+//! assert_eq!(state.mac.to_string(), "52:54:00:00:00:07");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -24,6 +25,7 @@ mod options;
 mod tap;
 mod vlan;
 
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -32,9 +34,10 @@ use nix::errno::Errno;
 use self::host::{Bridge, Host, Interface, Kind};
 use crate::error::Attempt;
 use crate::{
-    BridgeBackend, BridgeChange, BridgeOption, BridgeSpec, BridgeState, Capabilities, Capability, ErrorKind,
-    Events, FdbEntry, InterfaceName, InterfaceState, Operation, PortOption, PortOptions, PortState, PortStpState,
-    PortVlans, Result, StaticEntry, Tap, TapChange, TapSpec, TapState, UnicastMac, VlanId, VlanRange, VlanTagging,
+    Backend, BridgeChange, BridgeOption, BridgeSpec, BridgeState, Capabilities, Capability, ErrorKind, Events,
+    ExistingTap, FdbEntry, Identity, InterfaceIndex, InterfaceName, InterfaceState, Made, Operation, Outcome,
+    PortOption, PortState, PortStpState, PortVlans, Result, Seen, SeenPort, SeenVlans, Step, Tap, TapState,
+    Target, UnicastMac, VlanId,
 };
 
 const NAME: &str = "model";
@@ -42,8 +45,8 @@ const NAME: &str = "model";
 /// A host with interfaces and bridges, in memory.
 ///
 /// A new one has the loopback interface `lo`. It is one host for all its users: share it by
-/// reference or in an `Arc`. No frames flow on it: nothing is ever learned, no port forwards, and
-/// what is written to a tap is lost.
+/// reference or in an `Arc`. No frames flow on it: a bridge learns only through [`learn`](Self::learn), no port
+/// forwards, and what is written to a tap is lost.
 #[derive(Debug)]
 pub struct Model {
     host: Mutex<Host>,
@@ -103,6 +106,27 @@ impl Model {
         Err(at.with(capability).error(ErrorKind::Unsupported))
     }
 
+    /// Renames an interface of any kind, up or down.
+    ///
+    /// # Errors
+    /// `NotFound`; `NameInUse` or `BridgeExists`.
+    pub fn rename_interface(&self, name: InterfaceName, to: InterfaceName) -> Result<()> {
+        let at = Attempt::new(NAME, Operation::Change).on(name);
+        self.transact(|host| {
+            let index = host.index(name).ok_or_else(|| at.errno(Errno::ENODEV))?;
+            host.check_free(at, to)?;
+            host.rename(index, to);
+            Ok(())
+        })
+    }
+
+    /// The same with a kernel that gives an interface the lowest free index, as FreeBSD's does.
+    #[must_use]
+    pub fn reusing_indices(self) -> Self {
+        self.host().reuses_indices = true;
+        self
+    }
+
     /// Takes or gives back the privilege that every change needs (`CAP_NET_ADMIN`).
     pub fn set_privileged(&self, privileged: bool) {
         self.host().privileged = privileged;
@@ -134,6 +158,28 @@ impl Model {
         })
     }
 
+    /// Lets a bridge learn an address, as from a frame that comes in through a port.
+    ///
+    /// A port that does not learn or is locked learns nothing, and a static or a local entry stays as it is. A
+    /// learned entry does not age: it goes when it is flushed, removed or replaced, and with its port or its VLAN.
+    ///
+    /// # Errors
+    /// `NotFound`, `NotABridge`, `PortNotFound`, `NotAPort`.
+    pub fn learn(
+        &self,
+        bridge: impl Into<Target>,
+        port: impl Into<Target>,
+        mac: UnicastMac,
+        vlan: Option<VlanId>,
+    ) -> Result<()> {
+        let (bridge, port) = (bridge.into(), port.into());
+        let at = Attempt::new(NAME, Operation::Fdb).on(bridge).port(port);
+        let mut host = self.host();
+        let (bridge, port) = host.port(at, bridge, port)?;
+        host.learn(bridge, port, mac, vlan);
+        Ok(())
+    }
+
     fn host(&self) -> MutexGuard<'_, Host> {
         // A host is replaced as a whole, so that no panic leaves half a change.
         let mut host = self.host.lock().unwrap_or_else(PoisonError::into_inner);
@@ -163,7 +209,7 @@ impl Model {
     }
 }
 
-impl BridgeBackend for Model {
+impl Backend for Model {
     fn name(&self) -> &'static str {
         NAME
     }
@@ -172,51 +218,69 @@ impl BridgeBackend for Model {
         self.capabilities
     }
 
-    fn create(&self, spec: &BridgeSpec) -> Result<()> {
-        let at = Attempt::new(NAME, Operation::Create).on(spec.name);
-        spec.check(at, self.capabilities())?;
-        self.transact(|host| {
-            host.check_free(at, spec.name)?;
-            host.check_privilege(at)?;
-            host::check_mtu(at, host::MTU_RANGE, spec.mtu)?;
-            let mac = match spec.mac {
-                Some(mac) => mac,
-                None => UnicastMac::generate().map_err(|source| at.io(ErrorKind::Os, source))?,
-            };
-            // Seen: an MTU that comes in the creating message holds until the first port joins
-            // (`rtnl_create_link()` does not tell the bridge that it was set); one that is set in a
-            // call of its own stays.
-            let mtu_set = spec.mtu.is_some() && !self.capabilities.contains(Capability::AtomicCreate);
-            let mut bridge = Bridge::new(host.has_vlans, spec.mac.is_some(), mtu_set);
-            spec.options.iter().try_for_each(|option| bridge.set(at, option))?;
-            let mut interface = Interface::new(spec.name, mac.into(), Kind::Bridge(bridge));
-            interface.mtu = spec.mtu.unwrap_or(interface.mtu);
-            interface.link = spec.link;
-            host.insert(interface);
-            Ok(())
-        })
-    }
-
-    fn delete(&self, bridge: InterfaceName) -> Result<()> {
-        let at = Attempt::new(NAME, Operation::Delete).on(bridge);
-        self.transact(|host| {
-            let index = host.bridge(at, bridge)?;
-            host.check_privilege(at)?;
-            host.remove(index);
-            Ok(())
-        })
-    }
-
-    fn find(&self, bridge: InterfaceName) -> Result<Option<BridgeState>> {
+    fn look(&self, step: &Step) -> Result<Seen> {
+        let at = step.attempt(NAME);
         let host = self.host();
-        if host.index(bridge).is_none() {
+        Ok(match step {
+            Step::Create(_) => Seen::Nothing,
+            &Step::Delete(bridge) | &Step::FlushFdb(bridge) => {
+                let bridge = host.bridge(at, bridge)?;
+                Seen::Interface(host.identity(bridge))
+            }
+            Step::Change { bridge, .. } => {
+                let index = host.bridge(at, *bridge)?;
+                Seen::bridge(self.limited(host.bridge_state(index).ok_or_else(|| at.errno(Errno::ENODEV))?))
+            }
+            &Step::AddPort { bridge, port } | &Step::RemovePort { bridge, port } => {
+                Seen::Port(self.seen_port(&host, at, bridge, port)?)
+            }
+            &Step::ChangePort { bridge, port, .. } => Seen::Port(self.seen_port(&host, at, bridge, port)?),
+            &Step::AddFdbEntry { bridge, entry } | &Step::ReplaceFdbEntry { bridge, entry } => {
+                let bridge = host.bridge(at, bridge)?;
+                let port = host.interface_of_port(at, entry.port)?;
+                Seen::Entries(host.seen_entries(bridge, Some(port), entry.mac, entry.vlan))
+            }
+            &Step::RemoveFdbEntry { bridge, mac, vlan } => {
+                let bridge = host.bridge(at, bridge)?;
+                Seen::Entries(host.seen_entries(bridge, None, mac, vlan))
+            }
+            &Step::AddVlans { bridge, port, .. } | &Step::RemoveVlans { bridge, port, .. } => {
+                let (bridge, port) = (host.bridge(at, bridge)?, host.interface_of_port(at, port)?);
+                let mut seen = SeenVlans::new(host.identity(bridge), host.identity(port), host.vlans(port));
+                seen.is_port = host.is_port_of(port, bridge);
+                Seen::Vlans(seen)
+            }
+            Step::CreateTap(spec) => match spec.name.and_then(|name| host.index(name)) {
+                None => Seen::Nothing,
+                Some(index) if spec.existing == ExistingTap::Refuse => {
+                    return Err(at.error(host.kind_of_taken(index)));
+                }
+                Some(index) => Seen::Tap(host.tap_state(index).ok_or_else(|| at.error(ErrorKind::NotATap))?),
+            },
+            &Step::ChangeTap { tap, .. } | &Step::DeleteTap(tap) => {
+                let index = host.tap(at, tap)?;
+                Seen::Tap(host.tap_state(index).ok_or_else(|| at.error(ErrorKind::NotATap))?)
+            }
+        })
+    }
+
+    fn run(&self, step: &Step, seen: &Seen) -> Outcome {
+        match self.carry_out(step, seen) {
+            Ok(made) => Outcome::Done(made),
+            Err(error) => Outcome::Refused(error),
+        }
+    }
+
+    fn find_bridge(&self, bridge: Target) -> Result<Option<BridgeState>> {
+        let host = self.host();
+        if host.resolve(bridge).is_none() {
             return Ok(None);
         }
         let index = host.bridge(Attempt::new(NAME, Operation::Find).on(bridge), bridge)?;
         Ok(host.bridge_state(index).map(|state| self.limited(state)))
     }
 
-    fn has_carrier(&self, bridge: InterfaceName) -> Result<bool> {
+    fn bridge_has_carrier(&self, bridge: Target) -> Result<bool> {
         let at = Attempt::new(NAME, Operation::Find).on(bridge);
         self.check(at, Capability::Carrier)?;
         let host = self.host();
@@ -224,78 +288,19 @@ impl BridgeBackend for Model {
         Ok(host.has_carrier(index))
     }
 
-    fn list(&self) -> Result<Vec<BridgeState>> {
+    fn list_bridges(&self) -> Result<Vec<BridgeState>> {
         let host = self.host();
         let states = host.interfaces.keys().filter_map(|&index| host.bridge_state(index));
         Ok(states.map(|state| self.limited(state)).collect())
     }
 
-    fn change(&self, bridge: InterfaceName, change: &BridgeChange) -> Result<()> {
-        let at = Attempt::new(NAME, Operation::Change).on(bridge);
-        change.options.check(at, self.capabilities())?;
-        self.transact(|host| {
-            let index = host.bridge(at, bridge)?;
-            let Some(before) = host.bridge_state(index) else { return Ok(()) };
-            let mtu = change.mtu.filter(|&mtu| mtu != before.mtu);
-            let link = change.link.filter(|&link| link != before.link);
-            let options = change.options.changes(&before.options);
-            if mtu.is_none() && options.is_empty() && change.mac.is_none() && link.is_none() {
-                return Ok(());
-            }
-            host.check_privilege(at)?;
-            host::check_mtu(at, host::MTU_RANGE, mtu)?;
-            for option in options {
-                host.set_option(at, index, option)?;
-            }
-            host.set(index, mtu, change.mac.map(Into::into), link);
-            Ok(())
-        })
-    }
-
-    fn add_port(&self, bridge: InterfaceName, port: InterfaceName) -> Result<()> {
-        let at = Attempt::new(NAME, Operation::AddPort).on(bridge).port(port);
-        self.transact(|host| {
-            let bridge = host.bridge(at, bridge)?;
-            let index = host.index(port).ok_or_else(|| at.means(ErrorKind::PortNotFound, Errno::ENODEV))?;
-            host.add_port(at, bridge, index)
-        })
-    }
-
-    fn remove_port(&self, bridge: InterfaceName, port: InterfaceName) -> Result<()> {
-        let at = Attempt::new(NAME, Operation::RemovePort).on(bridge).port(port);
-        self.transact(|host| {
-            let (bridge, port) = host.port(at, bridge, port)?;
-            host.check_privilege(at)?;
-            host.release(bridge, port);
-            Ok(())
-        })
-    }
-
-    fn ports(&self, bridge: InterfaceName) -> Result<Vec<PortState>> {
+    fn list_ports(&self, bridge: Target) -> Result<Vec<PortState>> {
         let host = self.host();
         let bridge = host.bridge(Attempt::new(NAME, Operation::Ports).on(bridge), bridge)?;
-        let state = |(index, interface): (_, &Interface)| PortState {
-            name: interface.name,
-            index,
-            mac: interface.mac,
-            mtu: interface.mtu,
-            link: interface.link,
-            options: interface.port.iter().flat_map(|port| self.known(port.options.iter())).collect(),
-            stp_state: self.capabilities.contains(Capability::PortStpState).then_some(PortStpState::Disabled),
-        };
-        Ok(host.ports(bridge).map(state).collect())
+        Ok(host.ports(bridge).map(|(index, interface)| self.port_state(&host, index, interface)).collect())
     }
 
-    fn change_port(&self, bridge: InterfaceName, port: InterfaceName, options: &PortOptions) -> Result<()> {
-        let at = Attempt::new(NAME, Operation::ChangePort).on(bridge).port(port);
-        options.check(at, self.capabilities())?;
-        self.transact(|host| {
-            let (_, port) = host.port(at, bridge, port)?;
-            host.change_port(at, port, options)
-        })
-    }
-
-    fn fdb(&self, bridge: InterfaceName) -> Result<Vec<FdbEntry>> {
+    fn list_fdb(&self, bridge: Target) -> Result<Vec<FdbEntry>> {
         let at = Attempt::new(NAME, Operation::Fdb).on(bridge);
         self.check(at, Capability::FdbList)?;
         let host = self.host();
@@ -303,42 +308,7 @@ impl BridgeBackend for Model {
         Ok(host.fdb(bridge))
     }
 
-    fn add_fdb_entry(&self, bridge: InterfaceName, entry: &StaticEntry) -> Result<()> {
-        let at = Attempt::new(NAME, Operation::AddFdbEntry).on(bridge).port(entry.port);
-        self.check(at, Capability::FdbStatic)?;
-        let mut host = self.host();
-        let (bridge, port) = host.port(at, bridge, entry.port)?;
-        host.check_privilege(at)?;
-        host.add_entry(at, bridge, port, entry, fdb::Existing::Refuse)
-    }
-
-    fn replace_fdb_entry(&self, bridge: InterfaceName, entry: &StaticEntry) -> Result<()> {
-        let at = Attempt::new(NAME, Operation::ReplaceFdbEntry).on(bridge).port(entry.port);
-        self.check(at, Capability::FdbStatic)?;
-        let mut host = self.host();
-        let (bridge, port) = host.port(at, bridge, entry.port)?;
-        host.check_privilege(at)?;
-        host.add_entry(at, bridge, port, entry, fdb::Existing::Replace)
-    }
-
-    fn remove_fdb_entry(&self, bridge: InterfaceName, mac: UnicastMac, vlan: Option<VlanId>) -> Result<()> {
-        let at = Attempt::new(NAME, Operation::RemoveFdbEntry).on(bridge);
-        self.check(at, Capability::FdbStatic)?;
-        let mut host = self.host();
-        let bridge = host.bridge(at, bridge)?;
-        host.remove_entry(at, bridge, mac, vlan)
-    }
-
-    fn flush_fdb(&self, bridge: InterfaceName) -> Result<()> {
-        let at = Attempt::new(NAME, Operation::FlushFdb).on(bridge);
-        self.check(at, Capability::FdbFlush)?;
-        let host = self.host();
-        host.bridge(at, bridge)?;
-        // Nothing was ever learned.
-        host.check_privilege(at)
-    }
-
-    fn vlans(&self, bridge: InterfaceName, port: InterfaceName) -> Result<Vec<PortVlans>> {
+    fn list_vlans(&self, bridge: Target, port: Target) -> Result<Vec<PortVlans>> {
         let at = Attempt::new(NAME, Operation::Vlans).on(bridge).port(port);
         self.check(at, Capability::PortVlans)?;
         let host = self.host();
@@ -346,58 +316,27 @@ impl BridgeBackend for Model {
         Ok(host.vlans(port))
     }
 
-    fn add_vlans(&self, bridge: InterfaceName, port: InterfaceName, vlans: PortVlans) -> Result<()> {
-        let at = Attempt::new(NAME, Operation::AddVlans).on(bridge).port(port);
-        self.check(at, Capability::PortVlans)?;
-        if matches!(vlans.tagging, VlanTagging::Untagged | VlanTagging::PvidTagged) {
-            self.check(at, Capability::UntaggedVlans)?;
-        }
-        vlan::check_pvid(at, vlans)?;
-        self.transact(|host| {
-            let (_, port) = host.port(at, bridge, port)?;
-            host.add_vlans(at, port, vlans)
-        })
-    }
-
-    fn remove_vlans(&self, bridge: InterfaceName, port: InterfaceName, vlans: VlanRange) -> Result<()> {
-        let at = Attempt::new(NAME, Operation::RemoveVlans).on(bridge).port(port);
-        self.check(at, Capability::PortVlans)?;
-        self.transact(|host| {
-            let (_, port) = host.port(at, bridge, port)?;
-            host.remove_vlans(at, port, vlans)
-        })
-    }
-
-    fn create_tap(&self, spec: &TapSpec) -> Result<Tap> {
-        let at = Attempt::new(NAME, Operation::CreateTap).maybe_on(spec.name);
-        spec.check(at, self.capabilities())?;
-        self.transact(|host| host.create_tap(at, spec))
-    }
-
     fn persist_tap(&self, tap: &Tap) -> Result<()> {
-        let at = Attempt::new(NAME, Operation::PersistTap).on(tap.name());
+        let at = Attempt::new(NAME, Operation::PersistTap).on(tap);
         self.check(at, Capability::Tap)?;
-        self.transact(|host| host.persist_tap(at, tap.index()))
+        self.transact(|host| host.persist_tap(at, tap.identity().into()))
     }
 
-    fn change_tap(&self, tap: InterfaceName, change: &TapChange) -> Result<()> {
-        let at = Attempt::new(NAME, Operation::ChangeTap).on(tap);
-        self.check(at, Capability::Tap)?;
-        self.transact(|host| host.change_tap(at, tap, change))
+    fn adopt_descriptors(&self, queues: Vec<OwnedFd>) -> Result<Tap> {
+        let at = Attempt::new(NAME, Operation::AdoptTap);
+        self.check(at, Capability::TapDescriptors)?;
+        let host = self.host();
+        let tap = host.tap_of(at, &queues)?;
+        Ok(Tap::new(host.identity(tap), queues))
     }
 
-    fn delete_tap(&self, tap: InterfaceName) -> Result<()> {
-        let at = Attempt::new(NAME, Operation::DeleteTap).on(tap);
-        self.check(at, Capability::Tap)?;
-        self.transact(|host| host.delete_tap(at, tap))
-    }
-
-    fn taps(&self) -> Result<Vec<TapState>> {
+    fn list_taps(&self) -> Result<Vec<TapState>> {
         self.check(Attempt::new(NAME, Operation::Taps), Capability::Tap)?;
-        Ok(self.host().taps())
+        let host = self.host();
+        Ok(host.interfaces.keys().filter_map(|&index| host.tap_state(index)).collect())
     }
 
-    fn events(&self) -> Result<Events> {
+    fn open_events(&self) -> Result<Events> {
         let at = Attempt::new(NAME, Operation::Events);
         self.check(at, Capability::Events)?;
         let pair = || {
@@ -409,13 +348,157 @@ impl BridgeBackend for Model {
         pair().map_err(|source| at.io(ErrorKind::Os, source))
     }
 
-    fn interfaces(&self) -> Result<Vec<InterfaceState>> {
+    fn list_interfaces(&self) -> Result<Vec<InterfaceState>> {
         let host = self.host();
         let state = |(&index, interface): (_, &Interface)| InterfaceState {
             name: interface.name,
             index,
+            incarnation: interface.incarnation,
             mac: Some(interface.mac),
         };
         Ok(host.interfaces.iter().map(state).collect())
     }
+}
+
+impl Model {
+    fn port_state(&self, host: &Host, index: InterfaceIndex, interface: &Interface) -> PortState {
+        PortState {
+            name: interface.name,
+            index,
+            incarnation: interface.incarnation,
+            bridge: interface.port.as_ref().map(|port| host.identity(port.bridge)),
+            mac: interface.mac,
+            mtu: interface.mtu,
+            link: interface.link,
+            options: interface.port.iter().flat_map(|port| self.known(port.options.iter())).collect(),
+            stp_state: self.capabilities.contains(Capability::PortStpState).then_some(PortStpState::Disabled),
+        }
+    }
+
+    fn seen_port(&self, host: &Host, at: Attempt, bridge: Target, port: Target) -> Result<SeenPort> {
+        let (bridge, port) = (host.bridge(at, bridge)?, host.interface_of_port(at, port)?);
+        let mtu = |index| host.interfaces[&index].mtu;
+        let mut seen = SeenPort::new(host.identity(bridge), mtu(bridge), host.identity(port), mtu(port));
+        seen.is_port = host.is_port_of(port, bridge);
+        seen.options = self.port_state(host, port, &host.interfaces[&port]).options;
+        Ok(seen)
+    }
+
+    /// Carries out a step, on the interfaces that were seen.
+    fn carry_out(&self, step: &Step, seen: &Seen) -> Result<Made> {
+        let at = step.attempt(NAME);
+        let gone = || at.errno(Errno::ENODEV);
+        let bridge = || seen.interface().map(Target::from).ok_or_else(gone);
+        let port = || seen.port().map(Target::from).ok_or_else(gone);
+        match step {
+            Step::Create(spec) => {
+                return self.transact(|host| self.create_in(host, at, spec)).map(Made::Bridge);
+            }
+            Step::CreateTap(spec) => {
+                let seen = seen.interface().map(Target::from);
+                return self.transact(|host| host.create_tap(at, spec, seen)).map(Made::Tap);
+            }
+            Step::Delete(_) => self.transact(|host| {
+                let index = host.bridge(at, bridge()?)?;
+                host.check_privilege(at)?;
+                host.remove(index);
+                Ok(())
+            }),
+            Step::Change { change, .. } => self.transact(|host| {
+                let index = host.bridge(at, bridge()?)?;
+                change_in(host, at, index, change)
+            }),
+            Step::AddPort { .. } => self.transact(|host| {
+                let (bridge, port) = (host.bridge(at, bridge()?)?, host.interface_of_port(at, port()?)?);
+                host.add_port(at, bridge, port)
+            }),
+            Step::RemovePort { .. } => self.transact(|host| {
+                let (bridge, port) = host.port(at, bridge()?, port()?)?;
+                host.check_privilege(at)?;
+                host.release(bridge, port);
+                Ok(())
+            }),
+            Step::ChangePort { options, .. } => self.transact(|host| {
+                let (_, port) = host.port(at, bridge()?, port()?)?;
+                host.change_port(at, port, options)
+            }),
+            Step::AddFdbEntry { entry, .. } | Step::ReplaceFdbEntry { entry, .. } => {
+                let existing = match step {
+                    Step::AddFdbEntry { .. } => fdb::Existing::Refuse,
+                    _ => fdb::Existing::Replace,
+                };
+                let mut host = self.host();
+                let (bridge, port) = host.port(at, bridge()?, port()?)?;
+                host.check_privilege(at)?;
+                host.add_entry(at, bridge, port, entry, existing)
+            }
+            &Step::RemoveFdbEntry { mac, vlan, .. } => {
+                let mut host = self.host();
+                let bridge = host.bridge(at, bridge()?)?;
+                host.remove_entry(at, bridge, mac, vlan)
+            }
+            Step::FlushFdb(_) => {
+                let mut host = self.host();
+                let bridge = host.bridge(at, bridge()?)?;
+                host.check_privilege(at)?;
+                host.forget(bridge, |_, _| true);
+                Ok(())
+            }
+            &Step::AddVlans { vlans, .. } => self.transact(|host| {
+                let (_, port) = host.port(at, bridge()?, port()?)?;
+                host.add_vlans(at, port, vlans)
+            }),
+            &Step::RemoveVlans { vlans, .. } => self.transact(|host| {
+                let (_, port) = host.port(at, bridge()?, port()?)?;
+                host.remove_vlans(at, port, vlans)
+            }),
+            Step::ChangeTap { change, .. } => self.transact(|host| {
+                let tap = host.tap(at, bridge()?)?;
+                host.change_tap(at, tap, change)
+            }),
+            Step::DeleteTap(_) => self.transact(|host| {
+                let tap = host.tap(at, bridge()?)?;
+                host.delete_tap(at, tap)
+            }),
+        }?;
+        Ok(Made::Nothing)
+    }
+
+    fn create_in(&self, host: &mut Host, at: Attempt, spec: &BridgeSpec) -> Result<Identity> {
+        host.check_free(at, spec.name)?;
+        host.check_privilege(at)?;
+        host::check_mtu(at, host::MTU_RANGE, spec.mtu)?;
+        let mac = match spec.mac {
+            Some(mac) => mac,
+            None => UnicastMac::generate().map_err(|source| at.io(ErrorKind::Os, source))?,
+        };
+        // Seen: an MTU that comes in the creating message holds until the first port joins
+        // (`rtnl_create_link()` does not tell the bridge that it was set); one that is set in a
+        // call of its own stays.
+        let mtu_set = spec.mtu.is_some() && !self.capabilities.contains(Capability::AtomicCreate);
+        let mut bridge = Bridge::new(host.has_vlans, spec.mac.is_some(), mtu_set);
+        spec.options.iter().try_for_each(|option| bridge.set(at, option))?;
+        let mut interface = Interface::new(spec.name, mac.into(), Kind::Bridge(bridge));
+        interface.mtu = spec.mtu.unwrap_or(interface.mtu);
+        interface.link = spec.link;
+        let index = host.insert(interface);
+        Ok(host.identity(index))
+    }
+}
+
+fn change_in(host: &mut Host, at: Attempt, index: InterfaceIndex, change: &BridgeChange) -> Result<()> {
+    let Some(before) = host.bridge_state(index) else { return Ok(()) };
+    let mtu = change.mtu.filter(|&mtu| mtu != before.mtu);
+    let link = change.link.filter(|&link| link != before.link);
+    let options = change.options.changes(&before.options);
+    if mtu.is_none() && options.is_empty() && change.mac.is_none() && link.is_none() {
+        return Ok(());
+    }
+    host.check_privilege(at)?;
+    host::check_mtu(at, host::MTU_RANGE, mtu)?;
+    for option in options {
+        host.set_option(at, index, option)?;
+    }
+    host.set(index, mtu, change.mac.map(Into::into), link);
+    Ok(())
 }

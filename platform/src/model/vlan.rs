@@ -44,12 +44,14 @@ impl Host {
 
     pub(super) fn remove_vlans(&mut self, at: Attempt, port: InterfaceIndex, vlans: VlanRange) -> Result<()> {
         self.check_vlans(at)?;
-        let Some(port) = self.port_mut(port) else { return Ok(()) };
-        let before = port.vlans.len();
-        port.vlans.retain(|&vlan, _| !vlans.contains(vlan));
-        if port.vlans.len() == before {
+        let Some(state) = self.port_mut(port) else { return Ok(()) };
+        let (bridge, before) = (state.bridge, state.vlans.len());
+        state.vlans.retain(|&vlan, _| !vlans.contains(vlan));
+        if state.vlans.len() == before {
             return Err(at.means(ErrorKind::EntryNotFound, Errno::ENOENT));
         }
+        // `nbp_vlan_delete()`
+        self.forget(bridge, |vlan, behind| behind == port && vlan.is_some_and(|vlan| vlans.contains(vlan)));
         Ok(())
     }
 
@@ -74,14 +76,6 @@ impl Host {
         self.check_privilege(at)?;
         if self.has_vlans { Ok(()) } else { Err(at.errno(Errno::EOPNOTSUPP)) }
     }
-}
-
-/// Refuses several VLANs as the one PVID.
-pub(super) fn check_pvid(at: Attempt, vlans: PortVlans) -> Result<()> {
-    if is_pvid(vlans) && vlans.vlans.first() != vlans.vlans.last() {
-        return Err(at.means(ErrorKind::InvalidOption, Errno::EINVAL));
-    }
-    Ok(())
 }
 
 const fn is_pvid(vlans: PortVlans) -> bool {

@@ -8,13 +8,13 @@ use vmbridge::network::{
     Document, DocumentReason, InvalidDocument, MacSource, MigrationMode, MigrationOutcome, NetworkController,
     NetworkError, NetworkFailure, NetworkName, Store, StoreError, check_host,
 };
-use vmbridge::{BridgeBackend, HostIdentity};
+use vmbridge::{Backend, HostIdentity};
 
 use super::{Args, Chosen, MacChoice, NetworkCommand, print, watch};
 use crate::cli::progress::in_turns;
 use crate::cli::{Failure, note};
 
-pub(in crate::cli) fn execute(host: &dyn BridgeBackend, args: Args) -> Result<(), Failure> {
+pub(in crate::cli) fn execute(host: &dyn Backend, args: Args) -> Result<(), Failure> {
     let store = args.store();
     let directories = [args.config_dir, args.state_dir];
     let networks = NetworkController::new(host, &store);
@@ -46,7 +46,7 @@ pub(in crate::cli) fn execute(host: &dyn BridgeBackend, args: Args) -> Result<()
     Ok(())
 }
 
-fn define(host: &dyn BridgeBackend, store: &Store, file: &Path, source: MacChoice) -> Result<(), Failure> {
+fn define(host: &dyn Backend, store: &Store, file: &Path, source: MacChoice) -> Result<(), Failure> {
     let document =
         read(file).map_err(|error| Failure::Other(format!("{}: {}", file.display(), error.report())))?;
     let defined = store.define(host, &document, &mac_source(source)?)?;
@@ -133,12 +133,7 @@ fn check_directory(directory: &Path) -> Result<(), Failure> {
     read.map(drop).map_err(|error| Failure::Other(format!("{}: {error}", directory.display())))
 }
 
-fn migrate(
-    host: &dyn BridgeBackend,
-    store: &Store,
-    source: MacChoice,
-    mode: MigrationMode,
-) -> Result<(), Failure> {
+fn migrate(host: &dyn Backend, store: &Store, source: MacChoice, mode: MigrationMode) -> Result<(), Failure> {
     let mut failures = Vec::new();
     for file in store.migrate(host, &mac_source(source)?, mode)? {
         match file.outcome {

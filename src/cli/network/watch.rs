@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use nix::sys::signal::{SigSet, Signal};
-use vmbridge::BridgeBackend;
+use vmbridge::Backend;
 use vmbridge::network::{NetworkWatcher, RepairLimit, RepairPolicy, Store};
 
 use crate::cli::{Failure, note};
@@ -46,7 +46,7 @@ impl Args {
     }
 }
 
-pub(super) fn execute(host: &dyn BridgeBackend, store: &Store, args: &Args) -> Result<(), Failure> {
+pub(super) fn execute(host: &dyn Backend, store: &Store, args: &Args) -> Result<(), Failure> {
     let looking = Arc::new(Mutex::new(()));
     end_on_signals(Arc::clone(&looking))?;
     let mut watcher = NetworkWatcher::new(store.clone(), host, args.repair(), Duration::from_secs(args.every))?;

@@ -1,7 +1,7 @@
 //! The networks of a host: lists them and tells their state.
 
 use super::{NetworkInfo, NetworkState};
-use crate::BridgeBackend;
+use crate::Backend;
 use crate::network::inspect::{self, Bridge};
 use crate::network::lifecycle::Outcome;
 use crate::network::{
@@ -11,9 +11,9 @@ use crate::network::{
 /// Lists, starts, stops and repairs the networks that a store defines, on one host.
 ///
 /// ```
-/// use vmbridge::BridgeBackend;
 /// use vmbridge::model::Model;
 /// use vmbridge::network::{MacSource, NetworkController, Store};
+/// use vmbridge::{Bridges, InterfaceName};
 ///
 /// # let directory = tempfile::tempdir()?;
 /// # let (config, state) = (directory.path().join("config"), directory.path().join("state"));
@@ -21,13 +21,13 @@ use crate::network::{
 /// store.define(&host, &"<network><name>lan</name></network>".parse()?, &MacSource::Random)?;
 /// let networks = NetworkController::new(&host, &store);
 /// networks.start(&"lan".parse()?)?;
-/// assert!(host.find("virbr0".parse()?)?.is_some());
+/// assert!(host.find("virbr0".parse::<InterfaceName>()?)?.is_some());
 /// networks.stop(&"lan".parse()?)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy)]
 pub struct NetworkController<'h> {
-    pub(super) host: &'h dyn BridgeBackend,
+    pub(super) host: &'h dyn Backend,
     pub(super) store: &'h Store,
 }
 
@@ -37,7 +37,7 @@ type Found = (Result<Document, StoreError>, bool);
 impl<'h> NetworkController<'h> {
     /// Creates a controller of this host's networks, which this store defines.
     #[must_use]
-    pub const fn new(host: &'h dyn BridgeBackend, store: &'h Store) -> Self {
+    pub const fn new(host: &'h dyn Backend, store: &'h Store) -> Self {
         Self { host, store }
     }
 

@@ -3,8 +3,6 @@
 use std::collections::BTreeSet;
 
 use super::controller::{NetworkController, named};
-use crate::bulk::and_all;
-use crate::network::anchor::Taps;
 use crate::network::inspect::{self, Bridge};
 use crate::network::lifecycle::{self, EnsureOutcome, Outcome, Plan};
 use crate::network::{
@@ -28,17 +26,17 @@ impl NetworkController<'_> {
     /// Starts many networks, each as [`start`](Self::start) does and whatever becomes of the others, and gives
     /// what came of each in their order.
     ///
-    /// Their bridges are made together ([`create_many`](crate::BridgeBackend::create_many)), and get their
+    /// Their bridges are made together ([`run_each`](crate::run_each)), and get their
     /// carriers at the same time. Nobody else can start or stop a network until all are done.
     ///
     /// # Errors
     /// The state directory cannot be locked; nothing is done then.
     pub fn start_many(&self, names: &[NetworkName]) -> Result<Outcomes<()>, StoreError> {
-        let check = |network: &ResolvedNetwork, former: Option<&ResolvedNetwork>, taps: &Taps<'_>| {
+        let check = |network: &ResolvedNetwork, former: Option<&ResolvedNetwork>| {
             // By the MAC that it was started with: that may be defined anew.
             match former.map(|former| lifecycle::own_bridge(self.host, former)) {
                 Some(Ok(Some(bridge))) => Err(NetworkFailure::Active(bridge.name)),
-                _ => lifecycle::check_start(self.host, network, taps),
+                _ => lifecycle::check_start(self.host, network),
             }
         };
         let outcomes = self.make_active(names, check)?;
@@ -64,7 +62,7 @@ impl NetworkController<'_> {
     /// As [`start_many`](Self::start_many).
     pub fn ensure_many(&self, names: &[NetworkName]) -> Result<Outcomes<EnsureOutcome>, StoreError> {
         self.store.tidy();
-        self.make_active(names, |network, _, taps| lifecycle::check_ensure(self.host, network, taps))
+        self.make_active(names, |network, _| lifecycle::check_ensure(self.host, network))
     }
 
     /// Stops a network as it was started ([`stop`](crate::network::stop)), or, where that is not known, as it
@@ -81,26 +79,30 @@ impl NetworkController<'_> {
     /// Stops many networks, each as [`stop`](Self::stop) does and whatever becomes of the others, and gives
     /// what came of each in their order.
     ///
-    /// Their bridges are deleted together ([`delete_many`](crate::BridgeBackend::delete_many)). Nobody else
+    /// Their bridges are deleted together ([`run_each`](crate::run_each)). Nobody else
     /// can start or stop a network until all are done.
     ///
     /// # Errors
     /// As [`start_many`](Self::start_many).
     pub fn stop_many(&self, names: &[NetworkName]) -> Result<Outcomes<()>, StoreError> {
         let active = self.store.lock_state()?;
-        Ok(in_rounds(names, |names| {
-            let networks = names.iter().map(|name| self.as_started(name)).collect();
-            let stopped = and_all(networks, |networks: Vec<ResolvedNetwork>| {
-                lifecycle::stop_all(self.host, &networks.iter().collect::<Vec<_>>())
-            });
-            let noted = |(name, stopped): (&NetworkName, Outcome<()>)| {
-                if let Ok(()) | Err(NetworkFailure::NotActive(_)) = &stopped {
-                    active.remove(name)?;
+        Ok(in_rounds(names, |names| self.stop_round(names, &active)))
+    }
+
+    fn stop_round(&self, names: &[NetworkName], active: &StateLock<'_>) -> Vec<Outcome<()>> {
+        let networks: Vec<_> = names.iter().map(|name| self.as_started(name)).collect();
+        let known: Vec<_> = networks.iter().filter_map(|network| network.as_ref().ok()).collect();
+        let mut stopped = lifecycle::stop_all(self.host, &known).into_iter();
+        let note = |(name, network): (&NetworkName, Outcome<ResolvedNetwork>)| {
+            network?;
+            match stopped.next().expect("each network that is known has an outcome") {
+                stopped @ (Ok(()) | Err(NetworkFailure::NotActive(_))) => {
+                    active.remove(name).map_err(Into::into).and(stopped)
                 }
-                stopped
-            };
-            names.iter().zip(stopped).map(noted).collect()
-        }))
+                failed => failed,
+            }
+        };
+        names.iter().zip(networks).map(note).collect()
     }
 
     /// The network as it was started, or, where that is not known, as it is defined.
@@ -117,24 +119,21 @@ impl NetworkController<'_> {
     fn make_active(
         &self,
         names: &[NetworkName],
-        check: impl Fn(&ResolvedNetwork, Option<&ResolvedNetwork>, &Taps<'_>) -> Outcome<Plan>,
+        check: impl Fn(&ResolvedNetwork, Option<&ResolvedNetwork>) -> Outcome<Plan>,
     ) -> Result<Outcomes<EnsureOutcome>, StoreError> {
         let active = self.store.lock_state()?;
         Ok(in_rounds(names, |names| {
-            let taps = Taps::of(self.host);
-            let check = |network: &_, former: Option<&_>| check(network, former, &taps);
-            let ready = names.iter().map(|name| self.prepare(name, check)).collect();
-            let noted = and_all(ready, |ready: Vec<Prepared>| {
-                ready.into_iter().map(|prepared| prepared.note(&active)).collect()
-            });
-            and_all(noted, |noted| {
-                let planned: Vec<_> = noted.iter().map(|prepared| (&prepared.network, &prepared.plan)).collect();
-                let made = lifecycle::carry_out(self.host, &planned);
-                let outcome = |(prepared, made): (&Prepared, Outcome<_>)| {
-                    made.map_err(|failure| prepared.take_back(&active, failure))
-                };
-                noted.iter().zip(made).map(outcome).collect()
-            })
+            let prepare = |name| self.prepare(name, &check)?.note(&active);
+            let prepared: Vec<Outcome<Prepared>> = names.iter().map(prepare).collect();
+            let ready = prepared.iter().filter_map(|prepared| prepared.as_ref().ok());
+            let planned: Vec<_> = ready.map(|prepared| (&prepared.network, &prepared.plan)).collect();
+            let mut made = lifecycle::carry_out(self.host, &planned).into_iter();
+            let outcome = |prepared: Outcome<Prepared>| {
+                let prepared = prepared?;
+                let made = made.next().expect("each network that is ready has an outcome");
+                made.map_err(|failure| prepared.take_back(&active, failure))
+            };
+            prepared.into_iter().map(outcome).collect()
         }))
     }
 

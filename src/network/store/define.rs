@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::taken::Taken;
 use super::{MacSource, Store, StoreError, StoreReason, directory, file, mac_source};
 use crate::network::{BridgeName, Document, Network, NetworkName};
-use crate::{BridgeBackend, BridgeState, ErrorKind, InterfaceName};
+use crate::{Backend, BridgeState, Bridges, ErrorKind, InterfaceName};
 
 /// The outcome of [`Store::define`].
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Store {
     ///   one with which it is defined nevertheless.
     pub fn define(
         &self,
-        host: &dyn BridgeBackend,
+        host: &dyn Backend,
         document: &Document,
         source: &MacSource,
     ) -> Result<DefineOutcome, StoreError> {
@@ -73,7 +73,7 @@ impl Store {
 
 /// The document with a name for the bridge and a MAC that no other network has.
 fn completed(
-    host: &dyn BridgeBackend,
+    host: &dyn Backend,
     document: &Document,
     before: Option<&Document>,
     taken: &Taken,
@@ -117,7 +117,7 @@ fn with_uuid(document: &Document, before: Option<&Document>) -> Result<Document,
 }
 
 fn bridge(
-    host: &dyn BridgeBackend,
+    host: &dyn Backend,
     network: &Network,
     before: Option<&Network>,
     taken: &Taken,
@@ -140,7 +140,7 @@ fn bridge(
 }
 
 /// Whether no interface is even also called so (Linux's `altname`, which no list of interfaces has).
-fn is_free(host: &dyn BridgeBackend, name: InterfaceName) -> Result<bool, StoreReason> {
+fn is_free(host: &dyn Backend, name: InterfaceName) -> Result<bool, StoreReason> {
     match host.find(name) {
         Ok(found) => Ok(found.is_none()),
         Err(error) if error.kind() == ErrorKind::NotABridge => Ok(false),
@@ -151,7 +151,7 @@ fn is_free(host: &dyn BridgeBackend, name: InterfaceName) -> Result<bool, StoreR
 /// The bridge of this name that is not the network's own. An interface that is no bridge is an
 /// error: the network could never start.
 fn existing(
-    host: &dyn BridgeBackend,
+    host: &dyn Backend,
     document: &Document,
     active: Option<&Document>,
 ) -> Result<Option<BridgeState>, StoreReason> {

@@ -178,7 +178,7 @@ impl StoreReason {
             Self::Io { error, .. } | Self::NotDurable(error) => write!(f, "{self}: {error}"),
             Self::Document(error) => write!(f, "{}", error.report()),
             Self::Files(error) => write!(f, "{}", error.report()),
-            Self::Host(error) => write!(f, "{error}"),
+            Self::Host(error) => write!(f, "{}", error.report()),
             other => write!(f, "{other}"),
         })
     }

@@ -34,12 +34,15 @@ impl Lock {
         let path = &directory.join(NAME);
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
         let file = file.map_err(StoreError::io(path, "open"))?;
-        let deadline = Instant::now() + patience;
+        // Without a deadline where no clock reaches it.
+        let deadline = Instant::now().checked_add(patience);
         loop {
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => return Ok(Self { _file: file }),
                 Err(Errno::INTR) => {}
-                Err(Errno::WOULDBLOCK) if Instant::now() < deadline => sleep(PAUSE),
+                Err(Errno::WOULDBLOCK) if deadline.is_none_or(|deadline| Instant::now() < deadline) => {
+                    sleep(PAUSE);
+                }
                 Err(Errno::WOULDBLOCK) => return Err(StoreError::new(path, StoreReason::Locked(patience))),
                 Err(errno) => return Err(StoreError::io(path, "lock")(errno.into())),
             }

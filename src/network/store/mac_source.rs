@@ -7,7 +7,7 @@ use super::StoreReason;
 use super::taken::Taken;
 use crate::network::resolved::anchor_name;
 use crate::network::{BridgeName, Network, NetworkName};
-use crate::{BridgeBackend, HostIdentity, UnicastMac, unused_mac};
+use crate::{Backend, Bridges, HostIdentity, UnicastMac, unused_mac};
 
 /// Where the MAC of a network comes from when its definition gives none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub fn derived_mac(host: &HostIdentity, network: &NetworkName) -> UnicastMac {
 /// for one that is called as the network's bridge.
 pub(super) fn choose(
     source: &MacSource,
-    host: &dyn BridgeBackend,
+    host: &dyn Backend,
     network: &Network,
     taken: &Taken,
 ) -> Result<UnicastMac, StoreReason> {
@@ -84,7 +84,7 @@ pub(super) fn choose(
 /// The MAC that a network's bridge has by now: its guests know it, so it is kept. One that it has
 /// from a port, other than its anchor, goes with that port, and is not.
 pub(super) fn of_running_bridge(
-    host: &dyn BridgeBackend,
+    host: &dyn Backend,
     network: &Network,
     taken: &Taken,
 ) -> Result<Option<UnicastMac>, StoreReason> {

@@ -7,7 +7,7 @@ use super::lock::Lock;
 use super::taken::Taken;
 use super::{MacSource, Store, StoreError, StoreReason, directory, file, mac_source};
 use crate::network::{Document, ForeignMode, Migration, NetworkFiles, ParsedNetwork};
-use crate::{BridgeBackend, UnicastMac};
+use crate::{Backend, UnicastMac};
 
 /// Whether a migration writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl Store {
     /// A directory is there and cannot be read or locked. Nothing has changed then.
     pub fn migrate(
         &self,
-        host: &dyn BridgeBackend,
+        host: &dyn Backend,
         source: &MacSource,
         mode: MigrationMode,
     ) -> Result<Vec<MigratedFile>, StoreError> {
@@ -93,7 +93,7 @@ impl Store {
 }
 
 struct Run<'r> {
-    host: &'r dyn BridgeBackend,
+    host: &'r dyn Backend,
     source: &'r MacSource,
     mode: MigrationMode,
     /// What all networks have, with the MACs that were given in this run.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::repair_policy::RepairLimit;
 use super::repair_policy::Spent;
 use super::{NetworkEvent, NetworkEventKind, RepairPolicy};
-use crate::BridgeBackend;
+use crate::Backend;
 use crate::network::{
     Drift, DriftStatus, EnsureOutcome, NetworkFailure, NetworkName, ResolvedNetwork, ensure, status,
 };
@@ -17,7 +17,7 @@ use crate::network::{
 /// use std::time::Instant;
 /// use vmbridge::model::Model;
 /// use vmbridge::network::{DriftTracker, Network, RepairPolicy};
-/// use vmbridge::BridgeBackend;
+/// use vmbridge::Bridges;
 ///
 /// let host = Model::new();
 /// let network = Network::new("default".parse()?).with_mac("52:54:00:12:34:56".parse()?).resolve([])?;
@@ -60,7 +60,7 @@ impl DriftTracker {
     /// `now` is not earlier than at the last check.
     pub fn check<'n>(
         &mut self,
-        backend: &dyn BridgeBackend,
+        backend: &dyn Backend,
         networks: impl IntoIterator<Item = &'n ResolvedNetwork>,
         now: Instant,
     ) -> Vec<NetworkEvent> {
@@ -92,7 +92,7 @@ impl Watched {
 
     fn check(
         &mut self,
-        backend: &dyn BridgeBackend,
+        backend: &dyn Backend,
         network: &ResolvedNetwork,
         repair: RepairPolicy,
         now: Instant,
@@ -118,7 +118,7 @@ impl Watched {
 
     fn repair(
         &mut self,
-        backend: &dyn BridgeBackend,
+        backend: &dyn Backend,
         network: &ResolvedNetwork,
         limit: RepairLimit,
         now: Instant,

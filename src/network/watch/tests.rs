@@ -8,9 +8,10 @@ use proptest::prelude::*;
 
 use super::super::tests::{Meddling, host, meddle, meddling, networks, plain};
 use super::*;
-use crate::fake::{Fake, mac, name};
+use crate::faults::Fault;
 use crate::network::{Drift, DriftStatus, Occupied, ResolvedNetwork, start, status};
-use crate::{BridgeBackend, BridgeChange, BridgeOptions, InterfaceName};
+use crate::testing::{Host, mac, name};
+use crate::{BridgeChange, BridgeOptions, Bridges, InterfaceName};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -18,13 +19,13 @@ fn limited(at_once: u32, interval: Duration) -> RepairPolicy {
     RepairPolicy::Limited(RepairLimit::new(NonZeroU32::new(at_once).expect("not zero"), interval))
 }
 
-fn read(host: &Fake, network: &ResolvedNetwork) -> DriftStatus {
+fn read(host: &Host, network: &ResolvedNetwork) -> DriftStatus {
     status(host, network).expect("it can be read")
 }
 
 /// A host with a network that is started, and what a watch says of it at a second.
 struct Watching {
-    host: Fake,
+    host: Host,
     network: ResolvedNetwork,
     watch: DriftTracker,
     start: Instant,
@@ -38,7 +39,7 @@ impl Watching {
     }
 
     fn change(&self, change: &BridgeChange) {
-        self.host.model.change(name("virbr0"), change).expect("it can be changed");
+        self.host.inner().change(name("virbr0"), change).expect("it can be changed");
     }
 
     fn check(&mut self, second: u32) -> Vec<String> {
@@ -65,14 +66,14 @@ fn says_each_change_once() {
     let moved = ["mtu is 1400 again", "mac is 52:54:00:00:00:09, defined as 52:54:00:00:00:01"];
     assert_eq!(watching.check(0), moved);
 
-    watching.host.model.delete(name("virbr0")).expect("it is there");
+    watching.host.inner().delete(name("virbr0")).expect("it is there");
     assert_eq!(watching.check(0), ["bridge virbr0 is gone"]);
     assert_eq!(watching.check(0), nothing);
-    watching.host.model.add_interface(name("virbr0"), mac(7)).expect("the name is free");
+    watching.host.inner().add_interface(name("virbr0"), mac(7)).expect("the name is free");
     let occupied = "the name virbr0 is in use, by an interface that is no bridge";
     assert_eq!(watching.check(0), [occupied]);
     assert_eq!(watching.check(0), nothing);
-    watching.host.model.remove_interface(name("virbr0")).expect("it is there");
+    watching.host.inner().remove_interface(name("virbr0")).expect("it is there");
     let vacated = "the name virbr0 is no longer in use by an interface that is no bridge";
     assert_eq!(watching.check(0), [vacated, "bridge virbr0 is gone"]);
     start(&watching.host, &watching.network).expect("it can be started");
@@ -87,7 +88,7 @@ fn puts_right_and_says_so() {
     let repaired = ["mtu is 1300, defined as 1400", "stp is off, defined as on", "repaired: mtu, stp"];
     assert_eq!(watching.check(0), repaired);
     assert_eq!(read(&watching.host, &watching.network), DriftStatus::AsDefined);
-    watching.host.model.delete(name("virbr0")).expect("it is there");
+    watching.host.inner().delete(name("virbr0")).expect("it is there");
     assert_eq!(watching.check(0), ["bridge virbr0 is gone", "repaired: bridge virbr0 created again"]);
     assert_eq!(read(&watching.host, &watching.network), DriftStatus::AsDefined);
     assert_eq!(watching.check(0).len(), 0);
@@ -96,11 +97,11 @@ fn puts_right_and_says_so() {
 #[test]
 fn puts_nothing_in_the_place_of_what_is_no_bridge() {
     let mut watching = Watching::new(limited(1, 10 * SECOND));
-    watching.host.model.delete(name("virbr0")).expect("it is there");
-    watching.host.model.add_interface(name("virbr0"), mac(7)).expect("the name is free");
+    watching.host.inner().delete(name("virbr0")).expect("it is there");
+    watching.host.inner().add_interface(name("virbr0"), mac(7)).expect("the name is free");
     assert_eq!(watching.check(0), ["the name virbr0 is in use, by an interface that is no bridge"]);
     assert_eq!(watching.check(0).len(), 0);
-    watching.host.model.remove_interface(name("virbr0")).expect("it is there");
+    watching.host.inner().remove_interface(name("virbr0")).expect("it is there");
     assert_eq!(watching.check(0).last().expect("news"), "repaired: bridge virbr0 created again");
 }
 
@@ -151,7 +152,7 @@ fn a_fight_is_limited() {
 fn says_once_what_it_cannot_do_and_tries_again() {
     let watching = Watching::new(limited(5, SECOND));
     watching.change(&BridgeChange::default().mtu(1300));
-    let fails = || *watching.host.fails_after.lock().expect("one thread") = Some(0);
+    let fails = || watching.host.fail(0, Fault::Refused);
     fails();
     let mut watch = DriftTracker::new(limited(5, SECOND));
     let mut look = || {
@@ -170,7 +171,7 @@ fn says_once_what_it_cannot_do_and_tries_again() {
 #[test]
 fn forgets_what_is_not_watched_any_longer() {
     let mut watching = Watching::new(RepairPolicy::Never);
-    watching.host.model.delete(name("virbr0")).expect("it is there");
+    watching.host.inner().delete(name("virbr0")).expect("it is there");
     assert_eq!(watching.check(0).len(), 1);
     assert_eq!(watching.watch.check(&watching.host, [], watching.start).len(), 0);
     start(&watching.host, &watching.network).expect("it can be started");
@@ -246,20 +247,20 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
 }
 
 /// What cannot be done has no effect.
-fn act(host: &Fake, act: &Act) {
+fn act(host: &Host, act: &Act) {
     let _ = match act {
         Act::Meddle(meddling) => {
             meddle(host, meddling);
             Ok(())
         }
-        Act::Occupy(text) => host.model.add_interface(name(text), mac(7)),
-        Act::Vacate(text) => host.model.remove_interface(name(text)),
+        Act::Occupy(text) => host.inner().add_interface(name(text), mac(7)),
+        Act::Vacate(text) => host.inner().remove_interface(name(text)),
     };
 }
 
 /// Whether the bridge is missing and cannot be made, since something that is no tap has the name of
 /// its anchor.
-fn is_in_the_way(host: &Fake, network: &ResolvedNetwork) -> bool {
+fn is_in_the_way(host: &Host, network: &ResolvedNetwork) -> bool {
     let has_name = host.interfaces().expect("a list").iter().any(|interface| interface.name == network.anchor());
     let is_tap = host.taps().expect("a list").iter().any(|tap| tap.name == network.anchor());
     read(host, network) == DriftStatus::Absent && network.has_anchor() && has_name && !is_tap
@@ -273,8 +274,8 @@ proptest! {
         let (mut watch, mut picture, now) = (DriftTracker::new(RepairPolicy::Never), Picture::default(), Instant::now());
         for acts in &rounds {
             for one in acts {
- act(&host, one);
- }
+                act(&host, one);
+            }
             for event in watch.check(&host, [&network], now) {
                 picture.read(&event.kind);
             }
@@ -297,8 +298,8 @@ proptest! {
         let mut repairs = Vec::new();
         for (acts, seconds) in &rounds {
             for one in acts {
- act(&host, one);
- }
+                act(&host, one);
+            }
             now += *seconds * SECOND;
             for event in watch.check(&host, [&network], now) {
                 picture.read(&event.kind);
@@ -320,8 +321,8 @@ proptest! {
         if let Some(pause) = watch.pause(now).filter(|_| !is_in_the_way(&host, &network)) {
             let events = watch.check(&host, [&network], now + pause);
             for event in &events {
- picture.read(&event.kind);
- }
+                picture.read(&event.kind);
+            }
             prop_assert_eq!(read(&host, &network), DriftStatus::AsDefined);
             prop_assert_eq!(picture, Picture::default());
         }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::{DriftTracker, NetworkEvent, RepairPolicy};
 use crate::network::{Store, StoreError, StoreReason};
-use crate::{BridgeBackend, Events, Result, Wake};
+use crate::{Backend, Bridges, Events, Result, Wake};
 
 /// The least time between two checks: all that the kernel reports in it is one change. Seen with 50
 /// networks: a thousand veths, which came in 2 s, cost 0.1 s of the processor's time on netlink and
@@ -29,9 +29,9 @@ const LULL: Duration = Duration::from_millis(100);
 /// use std::os::fd::AsFd;
 /// use std::time::Duration;
 /// use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-/// use vmbridge::BridgeBackend;
 /// use vmbridge::model::Model;
 /// use vmbridge::network::{MacSource, NetworkController, NetworkWatcher, RepairPolicy, Store};
+/// use vmbridge::{Bridges, InterfaceName};
 ///
 /// # let directory = tempfile::tempdir()?;
 /// # let (config, state) = (directory.path().join("config"), directory.path().join("state"));
@@ -39,7 +39,7 @@ const LULL: Duration = Duration::from_millis(100);
 /// store.define(&backend, &"<network><name>lan</name></network>".parse()?, &MacSource::Random)?;
 /// NetworkController::new(&backend, &store).start(&"lan".parse()?)?;
 /// let mut watcher = NetworkWatcher::new(store, &backend, RepairPolicy::Never, Duration::from_secs(10))?;
-/// backend.delete("virbr0".parse()?)?;
+/// backend.delete("virbr0".parse::<InterfaceName>()?)?;
 ///
 /// let event = 'events: loop {
 ///     if watcher.due_within(Duration::ZERO)? {
@@ -79,16 +79,11 @@ impl NetworkWatcher {
     /// Follows the kernel's events from now on.
     ///
     /// A check is due after `interval` even if there was no event: FreeBSD does not report all changes
-    /// ([`BridgeBackend::events`]), and no kernel reports files that are changed by hand.
+    /// ([`Bridges::events`]), and no kernel reports files that are changed by hand.
     ///
     /// # Errors
-    /// Those of [`events`](BridgeBackend::events).
-    pub fn new(
-        store: Store,
-        backend: &dyn BridgeBackend,
-        policy: RepairPolicy,
-        interval: Duration,
-    ) -> Result<Self> {
+    /// Those of [`events`](Bridges::events).
+    pub fn new(store: Store, backend: &dyn Backend, policy: RepairPolicy, interval: Duration) -> Result<Self> {
         let (events, tracker) = (backend.events()?, DriftTracker::new(policy));
         Ok(Self { store, events, interval, tracker, reported: BTreeSet::new(), last: None, changed: false })
     }
@@ -99,7 +94,7 @@ impl NetworkWatcher {
     /// `backend` is the one that the watcher was created with. The check waits for the lock of the
     /// store as long as the store allows ([`Store::with_patience`]). A store that is locked or cannot
     /// be read is an error among the events, and a later check retries.
-    pub fn check(&mut self, backend: &dyn BridgeBackend) -> Vec<std::result::Result<NetworkEvent, StoreError>> {
+    pub fn check(&mut self, backend: &dyn Backend) -> Vec<std::result::Result<NetworkEvent, StoreError>> {
         let begun = Instant::now();
         let (mut events, mut errors, mut pause) = (Vec::new(), Vec::new(), None);
         self.changed = false;

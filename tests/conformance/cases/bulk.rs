@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use vmbridge::{
-    BridgeChange, BridgeOptions, BridgeSpec, Bulk, BulkError, BulkResult, Capability, ErrorKind, InterfaceName,
-    LinkState, MacAddr, StaticEntry, UnicastMac,
+    BridgeChange, BridgeOptions, BridgeSpec, Bridges, Bulk, BulkError, BulkResult, Capability, ErrorKind,
+    InterfaceName, LinkState, MacAddr, StaticEntry, UnicastMac,
 };
 
 use super::{BRIDGE_MAC, Group, HIGH, LOW, create};
 use crate::host::{Host, mac, name};
-use crate::support::tests;
+use crate::support::{bridge_changes, creations, deletions, fdb_additions, joins, tests, vlan_additions};
 
 pub(super) const CASES: &[Group] = &[(
     None,
@@ -82,12 +82,12 @@ fn of_nothing_is_done(host: &dyn Host) {
     let bridges = host.bridges();
     host.without_privilege(&|| {
         for bulk in BULKS {
-            bridges.create_many(&[], bulk).expect("nothing is always possible");
-            bridges.delete_many(&[], bulk).expect("nothing is always possible");
-            bridges.change_many(&[], bulk).expect("nothing is always possible");
-            bridges.add_ports(name("virbr0"), &[], bulk).expect("nothing is always possible");
-            bridges.add_fdb_entries(name("virbr0"), &[], bulk).expect("nothing is always possible");
-            bridges.add_port_vlans(name("virbr0"), &[], bulk).expect("nothing is always possible");
+            bridges.apply(&creations(&[]), bulk).expect("nothing is always possible");
+            bridges.apply(&deletions(&[]), bulk).expect("nothing is always possible");
+            bridges.apply(&bridge_changes(&[]), bulk).expect("nothing is always possible");
+            bridges.apply(&joins(name("virbr0"), &[]), bulk).expect("nothing is always possible");
+            bridges.apply(&fdb_additions(name("virbr0"), &[]), bulk).expect("nothing is always possible");
+            bridges.apply(&vlan_additions(name("virbr0"), &[]), bulk).expect("nothing is always possible");
         }
     });
     assert_eq!(host.snapshot(), before);
@@ -101,7 +101,7 @@ fn creates_changes_and_deletes(host: &dyn Host) {
         let macs: Vec<_> = (0..100).map(guest).collect();
         let specs: Vec<_> =
             bridges.iter().zip(&macs).map(|(&bridge, &mac)| BridgeSpec::new(bridge).mac(mac).mtu(1400)).collect();
-        host.bridges().create_many(&specs, bulk).expect("the names are free");
+        host.bridges().apply(&creations(&specs), bulk).expect("the names are free");
         let seen = |bridge: &InterfaceName| {
             let seen = host.look(*bridge).expect("it is there");
             assert!(seen.is_bridge);
@@ -114,11 +114,11 @@ fn creates_changes_and_deletes(host: &dyn Host) {
         let change = |number| BridgeChange::default().mtu(mtu(number)).link(LinkState::Up);
         let changes: Vec<_> =
             bridges.iter().enumerate().map(|(number, &bridge)| (bridge, change(number))).collect();
-        host.bridges().change_many(&changes, bulk).expect("they can be changed");
+        host.bridges().apply(&bridge_changes(&changes), bulk).expect("they can be changed");
         let expected = macs.iter().enumerate().map(|(number, &mac)| (mac.into(), mtu(number), true));
         assert!(bridges.iter().map(seen).eq(expected));
 
-        host.bridges().delete_many(&bridges, bulk).expect("they are bridges");
+        host.bridges().apply(&deletions(&bridges), bulk).expect("they are bridges");
         assert_eq!(host.snapshot(), before);
     }
 }
@@ -133,7 +133,7 @@ fn creates_none_or_the_others(host: &dyn Host) {
         (spec("virbr0"), ErrorKind::BridgeExists),
     ] {
         let specs = [spec("virbr0"), bad, spec("virbr2"), spec("virbr3")];
-        fails_for_one(4, (1, kind), &|| host.snapshot(), &|bulk| host.bridges().create_many(&specs, bulk));
+        fails_for_one(4, (1, kind), &|| host.snapshot(), &|bulk| host.bridges().apply(&creations(&specs), bulk));
         assert!(["virbr0", "virbr2", "virbr3", "virbr7"].iter().all(|bridge| is_there(host, bridge)));
         assert!(!is_there(host, "virbr1"));
         for bridge in ["virbr0", "virbr2", "virbr3"] {
@@ -155,10 +155,12 @@ fn deletes_none_or_the_others(host: &dyn Host) {
     ] {
         create(host, "virbr8");
         let before = host.snapshot();
-        host.bridges().create_many(&["virbr0", "virbr2", "virbr3"].map(spec), Bulk::AllOrNothing).expect("free");
+        host.bridges()
+            .apply(&creations(&["virbr0", "virbr2", "virbr3"].map(spec)), Bulk::AllOrNothing)
+            .expect("free");
         host.bridges().add_port(name("virbr2"), name("tap1")).expect("it can be a port");
         let bridges = [name("virbr0"), bad, name("virbr2"), name("virbr3")];
-        fails_for_one(4, (1, kind), &|| host.snapshot(), &|bulk| host.bridges().delete_many(&bridges, bulk));
+        fails_for_one(4, (1, kind), &|| host.snapshot(), &|bulk| host.bridges().apply(&deletions(&bridges), bulk));
         assert_eq!(host.snapshot(), before);
         host.bridges().delete(name("virbr8")).expect("it was left alone");
     }
@@ -166,7 +168,7 @@ fn deletes_none_or_the_others(host: &dyn Host) {
 
 fn changes_none_or_the_others(host: &dyn Host) {
     host.add_interface(name("tap0"), mac(LOW));
-    host.bridges().create_many(&["virbr0", "virbr1", "virbr2"].map(spec), Bulk::AllOrNothing).expect("free");
+    host.bridges().apply(&creations(&["virbr0", "virbr1", "virbr2"].map(spec)), Bulk::AllOrNothing).expect("free");
     let minute = BridgeOptions::default().ageing_time(Duration::from_secs(60));
     let change = BridgeChange::default().mac(mac("52:54:00:00:00:99")).mtu(1300).link(LinkState::Down);
     let change = change.options(minute);
@@ -179,7 +181,7 @@ fn changes_none_or_the_others(host: &dyn Host) {
         (name("virbr1"), change.clone().mtu(70_000), ErrorKind::InvalidMtu),
     ] {
         let changes = [(name("virbr0"), change.clone()), (bridge, bad), (name("virbr2"), change.clone())];
-        fails_for_one(3, (1, kind), &state, &|bulk| host.bridges().change_many(&changes, bulk));
+        fails_for_one(3, (1, kind), &state, &|bulk| host.bridges().apply(&bridge_changes(&changes), bulk));
         for (bridge, is_changed) in [("virbr0", true), ("virbr1", false), ("virbr2", true)] {
             let seen = host.look(name(bridge)).expect("it is there");
             assert_eq!((seen.mtu, seen.up), if is_changed { (1300, false) } else { (1400, true) }, "{bridge}");
@@ -189,7 +191,7 @@ fn changes_none_or_the_others(host: &dyn Host) {
         let centiseconds: u64 = before.parse().expect("a number");
         let back = back.options(BridgeOptions::default().ageing_time(Duration::from_millis(10 * centiseconds)));
         let changes = ["virbr0", "virbr2"].map(|bridge| (name(bridge), back.clone()));
-        host.bridges().change_many(&changes, Bulk::AllOrNothing).expect("they can be changed");
+        host.bridges().apply(&bridge_changes(&changes), Bulk::AllOrNothing).expect("they can be changed");
     }
 }
 
@@ -198,11 +200,11 @@ fn changes_one_twice(host: &dyn Host) {
     create(host, "virbr0");
     let to = |bridge: &str, mtu| (name(bridge), BridgeChange::default().mtu(mtu));
     let changes = [to("virbr0", 1400), to("virbr0", 1300), to("virbr9", 1300)];
-    let change = |bulk| host.bridges().change_many(&changes, bulk);
+    let change = |bulk| host.bridges().apply(&bridge_changes(&changes), bulk);
     fails_for_one(3, (2, ErrorKind::NotFound), &|| host.snapshot(), &change);
     assert_eq!(host.look(name("virbr0")).expect("it is there").mtu, 1300);
     let changes = [to("virbr0", 1450), to("virbr0", 1350)];
-    host.bridges().change_many(&changes, Bulk::AllOrNothing).expect("it can be changed twice");
+    host.bridges().apply(&bridge_changes(&changes), Bulk::AllOrNothing).expect("it can be changed twice");
     assert_eq!(host.look(name("virbr0")).expect("it is there").mtu, 1350);
 }
 
@@ -217,28 +219,32 @@ fn fails_for_each_where_there_is_no_bridge(host: &dyn Host) {
     let ports = [name("tap0"), name("tap1")];
     for (bridge, kind) in [("virbr0", ErrorKind::NotFound), ("tap2", ErrorKind::NotABridge)] {
         let state = || host.snapshot();
-        fails_for_each(2, kind, &state, &|bulk| host.bridges().add_ports(name(bridge), &ports, bulk));
+        fails_for_each(2, kind, &state, &|bulk| host.bridges().apply(&joins(name(bridge), &ports), bulk));
         if host.bridges().capabilities().contains(Capability::FdbStatic) {
             let entries = ports.map(|port| StaticEntry::new(guest(7), port));
-            fails_for_each(2, kind, &state, &|bulk| host.bridges().add_fdb_entries(name(bridge), &entries, bulk));
+            fails_for_each(2, kind, &state, &|bulk| {
+                host.bridges().apply(&fdb_additions(name(bridge), &entries), bulk)
+            });
         }
     }
 }
 
 fn needs_privilege(host: &dyn Host) {
-    host.bridges().create_many(&["virbr0", "virbr1"].map(spec), Bulk::AllOrNothing).expect("the names are free");
+    host.bridges()
+        .apply(&creations(&["virbr0", "virbr1"].map(spec)), Bulk::AllOrNothing)
+        .expect("the names are free");
     add_interfaces(host, 0..3);
     host.bridges().add_port(name("virbr0"), name("tap2")).expect("it can be a port");
     let denied = |act: Act<'_>| fails_for_each(2, ErrorKind::PermissionDenied, &|| host.snapshot(), act);
     host.without_privilege(&|| {
-        denied(&|bulk| host.bridges().create_many(&["virbr2", "virbr3"].map(spec), bulk));
-        denied(&|bulk| host.bridges().delete_many(&["virbr0", "virbr1"].map(name), bulk));
+        denied(&|bulk| host.bridges().apply(&creations(&["virbr2", "virbr3"].map(spec)), bulk));
+        denied(&|bulk| host.bridges().apply(&deletions(&["virbr0", "virbr1"].map(name)), bulk));
         let change = |bridge: &str| (name(bridge), BridgeChange::default().mtu(1300));
-        denied(&|bulk| host.bridges().change_many(&["virbr0", "virbr1"].map(change), bulk));
-        denied(&|bulk| host.bridges().add_ports(name("virbr0"), &["tap0", "tap1"].map(name), bulk));
+        denied(&|bulk| host.bridges().apply(&bridge_changes(&["virbr0", "virbr1"].map(change)), bulk));
+        denied(&|bulk| host.bridges().apply(&joins(name("virbr0"), &["tap0", "tap1"].map(name)), bulk));
         if host.bridges().capabilities().contains(Capability::FdbStatic) {
             let entries = [1, 2].map(|number| StaticEntry::new(guest(number), name("tap2")));
-            denied(&|bulk| host.bridges().add_fdb_entries(name("virbr0"), &entries, bulk));
+            denied(&|bulk| host.bridges().apply(&fdb_additions(name("virbr0"), &entries), bulk));
         }
     });
 }

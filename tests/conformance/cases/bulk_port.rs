@@ -1,11 +1,11 @@
 //! Many ports, entries and VLANs at once: all or nothing, or as much as possible.
 
-use vmbridge::{Bulk, Capability, ErrorKind, InterfaceName, PortVlans, StaticEntry, VlanTagging};
+use vmbridge::{Bridges, Bulk, Capability, ErrorKind, InterfaceName, PortVlans, StaticEntry, VlanTagging};
 
 use super::bulk::{BULKS, add_interfaces, fails_for_each, fails_for_one, guest};
 use super::{Group, create};
 use crate::host::{Host, name};
-use crate::support::tests;
+use crate::support::{fdb_additions, joins, tests, vlan_additions};
 
 pub(super) const CASES: &[Group] = &[
     (None, &tests![adds_ports, adds_no_port_or_the_others, has_entries_or_says_by_name_that_it_has_none]),
@@ -18,7 +18,7 @@ fn adds_ports(host: &dyn Host) {
     let ports = add_interfaces(host, 0..40);
     let before = host.snapshot();
     for bulk in BULKS {
-        host.bridges().add_ports(name("virbr0"), &ports, bulk).expect("they can be ports");
+        host.bridges().apply(&joins(name("virbr0"), &ports), bulk).expect("they can be ports");
         assert!(ports.iter().all(|&port| bridge_of(host, port).as_deref() == Some("virbr0")));
         for &port in &ports {
             host.bridges().remove_port(name("virbr0"), port).expect("it is a port");
@@ -46,7 +46,7 @@ fn adds_no_port_or_the_others(host: &dyn Host) {
         (name("tap0"), ErrorKind::AlreadyPort),
     ] {
         let ports = [name("tap0"), bad, name("tap1"), name("tap2")];
-        let add = |bulk| host.bridges().add_ports(name("virbr0"), &ports, bulk);
+        let add = |bulk| host.bridges().apply(&joins(name("virbr0"), &ports), bulk);
         fails_for_one(4, (1, kind), &|| host.snapshot(), &add);
         let of = |port: &str| bridge_of(host, name(port));
         for port in ["tap0", "tap1", "tap2"] {
@@ -61,7 +61,7 @@ fn adds_no_port_or_the_others(host: &dyn Host) {
 fn with_ports(host: &dyn Host) {
     create(host, "virbr0");
     let ports = add_interfaces(host, 0..4);
-    host.bridges().add_ports(name("virbr0"), &ports[..3], Bulk::AllOrNothing).expect("they can be ports");
+    host.bridges().apply(&joins(name("virbr0"), &ports[..3]), Bulk::AllOrNothing).expect("they can be ports");
 }
 
 fn adds_entries(host: &dyn Host) {
@@ -69,7 +69,7 @@ fn adds_entries(host: &dyn Host) {
     for bulk in BULKS {
         let port = |number| name(&format!("tap{}", number % 3));
         let entries: Vec<_> = (0..1000).map(|number| StaticEntry::new(guest(number), port(number))).collect();
-        host.bridges().add_fdb_entries(name("virbr0"), &entries, bulk).expect("they are new");
+        host.bridges().apply(&fdb_additions(name("virbr0"), &entries), bulk).expect("they are new");
         let expected: Vec<_> = (0..1000).map(|number| (guest(number).into(), port(number))).collect();
         assert!(host.static_entries(name("virbr0")) == expected, "they are not what was added");
         for number in 0..1000 {
@@ -82,7 +82,7 @@ fn adds_no_entry_or_the_others(host: &dyn Host) {
     with_ports(host);
     let entry = |number, port| StaticEntry::new(guest(number), name(port));
     let add = |entries: &[StaticEntry]| {
-        host.bridges().add_fdb_entries(name("virbr0"), entries, Bulk::AllOrNothing).expect("they are new");
+        host.bridges().apply(&fdb_additions(name("virbr0"), entries), Bulk::AllOrNothing).expect("they are new");
     };
     add(&[entry(9, "tap0")]);
     for (bad, kind) in [
@@ -94,7 +94,7 @@ fn adds_no_entry_or_the_others(host: &dyn Host) {
     ] {
         let entries = [entry(1, "tap0"), bad, entry(2, "tap1"), entry(3, "tap2")];
         let state = || format!("{:?}{}", host.static_entries(name("virbr0")), host.snapshot());
-        let act = |bulk| host.bridges().add_fdb_entries(name("virbr0"), &entries, bulk);
+        let act = |bulk| host.bridges().apply(&fdb_additions(name("virbr0"), &entries), bulk);
         fails_for_one(4, (1, kind), &state, &act);
         let at = |number, port| (guest(number).into(), name(port));
         let expected = [at(1, "tap0"), at(2, "tap1"), at(3, "tap2"), at(9, "tap0")];
@@ -109,7 +109,7 @@ fn has_entries_or_says_by_name_that_it_has_none(host: &dyn Host) {
     with_ports(host);
     let capability = Capability::FdbStatic;
     let entries = [1, 2].map(|number| StaticEntry::new(guest(number), name("tap0")));
-    let act = |bulk| host.bridges().add_fdb_entries(name("virbr0"), &entries, bulk);
+    let act = |bulk| host.bridges().apply(&fdb_additions(name("virbr0"), &entries), bulk);
     if host.bridges().capabilities().contains(capability) {
         act(Bulk::AllOrNothing).expect("they are new");
         assert_eq!(host.static_entries(name("virbr0")).len(), 2);
@@ -132,7 +132,7 @@ fn seen_vlans(host: &dyn Host) -> String {
 
 fn adds_vlans_to_no_port_or_to_the_others(host: &dyn Host) {
     with_ports(host);
-    let add = |vlans: &[_], bulk| host.bridges().add_port_vlans(name("virbr0"), vlans, bulk);
+    let add = |vlans: &[_], bulk| host.bridges().apply(&vlan_additions(name("virbr0"), vlans), bulk);
     if !host.has_vlans() {
         let some = [vlans("tap0", "7", VlanTagging::Tagged), vlans("tap1", "7", VlanTagging::Tagged)];
         fails_for_each(2, ErrorKind::Unsupported, &|| host.snapshot(), &|bulk| add(&some, bulk));

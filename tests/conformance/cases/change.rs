@@ -1,6 +1,6 @@
 //! Changing a bridge: MAC, MTU, link.
 
-use vmbridge::{BridgeChange, BridgeSpec, ErrorKind, LinkState};
+use vmbridge::{BridgeChange, BridgeSpec, Bridges, ErrorKind, LinkState};
 
 use super::{BRIDGE_MAC, Group, HIGH, LOW, create, refused};
 use crate::host::{Host, mac, name};

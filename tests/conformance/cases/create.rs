@@ -1,6 +1,6 @@
 //! Creating a bridge.
 
-use vmbridge::{BridgeSpec, Capability, ErrorKind, InterfaceName, LinkState, TapSpec};
+use vmbridge::{BridgeSpec, Bridges, Capability, ErrorKind, InterfaceName, LinkState, TapSpec};
 
 use super::{BRIDGE_MAC, Group, HIGH, LOW, create, refused};
 use crate::host::{Host, mac, name};
@@ -92,11 +92,13 @@ fn refuses_a_name_that_a_bridge_has(host: &dyn Host) {
     refused(
         host,
         &[
-            (ErrorKind::BridgeExists, &|| host.bridges().create(&other)),
-            (ErrorKind::BridgeExists, &|| host.bridges().create(&without)),
+            (ErrorKind::BridgeExists, &|| host.bridges().create(&other).map(drop)),
+            (ErrorKind::BridgeExists, &|| host.bridges().create(&without).map(drop)),
         ],
     );
-    host.without_privilege(&|| refused(host, &[(ErrorKind::BridgeExists, &|| host.bridges().create(&other))]));
+    host.without_privilege(&|| {
+        refused(host, &[(ErrorKind::BridgeExists, &|| host.bridges().create(&other).map(drop))]);
+    });
 }
 
 fn refuses_a_name_that_another_interface_has(host: &dyn Host) {
@@ -107,9 +109,9 @@ fn refuses_a_name_that_another_interface_has(host: &dyn Host) {
     refused(
         host,
         &[
-            (ErrorKind::NameInUse, &|| host.bridges().create(&with_mac)),
-            (ErrorKind::NameInUse, &|| host.bridges().create(&without)),
-            (ErrorKind::NameInUse, &|| host.bridges().create(&loopback)),
+            (ErrorKind::NameInUse, &|| host.bridges().create(&with_mac).map(drop)),
+            (ErrorKind::NameInUse, &|| host.bridges().create(&without).map(drop)),
+            (ErrorKind::NameInUse, &|| host.bridges().create(&loopback).map(drop)),
         ],
     );
 }
@@ -118,7 +120,7 @@ fn refuses_a_name_that_only_a_kernel_reports(host: &dyn Host) {
     for odd in [&b"br%d"[..], b"a b", b"a/b", b"a\x1b", b"\xff", b"default"] {
         let name = InterfaceName::from_bytes(odd).expect("1 to 15 bytes without NUL");
         let (spec, tap) = (BridgeSpec::new(name), TapSpec::new().name(name));
-        refused(host, &[(ErrorKind::InvalidName, &|| host.bridges().create(&spec))]);
+        refused(host, &[(ErrorKind::InvalidName, &|| host.bridges().create(&spec).map(drop))]);
         if host.bridges().capabilities().contains(Capability::Tap) {
             refused(host, &[(ErrorKind::InvalidName, &|| host.bridges().create_tap(&tap).map(drop))]);
         }
@@ -132,8 +134,8 @@ fn refuses_an_mtu_that_the_kernel_refuses(host: &dyn Host) {
         refused(
             host,
             &[
-                (ErrorKind::InvalidMtu, &|| host.bridges().create(&with_mac)),
-                (ErrorKind::InvalidMtu, &|| host.bridges().create(&without)),
+                (ErrorKind::InvalidMtu, &|| host.bridges().create(&with_mac).map(drop)),
+                (ErrorKind::InvalidMtu, &|| host.bridges().create(&without).map(drop)),
             ],
         );
     }
@@ -147,9 +149,9 @@ fn needs_privilege(host: &dyn Host) {
         refused(
             host,
             &[
-                (ErrorKind::PermissionDenied, &|| host.bridges().create(&with_mac)),
-                (ErrorKind::PermissionDenied, &|| host.bridges().create(&without)),
-                (ErrorKind::PermissionDenied, &|| host.bridges().create(&refused_mtu)),
+                (ErrorKind::PermissionDenied, &|| host.bridges().create(&with_mac).map(drop)),
+                (ErrorKind::PermissionDenied, &|| host.bridges().create(&without).map(drop)),
+                (ErrorKind::PermissionDenied, &|| host.bridges().create(&refused_mtu).map(drop)),
             ],
         );
     });

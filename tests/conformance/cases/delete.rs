@@ -1,5 +1,6 @@
 //! Deleting a bridge.
 
+use vmbridge::Bridges;
 use vmbridge::ErrorKind;
 
 use super::{Group, LOW, create, create_up, refused};

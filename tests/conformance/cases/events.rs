@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vmbridge::{BridgeChange, Capability, Wake};
+use vmbridge::{BridgeChange, Bridges, Capability, Wake};
 
 use super::{Group, HIGH, create};
 use crate::host::{Host, mac, name};

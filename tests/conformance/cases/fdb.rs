@@ -1,8 +1,8 @@
 //! The forwarding database (FDB) of a bridge.
 
 use vmbridge::{
-    BridgeChange, BridgeOptions, Capability, Error, ErrorKind, FdbOrigin, MacAddr, PortVlans, StaticEntry,
-    UnicastMac, VlanId, VlanTagging,
+    BridgeChange, BridgeOptions, Bridges, Capability, Error, ErrorKind, FdbOrigin, MacAddr, PortVlans,
+    StaticEntry, UnicastMac, VlanId, VlanTagging,
 };
 
 use super::{Group, HIGH, LOW, create, refused};

@@ -15,7 +15,7 @@ mod tap;
 mod together;
 mod vlan;
 
-use vmbridge::{BridgeSpec, Capabilities, Capability, Error, ErrorKind, LinkState};
+use vmbridge::{BridgeSpec, Bridges, Capabilities, Capability, Error, ErrorKind, LinkState};
 
 use crate::host::{Case, Host, mac, name};
 
@@ -71,7 +71,7 @@ fn refused(host: &dyn Host, attempts: &[(ErrorKind, Attempt<'_>)]) {
         let error = attempt().expect_err("it is refused");
         assert_eq!(error.kind(), *kind, "{error}");
         assert_eq!(error.backend(), host.bridges().name());
-        assert!(matches!(error.undo(), vmbridge::Undo::NotNeeded | vmbridge::Undo::Done), "{error}");
+        assert!(matches!(error.rollback(), vmbridge::Rollback::NotNeeded | vmbridge::Rollback::Done), "{error}");
         assert_eq!(host.snapshot(), before, "after: {error}");
     }
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use vmbridge::{
-    BridgeChange, BridgeOption, BridgeOptions, BridgeSpec, Capability, ErrorKind, LinkState, StpProtocol, VlanId,
+    BridgeChange, BridgeOption, BridgeOptions, BridgeSpec, Bridges, Capability, ErrorKind, LinkState, StpProtocol,
+    VlanId,
 };
 
 use super::{BRIDGE_MAC, Group, create, refused};
@@ -140,7 +141,7 @@ fn is_refused_where_the_kernel_refuses_it(host: &dyn Host) {
         refused(
             host,
             &[
-                (ErrorKind::InvalidOption, &|| host.bridges().create(&spec)),
+                (ErrorKind::InvalidOption, &|| host.bridges().create(&spec).map(drop)),
                 (ErrorKind::InvalidOption, &|| host.bridges().change(name("virbr0"), &change)),
             ],
         );
@@ -166,7 +167,7 @@ fn is_refused_by_name_where_the_backend_has_none(host: &dyn Host) {
         refused(
             host,
             &[
-                (ErrorKind::Unsupported, &|| host.bridges().create(&spec).map_err(by_name)),
+                (ErrorKind::Unsupported, &|| host.bridges().create(&spec).map(drop).map_err(by_name)),
                 (ErrorKind::Unsupported, &|| host.bridges().change(name("virbr0"), &change).map_err(by_name)),
             ],
         );

@@ -1,5 +1,6 @@
 //! Attaching and detaching ports.
 
+use vmbridge::Bridges;
 use vmbridge::ErrorKind;
 
 use super::{Group, HIGH, LOW, create, create_up, refused};

@@ -1,6 +1,6 @@
 //! The options of a port.
 
-use vmbridge::{Capability, ErrorKind, PortOption, PortOptions};
+use vmbridge::{Bridges, Capability, ErrorKind, PortOption, PortOptions};
 
 use super::{Group, LOW, create, refused};
 use crate::host::{Host, mac, name, port_value};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use vmbridge::{BridgeSpec, ErrorKind, LinkState, unused_mac};
+use vmbridge::{BridgeSpec, Bridges, ErrorKind, LinkState, unused_mac};
 
 use super::{BRIDGE_MAC, Group, HIGH, LOW, create, create_up, refused};
 use crate::host::{Host, mac, name};

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-use vmbridge::{Capability, Error, ErrorKind, LinkState, MacAddr, Tap, TapChange, TapSpec, TapState};
+use vmbridge::{Bridges, Capability, Error, ErrorKind, LinkState, MacAddr, Tap, TapChange, TapSpec, TapState};
 
 use super::{BRIDGE_MAC, Group, HIGH, LOW, create, refused};
 use crate::host::{Host, SeenTap, mac, name};

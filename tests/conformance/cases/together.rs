@@ -3,7 +3,7 @@
 use std::sync::Barrier;
 use std::thread;
 
-use vmbridge::{BridgeSpec, ErrorKind, LinkState, MacAddr, UnicastMac};
+use vmbridge::{BridgeSpec, Bridges, ErrorKind, LinkState, MacAddr, UnicastMac};
 
 use super::{Group, LOW, create, refused};
 use crate::host::{Host, mac, name};

@@ -1,6 +1,8 @@
 //! The VLANs of a port.
 
-use vmbridge::{BridgeOptions, BridgeSpec, Capability, ErrorKind, PortVlans, VlanId, VlanRange, VlanTagging};
+use vmbridge::{
+    BridgeOptions, BridgeSpec, Bridges, Capability, ErrorKind, PortVlans, VlanId, VlanRange, VlanTagging,
+};
 
 use super::{Group, LOW, refused};
 use crate::host::{Host, mac, name};

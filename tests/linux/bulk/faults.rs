@@ -3,17 +3,20 @@
 
 use std::process::{Command, Output};
 
-use vmbridge::{BridgeBackend, BridgeChange, BridgeOptions, Bulk, BulkResult};
+use vmbridge::{Backend, BridgeChange, BridgeOptions, Bridges, Bulk, BulkResult};
 
 use super::{entry, mac, names, open, spec, static_entries, with_bridges, with_interfaces};
 use crate::faults::state;
-use crate::support::{Registry, in_namespace, ip, link, name, path_of, with_fault};
+use crate::support::{
+    Registry, bridge_changes, creations, deletions, fdb_additions, in_namespace, ip, joins, link, name, path_of,
+    with_fault,
+};
 
 /// Three operations in one call.
 struct Work {
     name: &'static str,
     prepare: fn(),
-    act: fn(&dyn BridgeBackend, Bulk) -> BulkResult,
+    act: fn(&dyn Backend, Bulk) -> BulkResult,
     is_done: fn(usize) -> bool,
 }
 
@@ -26,7 +29,7 @@ const WORKS: [Work; 5] = [
         act: |bridges, bulk| {
             let options = BridgeOptions::default().priority(4096);
             let spec = |number| spec(&bridge(number), number).options(options);
-            bridges.create_many(&ITEMS.map(spec), bulk)
+            bridges.apply(&creations(&ITEMS.map(spec)), bulk)
         },
         is_done: |number| {
             let link = link(&bridge(number));
@@ -39,7 +42,7 @@ const WORKS: [Work; 5] = [
             with_bridges(4);
             ip("link set dev virbr1 group 77");
         },
-        act: |bridges, bulk| bridges.delete_many(&names(&["virbr0", "virbr1", "virbr2"]), bulk),
+        act: |bridges, bulk| bridges.apply(&deletions(&names(&["virbr0", "virbr1", "virbr2"])), bulk),
         is_done: |number| link(&bridge(number)).is_none(),
     },
     Work {
@@ -47,7 +50,7 @@ const WORKS: [Work; 5] = [
         prepare: || {
             with_interfaces(3);
         },
-        act: |bridges, bulk| bridges.add_ports(name("virbr0"), &names(&["tap0", "tap1", "tap2"]), bulk),
+        act: |bridges, bulk| bridges.apply(&joins(name("virbr0"), &names(&["tap0", "tap1", "tap2"])), bulk),
         is_done: |number| link(&tap(number)).is_some_and(|link| link["master"] == "virbr0"),
     },
     Work {
@@ -57,7 +60,7 @@ const WORKS: [Work; 5] = [
             ip("link set dev tap0 master virbr0");
         },
         act: |bridges, bulk| {
-            bridges.add_fdb_entries(name("virbr0"), &ITEMS.map(|number| entry(number, "tap0")), bulk)
+            bridges.apply(&fdb_additions(name("virbr0"), &ITEMS.map(|number| entry(number, "tap0"))), bulk)
         },
         is_done: |number| static_entries().iter().any(|entry| entry.starts_with(&mac(number).to_string())),
     },
@@ -75,7 +78,7 @@ const WORKS: [Work; 5] = [
                 1 => BridgeChange::default().mac(mac(number)).mtu(1400),
                 _ => BridgeChange::default().mac(mac(number)).mtu(1400).link(vmbridge::LinkState::Up),
             };
-            bridges.change_many(&ITEMS.map(|number| (name(&bridge(number)), change(number))), bulk)
+            bridges.apply(&bridge_changes(&ITEMS.map(|number| (name(&bridge(number)), change(number)))), bulk)
         },
         is_done: |number| {
             let link = link(&bridge(number)).expect("it is there");
@@ -196,13 +199,13 @@ fn fails(work: &Work, how: &str, bulk: Bulk, call: &str, fault: &(dyn Fn(usize) 
                 // With an error, that of undoing it, which may have had its effect.
                 assert!(told.len() > 1 || (work.is_done)(item), "item {item}, {}", context());
                 is_as_before = false;
-            } else if told.iter().any(|line| line.contains("undoing failed too")) {
+            } else if told.iter().any(|line| line.contains("rollback failed")) {
                 is_as_before = false;
             } else {
                 assert!(!(work.is_done)(item), "item {item}, {}", context());
             }
         }
-        let is_untouched = told.lines().all(|line| line.contains("cannot") && !line.contains("undoing failed"));
+        let is_untouched = told.lines().all(|line| line.contains("cannot") && !line.contains("rollback failed"));
         if is_as_before || is_untouched {
             assert!(state() == before, "{}\n{before}\n{}", context(), state());
         }

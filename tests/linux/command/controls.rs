@@ -193,10 +193,7 @@ fn an_attach_that_fails_leaves_no_port() {
     done(&format!("create virbr0 --mac {MAC}"));
     on_each(|backend| {
         let errors = refused(&format!("--backend {backend} attach virbr0 tap0 --isolated on --priority 64"));
-        assert!(
-            errors.contains("virbr0, port tap0") && errors.contains("the kernel refuses this value"),
-            "{errors}"
-        );
+        assert!(errors.contains("port tap0") && errors.contains("the kernel refuses this value"), "{errors}");
         assert_eq!(link("tap0").expect("it is there").get("master"), None);
     });
 }
@@ -222,7 +219,11 @@ fn refuses_by_name_what_the_backend_cannot_do() {
                 "cannot add a port to bridge",
                 "virbr0, port tap1, fdb-static",
             );
-            says(&format!("fdb add virbr0 tap0 {GUEST}"), "cannot add to the FDB of bridge", "virbr0, fdb-static");
+            says(
+                &format!("fdb add virbr0 tap0 {GUEST}"),
+                "cannot add to the FDB of bridge",
+                "virbr0, port tap0, fdb-static",
+            );
         }
     });
 }
@@ -314,7 +315,7 @@ fn a_restriction_that_fails_changes_nothing() {
         }
         let taken = format!("attach virbr0 tap1 --only-mac {GUEST}");
         let errors = refused(&format!("--backend {backend} {taken}"));
-        assert!(errors.contains("virbr0, port tap1: such an entry exists"), "{errors}");
+        assert!(errors.contains("port tap1") && errors.contains("such an entry exists"), "{errors}");
         assert_eq!(link("tap1").expect("it is there").get("master"), None);
         assert_eq!(entry("tap0", GUEST).expect("it stays")["state"], "static");
         let errors = refused(&format!("--backend {backend} port restrict virbr0 tap0 {MAC}"));

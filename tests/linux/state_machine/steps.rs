@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use vmbridge::{
     BridgeChange, BridgeOption, BridgeSpec, InterfaceName, LinkState, MacAddr, PortOption, PortVlans, StaticEntry,
-    TapChange, TapSpec, VlanId, VlanRange, VlanTagging,
+    TapChange, TapSpec, VlanId, VlanRange, VlanTagging, VnetHeader,
 };
 
 use super::{BRIDGES, GUESTS, MACS, Step, TAP_MACS, TAPS, mac, name};
@@ -69,7 +69,8 @@ fn tap_spec() -> impl Strategy<Value = TapSpec> {
     (given, queues, any::<bool>(), owner(), owner()).prop_map(
         |((tap, tap_mac, mtu, adopt), queues, vnet_hdr, owner, group)| {
             let mut spec = TapSpec::new().name(tap).mac(mac(tap_mac));
-            (spec.mtu, spec.vnet_hdr, spec.owner, spec.group) = (mtu, vnet_hdr, owner, group);
+            (spec.mtu, spec.owner, spec.group) = (mtu, owner, group);
+            spec.vnet_hdr = vnet_hdr.then(VnetHeader::default);
             spec.queues = NonZeroU16::new(queues).expect("not zero");
             if adopt { spec.adopt_existing() } else { spec }
         },

@@ -17,10 +17,10 @@ use crate::linux::abi::{
     BRCTL_SET_BRIDGE_MAX_AGE, BRCTL_SET_BRIDGE_PRIORITY, BRCTL_SET_BRIDGE_STP_STATE, BRCTL_SET_PATH_COST,
     BRCTL_SET_PORT_PRIORITY, SIOCBRADDBR, SIOCBRDELBR, SIOCDEVPRIVATE,
 };
-use crate::linux::bridge_indices::{self, MAX_BRIDGES, as_indices};
+use crate::linux::bridge_indices::{self, MAX_BRIDGES};
 use crate::linux::ifreq::{Call, IfReq, c_name};
 use crate::retry::retry;
-use crate::{InterfaceIndex, InterfaceName};
+use crate::{Identity, InterfaceIndex, InterfaceName};
 
 /// `BR_MAX_PORTS` (`net/bridge/br_private.h`).
 const MAX_PORTS: usize = 1024;
@@ -31,17 +31,22 @@ nix::ioctl_readwrite_bad!(bridge_private, SIOCDEVPRIVATE, ifreq);
 nix::ioctl_write_ptr_bad!(add_bridge, SIOCBRADDBR, [u8; libc::IFNAMSIZ]);
 nix::ioctl_write_ptr_bad!(delete_bridge, SIOCBRDELBR, [u8; libc::IFNAMSIZ]);
 
-/// A value that the older calls set; times in 1/100 s, ports by their number.
+/// A value of a bridge that the older calls set; times in 1/100 s.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Setting {
+pub(super) enum BridgeValue {
     ForwardDelay(u32),
     HelloTime(u32),
     MaxAge(u32),
     AgeingTime(u32),
     Stp(bool),
     Priority(u16),
-    PortPriority(u16, u8),
-    PathCost(u16, u32),
+}
+
+/// A value of a port that the older calls set.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum PortValue {
+    Priority(u8),
+    PathCost(u32),
 }
 
 impl Control {
@@ -52,32 +57,29 @@ impl Control {
         retry(|| unsafe { add_bridge(self.as_fd().as_raw_fd(), &raw const name) }).map(drop)
     }
 
-    /// `ENXIO` for an unknown name, `EBUSY` for a bridge that is up, `EPERM` for another interface.
-    pub(super) fn delete_bridge(&self, name: InterfaceName) -> nix::Result<()> {
-        let name = c_name(name);
-        // SAFETY: the kernel reads IFNAMSIZ bytes, as many as `name` has.
-        retry(|| unsafe { delete_bridge(self.as_fd().as_raw_fd(), &raw const name) }).map(drop)
+    /// `EBUSY` for a bridge that is up, `EPERM` for an interface that is not a bridge.
+    pub(super) fn delete_bridge(&self, on: Identity) -> nix::Result<()> {
+        self.on(on, |name| {
+            let name = c_name(name);
+            // SAFETY: the kernel reads IFNAMSIZ bytes, as many as `name` has.
+            retry(|| unsafe { delete_bridge(self.as_fd().as_raw_fd(), &raw const name) }).map(drop)
+        })
     }
 
     /// `EINVAL` for an interface that cannot be a port, `ELOOP` for a bridge, `EBUSY` for an interface
     /// that has a master.
-    pub(super) fn add_port(&self, bridge: InterfaceName, port: InterfaceIndex) -> nix::Result<()> {
-        Call::ADD_PORT.on(self, IfReq::on(bridge).with_index(port)).map(drop)
+    pub(super) fn add_port(&self, bridge: Identity, port: InterfaceIndex) -> nix::Result<()> {
+        self.on(bridge, |name| Call::ADD_PORT.on(self, IfReq::on(name).with_index(port)).map(drop))
     }
 
     /// `EINVAL` for an interface that is not a port of this bridge.
-    pub(super) fn remove_port(&self, bridge: InterfaceName, port: InterfaceIndex) -> nix::Result<()> {
-        Call::REMOVE_PORT.on(self, IfReq::on(bridge).with_index(port)).map(drop)
+    pub(super) fn remove_port(&self, bridge: Identity, port: InterfaceIndex) -> nix::Result<()> {
+        self.on(bridge, |name| Call::REMOVE_PORT.on(self, IfReq::on(name).with_index(port)).map(drop))
     }
 
     /// Returns the indices of all bridges, or `None` if the kernel may have more than it can tell.
     pub(super) fn bridges(&self) -> nix::Result<Option<Vec<InterfaceIndex>>> {
         bridge_indices::indices(self.as_fd(), MAX_BRIDGES)
-    }
-
-    /// Returns the indices of a bridge's ports.
-    pub(super) fn ports(&self, bridge: InterfaceName) -> nix::Result<Vec<InterfaceIndex>> {
-        Ok(as_indices(&self.port_slots(bridge)?))
     }
 
     fn port_slots(&self, bridge: InterfaceName) -> nix::Result<Vec<c_int>> {
@@ -95,6 +97,12 @@ impl Control {
         let numbered =
             (0..).zip(indices).filter_map(|(number, index)| Some((number, InterfaceIndex::from_c(index)?)));
         Ok(numbered.collect())
+    }
+
+    /// Returns the number of a port, if it is a port of this bridge.
+    pub(super) fn port_number(&self, bridge: InterfaceName, port: InterfaceIndex) -> nix::Result<Option<u16>> {
+        let mut ports = self.numbered_ports(bridge)?.into_iter();
+        Ok(ports.find_map(|(number, index)| (index == port).then_some(number)))
     }
 
     /// Returns STP's settings of a bridge.
@@ -128,21 +136,37 @@ impl Control {
     }
 
     /// Sets one value of a bridge.
-    pub(super) fn set_value(&self, bridge: InterfaceName, setting: Setting) -> nix::Result<()> {
-        let arguments = match setting {
-            Setting::ForwardDelay(time) => [BRCTL_SET_BRIDGE_FORWARD_DELAY, time.into(), 0, 0],
-            Setting::HelloTime(time) => [BRCTL_SET_BRIDGE_HELLO_TIME, time.into(), 0, 0],
-            Setting::MaxAge(time) => [BRCTL_SET_BRIDGE_MAX_AGE, time.into(), 0, 0],
-            Setting::AgeingTime(time) => [BRCTL_SET_AGEING_TIME, time.into(), 0, 0],
-            Setting::Stp(on) => [BRCTL_SET_BRIDGE_STP_STATE, on.into(), 0, 0],
-            Setting::Priority(priority) => [BRCTL_SET_BRIDGE_PRIORITY, priority.into(), 0, 0],
-            Setting::PortPriority(number, priority) => {
-                [BRCTL_SET_PORT_PRIORITY, number.into(), priority.into(), 0]
-            }
-            Setting::PathCost(number, cost) => [BRCTL_SET_PATH_COST, number.into(), cost.into(), 0],
+    pub(super) fn set_value(&self, on: Identity, value: BridgeValue) -> nix::Result<()> {
+        let arguments = match value {
+            BridgeValue::ForwardDelay(time) => [BRCTL_SET_BRIDGE_FORWARD_DELAY, time.into(), 0, 0],
+            BridgeValue::HelloTime(time) => [BRCTL_SET_BRIDGE_HELLO_TIME, time.into(), 0, 0],
+            BridgeValue::MaxAge(time) => [BRCTL_SET_BRIDGE_MAX_AGE, time.into(), 0, 0],
+            BridgeValue::AgeingTime(time) => [BRCTL_SET_AGEING_TIME, time.into(), 0, 0],
+            BridgeValue::Stp(on) => [BRCTL_SET_BRIDGE_STP_STATE, on.into(), 0, 0],
+            BridgeValue::Priority(priority) => [BRCTL_SET_BRIDGE_PRIORITY, priority.into(), 0, 0],
         };
         // SAFETY: none of these has a pointer.
-        unsafe { self.bridge_call(bridge, arguments) }.map(drop)
+        self.on(on, |name| unsafe { self.bridge_call(name, arguments) }.map(drop))
+    }
+
+    /// Sets one value of a port of a bridge, by the number that the port has directly before the call.
+    /// `EINVAL` for an interface that is not a port of this bridge.
+    pub(super) fn set_port_value(
+        &self,
+        bridge: Identity,
+        port: InterfaceIndex,
+        value: PortValue,
+    ) -> nix::Result<()> {
+        let number = |name| self.port_number(name, port)?.ok_or(Errno::EINVAL);
+        let set = |name, number: u16| {
+            let arguments = match value {
+                PortValue::Priority(priority) => [BRCTL_SET_PORT_PRIORITY, number.into(), priority.into(), 0],
+                PortValue::PathCost(cost) => [BRCTL_SET_PATH_COST, number.into(), cost.into(), 0],
+            };
+            // SAFETY: none of these has a pointer.
+            unsafe { self.bridge_call(name, arguments) }.map(drop)
+        };
+        self.compared(bridge, number, set)
     }
 
     /// Makes one of the older calls.

@@ -1,8 +1,10 @@
 //! The ioctls on interfaces, each as a safe function. Those on bridges alone are in
 //! [`bridge_ioctl`](super::bridge_ioctl).
 //!
-//! Read in `net/core/dev_ioctl.c`. All of them work in the network namespace that the socket was made
-//! in, whatever thread makes the call.
+//! Read in `net/core/dev_ioctl.c`. All of them work in the network namespace of the socket, in every thread.
+//!
+//! The kernel takes a name, which another interface may have by now. So a function that changes an interface takes
+//! its identity, and compares the name with the index directly before the call.
 #![allow(unsafe_code)]
 
 use std::ffi::OsStr;
@@ -17,9 +19,12 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socket};
 use crate::linux::abi::{ETHTOOL_GDRVINFO, IFF_UP, ethtool_drvinfo};
 use crate::linux::ifreq::{Call, IfReq};
 use crate::retry::retry;
-use crate::{InterfaceIndex, InterfaceName, LinkState, MacAddr};
+use crate::{Identity, InterfaceIndex, InterfaceName, LinkState, MacAddr};
 
 nix::ioctl_readwrite_bad!(ethtool, libc::SIOCETHTOOL, ifreq);
+
+/// How often a call is repeated for an interface that is renamed each time.
+const TRIES: usize = 8;
 
 /// The kinds of interfaces, by their drivers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +48,47 @@ impl Control {
     pub(super) fn open() -> nix::Result<Self> {
         // The family does not matter for these calls, and AF_UNIX is always there.
         socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).map(Self)
+    }
+
+    /// Reads something by the name of an interface, compares the name with the index, and makes a call
+    /// directly after that. It starts over if the interface is renamed meanwhile.
+    ///
+    /// `ENODEV` if the interface has left, whatever the calls said; `EBUSY` if it is renamed all the time.
+    pub(super) fn compared<R, T>(
+        &self,
+        interface: Identity,
+        read: impl Fn(InterfaceName) -> nix::Result<R>,
+        call: impl Fn(InterfaceName, R) -> nix::Result<T>,
+    ) -> nix::Result<T> {
+        let mut name = interface.name();
+        for _ in 0..TRIES {
+            let seen = read(name);
+            let now = self.name(interface.index())?;
+            if now != name {
+                name = now;
+                continue;
+            }
+            let errno = match seen.and_then(|seen| call(name, seen)) {
+                Ok(value) => return Ok(value),
+                Err(errno) => errno,
+            };
+            match self.name(interface.index()) {
+                Ok(now) if now != name => name = now,
+                Err(Errno::ENODEV) => return Err(Errno::ENODEV),
+                Ok(_) | Err(_) => return Err(errno),
+            }
+        }
+        Err(Errno::EBUSY)
+    }
+
+    /// Reads something of an interface by its name.
+    pub(super) fn read<T>(&self, on: Identity, read: impl Fn(InterfaceName) -> nix::Result<T>) -> nix::Result<T> {
+        self.compared(on, read, |_, value| Ok(value))
+    }
+
+    /// Makes a call on an interface by its name.
+    pub(super) fn on<T>(&self, on: Identity, call: impl Fn(InterfaceName) -> nix::Result<T>) -> nix::Result<T> {
+        self.compared(on, |_| Ok(()), |name, ()| call(name))
     }
 
     /// Returns whether no interface has this name, not as an alternative one either.
@@ -79,11 +125,6 @@ impl Control {
         self.call(Call::GET_NAME, IfReq::empty().with_index(index))?.name().ok_or(Errno::ENODEV)
     }
 
-    /// Returns whether an interface is a bridge.
-    pub(super) fn is_bridge(&self, name: InterfaceName) -> nix::Result<bool> {
-        Ok(self.driver(name)? == Driver::Bridge)
-    }
-
     /// Returns the driver of an interface, as ethtool tells it.
     pub(super) fn driver(&self, name: InterfaceName) -> nix::Result<Driver> {
         let mut info = ethtool_drvinfo {
@@ -113,13 +154,16 @@ impl Control {
         Ok(LinkState::of_flags(u32::from(self.flags(name)?)))
     }
 
-    pub(super) fn set_link(&self, name: InterfaceName, link: LinkState) -> nix::Result<()> {
-        let flags = self.flags(name)?;
-        let flags = match link {
-            LinkState::Up => flags | IFF_UP,
-            LinkState::Down => flags & !IFF_UP,
+    /// Sets an interface up or down. The name is compared between the two calls that this takes.
+    pub(super) fn set_link(&self, on: Identity, link: LinkState) -> nix::Result<()> {
+        let set = |name, flags: u16| {
+            let flags = match link {
+                LinkState::Up => flags | IFF_UP,
+                LinkState::Down => flags & !IFF_UP,
+            };
+            self.call(Call::SET_FLAGS, IfReq::on(name).with_flags(flags)).map(drop)
         };
-        self.call(Call::SET_FLAGS, IfReq::on(name).with_flags(flags)).map(drop)
+        self.compared(on, |name| self.flags(name), set)
     }
 
     fn flags(&self, name: InterfaceName) -> nix::Result<u16> {
@@ -132,10 +176,10 @@ impl Control {
     }
 
     /// `EINVAL` for an MTU that the interface cannot have.
-    pub(super) fn set_mtu(&self, name: InterfaceName, mtu: u32) -> nix::Result<()> {
+    pub(super) fn set_mtu(&self, on: Identity, mtu: u32) -> nix::Result<()> {
         // The kernel has a C int here; a larger number must not turn into another one.
         let mtu = c_int::try_from(mtu).map_err(|_| Errno::EINVAL)?;
-        self.call(Call::SET_MTU, IfReq::on(name).with_mtu(mtu)).map(drop)
+        self.on(on, |name| self.call(Call::SET_MTU, IfReq::on(name).with_mtu(mtu)).map(drop))
     }
 
     /// Returns the MAC of an interface, or `None` if its addresses are of another kind.
@@ -144,13 +188,13 @@ impl Control {
     }
 
     /// `EADDRNOTAVAIL` for a MAC that no interface can have.
-    pub(super) fn set_mac(&self, name: InterfaceName, mac: MacAddr) -> nix::Result<()> {
-        self.call(Call::SET_MAC, IfReq::on(name).with_mac(mac)).map(drop)
+    pub(super) fn set_mac(&self, on: Identity, mac: MacAddr) -> nix::Result<()> {
+        self.on(on, |name| self.call(Call::SET_MAC, IfReq::on(name).with_mac(mac)).map(drop))
     }
 
     /// `EEXIST` for a name that is taken; before 6.2 `EBUSY` for an interface that is up.
-    pub(super) fn rename(&self, name: InterfaceName, to: InterfaceName) -> nix::Result<()> {
-        self.call(Call::SET_NAME, IfReq::on(name).with_new_name(to)).map(drop)
+    pub(super) fn rename(&self, on: Identity, to: InterfaceName) -> nix::Result<()> {
+        self.on(on, |name| self.call(Call::SET_NAME, IfReq::on(name).with_new_name(to)).map(drop))
     }
 
     fn call(&self, call: Call, request: IfReq) -> nix::Result<IfReq> {

@@ -1,18 +1,16 @@
 //! The forwarding database through `BRCTL_GET_FDB_ENTRIES` (`br_fdb_fillbuf()` in
 //! `net/bridge/br_fdb.c`).
 //!
-//! It tells no VLANs, and nothing of the bridge's own entries. What is not local it tells apart
-//! by age alone: a static entry's is always 0, a learned one's only until 10 ms after a frame.
+//! It tells no VLANs and none of the bridge's own entries. Only their age tells static entries from learned
+//! ones: a static entry's is always 0, a learned one's only until 10 ms after a frame.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use nix::errno::Errno;
-
-use super::IoctlBackend;
 use super::bridge_ioctl::FDB_CHUNK;
+use super::{IoctlBackend, still_there};
 use crate::error::Attempt;
-use crate::{ErrorKind, FdbEntry, FdbOrigin, InterfaceIndex, InterfaceName, MacAddr, Result};
+use crate::{ErrorKind, FdbEntry, FdbOrigin, Identity, MacAddr, Result};
 
 /// How often a list is read that is too long for one call, until two readings agree.
 const READINGS: usize = 32;
@@ -24,7 +22,7 @@ type Reading = BTreeMap<(u16, [u8; 6]), (bool, u32)>;
 
 impl IoctlBackend {
     /// The FDB of an interface that is known to be a bridge.
-    pub(super) fn read_fdb(&self, at: Attempt, bridge: InterfaceName) -> Result<Vec<FdbEntry>> {
+    pub(super) fn read_fdb(&self, at: Attempt, bridge: Identity) -> Result<Vec<FdbEntry>> {
         let read = || self.fdb_reading(bridge).map_err(|errno| at.errno(errno));
         let (mut before, mut is_whole) = read()?;
         for _ in 0..READINGS {
@@ -43,11 +41,11 @@ impl IoctlBackend {
     }
 
     /// All entries, and whether they are of one moment: they came in one call.
-    fn fdb_reading(&self, bridge: InterfaceName) -> nix::Result<(Reading, bool)> {
+    fn fdb_reading(&self, bridge: Identity) -> nix::Result<(Reading, bool)> {
         let mut reading = Reading::new();
         let mut from = 0;
         loop {
-            let entries = self.control.fdb_entries(bridge, from)?;
+            let entries = self.control.read(bridge, |name| self.control.fdb_entries(name, from))?;
             for entry in &entries {
                 let port = u16::from_le_bytes([entry.port_no, entry.port_hi]);
                 // One for each VLAN: the youngest counts.
@@ -65,7 +63,7 @@ impl IoctlBackend {
     fn fdb_entries(
         &self,
         at: Attempt,
-        bridge: InterfaceName,
+        bridge: Identity,
         now: &Reading,
         before: &Reading,
     ) -> Result<Vec<FdbEntry>> {
@@ -74,28 +72,23 @@ impl IoctlBackend {
             .iter()
             .filter_map(|(&(number, mac), &(is_local, age))| {
                 // A port that left took its entries along.
-                let &(index, port) = ports.get(&number)?;
+                let port = ports.get(&number)?;
                 let has_no_age = age == 0 && before.get(&(number, mac)).is_some_and(|&(_, age)| age == 0);
                 let (origin, age) = match (is_local, has_no_age) {
                     (true, _) => (FdbOrigin::Local, None),
                     (false, true) => (FdbOrigin::Static, None),
                     (false, false) => (FdbOrigin::Learned, Some(Duration::from_millis(u64::from(age) * 10))),
                 };
-                Some((index, FdbEntry { mac: MacAddr::new(mac), port, vlan: None, origin, age }))
+                Some((port.index(), FdbEntry { age, ..FdbEntry::new(MacAddr::new(mac), *port, None, origin) }))
             })
             .collect();
         entries.sort_by_key(|(index, entry)| (*index, entry.mac));
         Ok(entries.into_iter().map(|(_, entry)| entry).collect())
     }
 
-    fn fdb_ports(&self, bridge: InterfaceName) -> nix::Result<BTreeMap<u16, (InterfaceIndex, InterfaceName)>> {
-        let named = self.control.numbered_ports(bridge)?.into_iter().filter_map(|(number, index)| {
-            match self.control.name(index) {
-                Ok(name) => Some(Ok((number, (index, name)))),
-                Err(Errno::ENODEV) => None,
-                Err(errno) => Some(Err(errno)),
-            }
-        });
-        named.collect()
+    fn fdb_ports(&self, bridge: Identity) -> nix::Result<BTreeMap<u16, Identity>> {
+        let ports = self.control.read(bridge, |name| self.control.numbered_ports(name))?;
+        let ports = ports.into_iter().map(|(number, index)| Ok((number, self.current(index)?)));
+        Ok(still_there(ports)?.into_iter().collect())
     }
 }

@@ -1,9 +1,9 @@
 //! Bridges through ioctls, for a kernel or a policy that has no netlink bridge creation.
 //!
-//! The kernel's side is `net/bridge/br_ioctl.c` and `net/core/dev_ioctl.c`. A bridge is made in
-//! several calls, so it is made under a name of its own ([`staging`]) and gets its final name when it
-//! has its MAC. If the process dies before that, the bridge stays under that name, down and without
-//! ports, until the next bridge is made that is to have the same final name.
+//! The kernel's side is `net/bridge/br_ioctl.c` and `net/core/dev_ioctl.c`. Creating a bridge takes several
+//! calls. So the bridge is created under a name of its own ([`staging`]) and gets its final name when it has
+//! its MAC. If the process dies before that, the bridge stays under that name, down and without ports. The
+//! next `create` with the same final name deletes it.
 
 mod bridge_ioctl;
 mod control;
@@ -17,25 +17,28 @@ mod sysfs;
 mod tap;
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
 
 use nix::errno::Errno;
 
-use self::control::Control;
-use self::sysfs::{Interface, Sysfs};
-use crate::change::{self, Step};
+use self::control::{Control, Driver};
+use self::sysfs::{Directory, Sysfs};
 use crate::error::Attempt;
 use crate::linux::capabilities::CAPABILITIES;
 use crate::linux::carrier;
+use crate::linux::convert::errno;
 use crate::linux::events;
 use crate::linux::namespace::Namespace;
 use crate::linux::proc;
 use crate::linux::tap as taps;
 use crate::linux::udev::Udev;
+use crate::setting::{self, Setting};
+use crate::waiting::Limits;
 use crate::{
-    BridgeBackend, BridgeChange, BridgeSpec, BridgeState, Capabilities, ErrorKind, Events, FdbEntry,
-    InterfaceIndex, InterfaceName, InterfaceState, LinkState, MacAddr, Operation, PortOptions, PortState, Result,
-    Tap, TapChange, TapSpec, TapState,
+    Backend, BridgeState, Capabilities, Capability, ErrorKind, Events, FdbEntry, Identity, InterfaceIndex,
+    InterfaceName, InterfaceState, LinkState, MacAddr, Operation, Outcome, PortState, Result, Seen, Step, Tap,
+    TapState, Target,
 };
 
 /// Bridges through ioctls, in the network namespace that it was opened in.
@@ -43,16 +46,17 @@ use crate::{
 pub struct IoctlBackend {
     control: Control,
     udev: Udev,
-    /// Mounted when it is first asked for: to be rid of a mount takes the kernel as long as to make a
-    /// bridge (`namespace_unlock()` waits for RCU).
+    /// Mounted when it is first needed: removing a mount takes the kernel as long as creating a bridge
+    /// (`namespace_unlock()` waits for RCU).
     sysfs: OnceLock<Sysfs>,
-    /// Not there without /proc; most calls do without.
+    /// Missing without /proc; few calls need it.
     interfaces: io::Result<proc::Interfaces>,
     namespace: Namespace,
+    limits: Limits,
 }
 
 impl IoctlBackend {
-    /// [`BridgeBackend::name`] of this backend.
+    /// [`Backend::name`] of this backend.
     pub const NAME: &str = "ioctl";
 
     /// Opens its sockets in the network namespace of the calling thread.
@@ -60,12 +64,21 @@ impl IoctlBackend {
     /// # Errors
     /// `Os`: out of descriptors.
     pub fn open() -> Result<Self> {
+        Self::open_with(Limits::default())
+    }
+
+    /// Opens it as [`open`](Self::open) does, with limits for its calls that wait.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub fn open_with(limits: Limits) -> Result<Self> {
         let at = Self::at(Operation::Open);
         let control = Control::open().map_err(|errno| at.errno(errno))?;
         let namespace = Namespace::open();
         // Where it could not be found again, now is the time.
         let sysfs = if namespace.is_known() { OnceLock::new() } else { Sysfs::open().into() };
-        Ok(Self { control, udev: Udev::open(), sysfs, interfaces: proc::Interfaces::open(), namespace })
+        let udev = Udev::open(limits.udev);
+        Ok(Self { control, udev, sysfs, interfaces: proc::Interfaces::open(), namespace, limits })
     }
 
     fn at(operation: Operation) -> Attempt {
@@ -82,67 +95,106 @@ impl IoctlBackend {
         sysfs.lacks().map_or_else(|| Ok(self.sysfs.get_or_init(|| sysfs)), Err)
     }
 
-    /// An interface in it ([`Sysfs::interface`]).
-    fn sysfs_interface(&self, name: InterfaceName, index: InterfaceIndex) -> nix::Result<Interface> {
-        self.sysfs()?.interface(name, index)
+    /// Does something with the directory of an interface in it ([`Sysfs::directory`]).
+    fn in_sysfs<T>(&self, on: Identity, act: impl Fn(&Directory) -> nix::Result<T>) -> nix::Result<T> {
+        self.control.on(on, |name| act(&self.sysfs()?.directory(name, on.index())?))
     }
 
-    /// The names of all interfaces.
-    fn interface_names(&self, at: Attempt) -> Result<Vec<InterfaceName>> {
-        let names = match &self.interfaces {
-            Ok(interfaces) => interfaces.names(),
-            Err(error) => Err(error.kind().into()),
-        };
-        names.map_err(|source| at.io(ErrorKind::Os, source))
-    }
-
-    /// Checks that an interface is a bridge, and gives its index and its name: it may have been
-    /// asked for by an alternative one.
-    fn check_bridge(&self, at: Attempt, name: InterfaceName) -> Result<(InterfaceIndex, InterfaceName)> {
-        let find = || {
-            if self.control.is_free(name)? {
-                return Err(Errno::ENODEV);
-            }
-            let index = self.control.index(name)?;
-            Ok((index, self.control.name(index)?))
-        };
-        let (index, name) = find().map_err(|errno| at.errno(errno))?;
-        match self.control.is_bridge(name) {
-            Ok(true) => Ok((index, name)),
-            Ok(false) => Err(at.error(ErrorKind::NotABridge)),
-            Err(errno) => Err(at.errno(errno)),
-        }
-    }
-
-    fn state(&self, name: InterfaceName, index: InterfaceIndex) -> nix::Result<BridgeState> {
-        Ok(BridgeState {
-            name,
-            index,
-            mac: self.control.mac(name)?.unwrap_or(MacAddr::ZERO),
-            mtu: self.control.mtu(name)?,
-            link: self.control.link(name)?,
-            options: self.bridge_options(name, index)?,
+    /// The interface of a target, by its own name: the target may have an alternative one. `ENODEV` if it
+    /// does not exist.
+    fn resolve(&self, target: Target) -> nix::Result<Identity> {
+        self.current(match target {
+            Target::Identity(identity) => identity.index(),
+            Target::Name(name) => self.index(name)?,
         })
     }
 
-    /// The names of all bridges.
-    fn bridge_names(&self, at: Attempt) -> Result<Vec<InterfaceName>> {
-        if let Some(indices) = self.control.bridges().map_err(|errno| at.errno(errno))? {
-            return self.names(at, indices);
-        }
-        // More than the kernel tells in one call: ask each interface.
-        let mut names = self.interface_names(at)?;
-        names.retain(|&name| self.control.is_bridge(name) == Ok(true));
-        Ok(names)
+    /// The index of an interface; `ENODEV` for a name that is free.
+    fn index(&self, name: InterfaceName) -> nix::Result<InterfaceIndex> {
+        if self.control.is_free(name)? { Err(Errno::ENODEV) } else { self.control.index(name) }
     }
 
-    /// The names of interfaces, without those that vanished meanwhile.
-    fn names(&self, at: Attempt, indices: Vec<InterfaceIndex>) -> Result<Vec<InterfaceName>> {
-        still_there(at, indices.into_iter().map(|index| self.control.name(index)))
+    /// The interface of an index, by the name that it has now.
+    fn current(&self, index: InterfaceIndex) -> nix::Result<Identity> {
+        Ok(Identity::new(self.control.name(index)?, index))
+    }
+
+    fn driver(&self, interface: Identity) -> nix::Result<Driver> {
+        self.control.read(interface, |name| self.control.driver(name))
+    }
+
+    /// The bridge of a target.
+    fn bridge(&self, at: Attempt, target: Target) -> Result<Identity> {
+        let found = self.resolve(target).and_then(|bridge| Ok((bridge, self.driver(bridge)?)));
+        match found.map_err(|errno| at.errno(errno))? {
+            (bridge, Driver::Bridge) => Ok(bridge),
+            (_, Driver::Tap | Driver::Other) => Err(at.error(ErrorKind::NotABridge)),
+        }
+    }
+
+    fn state(&self, bridge: Identity) -> nix::Result<BridgeState> {
+        self.control.read(bridge, |name| {
+            let mac = self.control.mac(name)?.unwrap_or(MacAddr::ZERO);
+            let (mtu, link) = (self.control.mtu(name)?, self.control.link(name)?);
+            let mut state = BridgeState::new(name, bridge.index(), mac, mtu, link);
+            state.options = self.bridge_options(name, bridge.index())?;
+            Ok(state)
+        })
+    }
+
+    /// All bridges.
+    fn bridges(&self) -> nix::Result<Vec<Identity>> {
+        if let Some(indices) = self.control.bridges()? {
+            return still_there(indices.into_iter().map(|index| self.current(index)));
+        }
+        // More than the kernel tells in one call: ask each interface.
+        let mut bridges = self.all()?;
+        bridges.retain(|&interface| self.driver(interface) == Ok(Driver::Bridge));
+        Ok(bridges)
+    }
+
+    /// All interfaces, by index.
+    fn all(&self) -> nix::Result<Vec<Identity>> {
+        let names = self.interfaces.as_ref().map_err(errno)?.names().map_err(|error| errno(&error))?;
+        let interfaces = names.into_iter().map(|name| Ok(Identity::new(name, self.control.index(name)?)));
+        let mut interfaces = still_there(interfaces)?;
+        interfaces.sort_unstable_by_key(|interface| interface.index());
+        // A list that was read during a rename may have an interface twice.
+        interfaces.dedup();
+        Ok(interfaces)
+    }
+
+    /// Changes one thing of an interface that every interface has.
+    fn set(&self, at: Attempt, on: Identity, setting: Setting) -> Result<()> {
+        match setting {
+            Setting::Mtu(mtu) => self.control.set_mtu(on, mtu).map_err(|errno| mtu_error(at, errno)),
+            Setting::Mac(mac) => self.control.set_mac(on, mac).map_err(|errno| at.errno(errno)),
+            Setting::Link(link) => self.control.set_link(on, link).map_err(|errno| at.errno(errno)),
+            Setting::Option(option) => self.set_bridge_option(at, on, option),
+        }
+    }
+
+    /// Deletes a bridge; if it is up, it goes down first, since the kernel refuses to delete it then.
+    fn delete(&self, at: Attempt, bridge: Identity) -> Outcome {
+        match self.control.delete_bridge(bridge) {
+            Ok(()) => return Outcome::DONE,
+            Err(Errno::EBUSY) => {}
+            Err(errno) => return Outcome::Refused(at.errno(errno)),
+        }
+        if let Err(errno) = self.control.set_link(bridge, LinkState::Down) {
+            return Outcome::Refused(at.errno(errno));
+        }
+        let Err(errno) = self.control.delete_bridge(bridge) else { return Outcome::DONE };
+        // Nobody else takes a part of this step back, since the step as a whole is irreversible.
+        let restored = match self.control.set_link(bridge, LinkState::Up) {
+            Ok(()) | Err(Errno::ENODEV) => Ok(()),
+            Err(errno) => Err(at.errno(errno)),
+        };
+        Outcome::Refused(at.errno(errno).rolled_back(restored, format_args!("bridge {}, down,", bridge.name())))
     }
 }
 
-impl BridgeBackend for IoctlBackend {
+impl Backend for IoctlBackend {
     fn name(&self) -> &'static str {
         Self::NAME
     }
@@ -151,145 +203,126 @@ impl BridgeBackend for IoctlBackend {
         CAPABILITIES.into_iter().collect()
     }
 
-    fn create(&self, spec: &BridgeSpec) -> Result<()> {
-        self.create_bridge(spec)
-    }
-
-    fn delete(&self, bridge: InterfaceName) -> Result<()> {
-        let at = Self::at(Operation::Delete).on(bridge);
-        let (_, bridge) = self.check_bridge(at, bridge)?;
-        // The kernel deletes no bridge that is up, but knows best whether it is a bridge still.
-        match self.control.delete_bridge(bridge) {
-            Ok(()) => return Ok(()),
-            Err(Errno::EBUSY) => {}
-            Err(Errno::EPERM) if self.control.is_bridge(bridge) == Ok(false) => {
-                return Err(at.means(ErrorKind::NotABridge, Errno::EPERM));
+    fn look(&self, step: &Step) -> Result<Seen> {
+        let at = step.attempt(Self::NAME);
+        match step {
+            Step::Create(spec) => {
+                self.check_bridge_options(at, &spec.options)?;
+                Ok(Seen::Nothing)
             }
-            Err(errno) => return Err(at.errno(errno)),
+            &Step::Delete(bridge) => Ok(Seen::Interface(self.bridge(at, bridge)?)),
+            &Step::FlushFdb(bridge) => {
+                let bridge = self.bridge(at, bridge)?;
+                self.check_sysfs(at.with(Capability::FdbFlush))?;
+                Ok(Seen::Interface(bridge))
+            }
+            Step::Change { bridge, change } => {
+                let bridge = self.bridge(at, *bridge)?;
+                self.check_bridge_options(at, &change.options)?;
+                self.state(bridge).map(Seen::bridge).map_err(|errno| at.errno(errno))
+            }
+            &Step::AddPort { bridge, port } | &Step::RemovePort { bridge, port } => {
+                self.look_at_port(at, bridge, port, None).map(Seen::Port)
+            }
+            Step::ChangePort { bridge, port, options } => {
+                self.look_at_port(at, *bridge, *port, Some(options)).map(Seen::Port)
+            }
+            Step::CreateTap(_) | Step::ChangeTap { .. } | Step::DeleteTap(_) => taps::look(self, step),
+            // `capabilities()` has none of these.
+            Step::AddFdbEntry { .. }
+            | Step::ReplaceFdbEntry { .. }
+            | Step::RemoveFdbEntry { .. }
+            | Step::AddVlans { .. }
+            | Step::RemoveVlans { .. } => Err(at.error(ErrorKind::Unsupported)),
         }
-        self.control.set_link(bridge, LinkState::Down).map_err(|errno| at.errno(errno))?;
-        self.control.delete_bridge(bridge).map_err(|errno| {
-            let outcome = match self.control.set_link(bridge, LinkState::Up) {
-                // Someone else has deleted it.
-                Ok(()) | Err(Errno::ENODEV) => Ok(()),
-                Err(errno) => Err(at.errno(errno)),
-            };
-            at.errno(errno).undone(outcome, format_args!("bridge {bridge}, down,"))
-        })
     }
 
-    fn find(&self, bridge: InterfaceName) -> Result<Option<BridgeState>> {
+    fn run(&self, step: &Step, seen: &Seen) -> Outcome {
+        let at = step.attempt(Self::NAME);
+        match (step, seen) {
+            (Step::Create(spec), _) => self.create(at, spec),
+            (Step::Delete(_), &Seen::Interface(bridge)) => self.delete(at, bridge),
+            (Step::FlushFdb(_), &Seen::Interface(bridge)) => self.flush(at, bridge),
+            (Step::Change { change, .. }, Seen::Bridge { bridge: before, .. }) => {
+                let settings = setting::of_bridge(before, change);
+                setting::set_all(&settings, |setting| self.set(at, before.identity(), setting))
+            }
+            (Step::AddPort { .. }, Seen::Port(seen)) => self.attach(at, seen),
+            (Step::RemovePort { .. }, Seen::Port(seen)) => self.release(at, seen),
+            (Step::ChangePort { options, .. }, Seen::Port(seen)) => self.set_port_options(at, seen, options),
+            _ => taps::run(self, step, seen),
+        }
+    }
+
+    fn find_bridge(&self, bridge: Target) -> Result<Option<BridgeState>> {
         let at = Self::at(Operation::Find).on(bridge);
-        let state = |(index, name)| self.state(name, index).map_err(|errno| at.errno(errno));
-        let found = self.check_bridge(at, bridge).and_then(state);
-        match found {
+        let state = |bridge| self.state(bridge).map_err(|errno| at.errno(errno));
+        match self.bridge(at, bridge).and_then(state) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             found => found.map(Some),
         }
     }
 
-    fn has_carrier(&self, bridge: InterfaceName) -> Result<bool> {
-        let at = Self::at(Operation::Find).on(bridge);
-        let (index, bridge) = self.check_bridge(at, bridge)?;
-        carrier::settled(|| self.carrier(at, bridge, index))
-    }
-
-    fn list(&self) -> Result<Vec<BridgeState>> {
-        let at = Self::at(Operation::List);
-        let names = self.bridge_names(at)?;
-        let states = names.into_iter().map(|name| self.state(name, self.control.index(name)?));
-        let mut states = still_there(at, states)?;
+    fn list_bridges(&self) -> Result<Vec<BridgeState>> {
+        let list = || still_there(self.bridges()?.into_iter().map(|bridge| self.state(bridge)));
+        let mut states = list().map_err(|errno| Self::at(Operation::List).errno(errno))?;
         states.sort_unstable_by_key(|state| state.index);
         Ok(states)
     }
 
-    fn change(&self, bridge: InterfaceName, change: &BridgeChange) -> Result<()> {
-        let at = Self::at(Operation::Change).on(bridge);
-        change.options.check(at, self.capabilities())?;
-        let (index, bridge) = self.check_bridge(at, bridge)?;
-        self.check_bridge_options(at, &change.options)?;
-        let read = || self.state(bridge, index).map_err(|errno| at.errno(errno));
-        let set = |step| match step {
-            Step::Mtu(mtu) => self.control.set_mtu(bridge, mtu).map_err(|errno| mtu_error(at, errno)),
-            Step::Mac(mac) => self.control.set_mac(bridge, mac).map_err(|errno| at.errno(errno)),
-            Step::Link(link) => self.control.set_link(bridge, link).map_err(|errno| at.errno(errno)),
-            Step::Option(option) => self.set_bridge_option(at, bridge, index, option),
-        };
-        change::apply(&read()?, change, set, read)
-    }
-
-    fn add_port(&self, bridge: InterfaceName, port: InterfaceName) -> Result<()> {
-        self.attach(bridge, port)
-    }
-
-    fn remove_port(&self, bridge: InterfaceName, port: InterfaceName) -> Result<()> {
-        self.release(bridge, port)
-    }
-
-    fn ports(&self, bridge: InterfaceName) -> Result<Vec<PortState>> {
+    fn list_ports(&self, bridge: Target) -> Result<Vec<PortState>> {
         self.read_ports(bridge)
     }
 
-    fn change_port(&self, bridge: InterfaceName, port: InterfaceName, options: &PortOptions) -> Result<()> {
-        let at = Self::at(Operation::ChangePort).on(bridge).port(port);
-        options.check(at, self.capabilities())?;
-        let (_, bridge) = self.check_bridge(at, bridge)?;
-        self.set_port_options(at, bridge, port, options)
+    fn find_port(&self, port: Target) -> Result<Option<PortState>> {
+        self.read_port(port)
     }
 
-    fn fdb(&self, bridge: InterfaceName) -> Result<Vec<FdbEntry>> {
-        let at = Self::at(Operation::Fdb).on(bridge);
-        let (_, bridge) = self.check_bridge(at, bridge)?;
-        self.read_fdb(at, bridge)
+    fn list_interfaces(&self) -> Result<Vec<InterfaceState>> {
+        let state = |interface: Identity| {
+            let state = |name| Ok(InterfaceState::new(name, interface.index(), self.control.mac(name)?));
+            self.control.read(interface, state)
+        };
+        let list = || still_there(self.all()?.into_iter().map(state));
+        list().map_err(|errno| Self::at(Operation::Interfaces).errno(errno))
     }
 
-    fn flush_fdb(&self, bridge: InterfaceName) -> Result<()> {
-        let at = Self::at(Operation::FlushFdb).on(bridge);
-        let (index, bridge) = self.check_bridge(at, bridge)?;
-        self.flush(at, bridge, index)
+    fn find_tap(&self, tap: Target) -> Result<Option<TapState>> {
+        taps::find(self, tap)
     }
 
-    fn events(&self) -> Result<Events> {
-        events::open(&self.namespace, Self::at(Operation::Events))
-    }
-
-    fn create_tap(&self, spec: &TapSpec) -> Result<Tap> {
-        taps::create(self, spec)
+    fn list_taps(&self) -> Result<Vec<TapState>> {
+        self.read_taps()
     }
 
     fn persist_tap(&self, tap: &Tap) -> Result<()> {
         taps::persist(self, tap)
     }
 
-    fn change_tap(&self, tap: InterfaceName, change: &TapChange) -> Result<()> {
-        taps::change(self, tap, change)
+    fn adopt_descriptors(&self, queues: Vec<OwnedFd>) -> Result<Tap> {
+        taps::adopt_descriptors(self, queues)
     }
 
-    fn delete_tap(&self, tap: InterfaceName) -> Result<()> {
-        taps::delete(self, tap)
+    fn list_fdb(&self, bridge: Target) -> Result<Vec<FdbEntry>> {
+        let at = Self::at(Operation::Fdb).on(bridge);
+        let bridge = self.bridge(at, bridge)?;
+        self.read_fdb(at, bridge)
     }
 
-    fn taps(&self) -> Result<Vec<TapState>> {
-        self.read_taps()
+    fn bridge_has_carrier(&self, bridge: Target) -> Result<bool> {
+        let at = Self::at(Operation::Find).on(bridge);
+        let bridge = self.bridge(at, bridge)?;
+        carrier::settled(self.limits.carrier, || self.carrier(at, bridge))
     }
 
-    fn interfaces(&self) -> Result<Vec<InterfaceState>> {
-        let at = Self::at(Operation::Interfaces);
-        let names = self.interface_names(at)?;
-        let interfaces = names.into_iter().map(|name| {
-            Ok(InterfaceState { name, index: self.control.index(name)?, mac: self.control.mac(name)? })
-        });
-        let mut interfaces = still_there(at, interfaces)?;
-        interfaces.sort_unstable_by_key(|interface| interface.index);
-        Ok(interfaces)
+    fn open_events(&self) -> Result<Events> {
+        events::open(&self.namespace, Self::at(Operation::Events))
     }
 }
 
 /// What was read of interfaces one by one, without those that vanished while they were read.
-fn still_there<T>(at: Attempt, read: impl Iterator<Item = nix::Result<T>>) -> Result<Vec<T>> {
-    read.filter(|outcome| !matches!(outcome, Err(Errno::ENODEV)))
-        .map(|outcome| outcome.map_err(|errno| at.errno(errno)))
-        .collect()
+fn still_there<T>(read: impl Iterator<Item = nix::Result<T>>) -> nix::Result<Vec<T>> {
+    read.filter(|outcome| !matches!(outcome, Err(Errno::ENODEV))).collect()
 }
 
 fn mtu_error(at: Attempt, errno: Errno) -> crate::Error {

@@ -1,4 +1,4 @@
-//! The options of bridges and ports: STP's through ioctls, the others through sysfs.
+//! The options of bridges and ports: those of a bridge's STP through ioctls, the others through sysfs.
 
 use std::ffi::CStr;
 use std::time::Duration;
@@ -6,14 +6,14 @@ use std::time::Duration;
 use nix::errno::Errno;
 
 use super::IoctlBackend;
-use super::bridge_ioctl::Setting;
+use super::bridge_ioctl::{BridgeValue, PortValue};
 use super::staging::Claim;
-use super::sysfs::Interface;
+use super::sysfs::Directory;
 use crate::error::Attempt;
 use crate::linux::carrier::Carrier;
 use crate::{
-    BridgeOption, BridgeOptions, Capability, ErrorKind, InterfaceIndex, InterfaceName, PortOption, PortOptions,
-    PortStpState, Result, VlanId,
+    BridgeOption, BridgeOptions, Capability, ErrorKind, Identity, InterfaceIndex, InterfaceName, Outcome,
+    PortOption, PortOptions, PortStpState, Result, SeenPort, VlanId,
 };
 
 /// The bits of `port_id` that are the port's number (`BR_PORT_BITS`); the rest is its priority.
@@ -35,22 +35,22 @@ const PORT_FLAGS: [(&CStr, Flag); 10] = [
     (c"brport/neigh_suppress", PortOption::NeighborSuppression),
 ];
 
-/// How an option is set.
+/// How an option is set: by a call, or by writing a number to a file of sysfs.
 #[derive(Debug)]
-enum Way {
-    Call(Setting),
+enum Way<V> {
+    Call(V),
     File(&'static CStr, u64),
 }
 
 /// `None` for a value that the kernel's call has no room for.
-fn bridge_way(option: BridgeOption) -> Option<Way> {
+fn bridge_way(option: BridgeOption) -> Option<Way<BridgeValue>> {
     Some(match option {
-        BridgeOption::ForwardDelay(time) => Way::Call(Setting::ForwardDelay(hundredths(time)?)),
-        BridgeOption::HelloTime(time) => Way::Call(Setting::HelloTime(hundredths(time)?)),
-        BridgeOption::MaxAge(time) => Way::Call(Setting::MaxAge(hundredths(time)?)),
-        BridgeOption::AgeingTime(time) => Way::Call(Setting::AgeingTime(hundredths(time)?)),
-        BridgeOption::Stp(on) => Way::Call(Setting::Stp(on)),
-        BridgeOption::Priority(priority) => Way::Call(Setting::Priority(priority)),
+        BridgeOption::ForwardDelay(time) => Way::Call(BridgeValue::ForwardDelay(hundredths(time)?)),
+        BridgeOption::HelloTime(time) => Way::Call(BridgeValue::HelloTime(hundredths(time)?)),
+        BridgeOption::MaxAge(time) => Way::Call(BridgeValue::MaxAge(hundredths(time)?)),
+        BridgeOption::AgeingTime(time) => Way::Call(BridgeValue::AgeingTime(hundredths(time)?)),
+        BridgeOption::Stp(on) => Way::Call(BridgeValue::Stp(on)),
+        BridgeOption::Priority(priority) => Way::Call(BridgeValue::Priority(priority)),
         BridgeOption::MulticastSnooping(on) => Way::File(c"bridge/multicast_snooping", on.into()),
         BridgeOption::GroupForwardMask(mask) => Way::File(c"bridge/group_fwd_mask", mask.into()),
         BridgeOption::VlanFiltering(on) => Way::File(c"bridge/vlan_filtering", on.into()),
@@ -62,10 +62,10 @@ fn bridge_way(option: BridgeOption) -> Option<Way> {
     })
 }
 
-fn port_way(option: PortOption, number: u16) -> Option<Way> {
+fn port_way(option: PortOption) -> Option<Way<PortValue>> {
     let (flag, on): (Flag, bool) = match option {
-        PortOption::PathCost(cost) => return Some(Way::Call(Setting::PathCost(number, cost))),
-        PortOption::Priority(priority) => return Some(Way::Call(Setting::PortPriority(number, priority))),
+        PortOption::PathCost(cost) => return Some(Way::Call(PortValue::PathCost(cost))),
+        PortOption::Priority(priority) => return Some(Way::Call(PortValue::Priority(priority))),
         PortOption::Isolated(on) => (PortOption::Isolated, on),
         PortOption::Learning(on) => (PortOption::Learning, on),
         PortOption::UnicastFlood(on) => (PortOption::UnicastFlood, on),
@@ -94,20 +94,11 @@ fn time(hundredths: u32) -> Duration {
 }
 
 /// What the kernel means when it refuses a value.
-fn refused(at: Attempt, errno: Errno) -> crate::Error {
+pub(super) fn refused(at: Attempt, errno: Errno) -> crate::Error {
     match errno {
         Errno::EINVAL | Errno::ERANGE => at.means(ErrorKind::InvalidOption, errno),
         Errno::ENOENT => at.means(ErrorKind::Unsupported, errno),
         errno => at.errno(errno),
-    }
-}
-
-/// A number, or nothing where the kernel has no such file.
-fn optional(number: nix::Result<u64>) -> nix::Result<Option<u64>> {
-    match number {
-        Ok(number) => Ok(Some(number)),
-        Err(Errno::ENOENT) => Ok(None),
-        Err(errno) => Err(errno),
     }
 }
 
@@ -117,8 +108,8 @@ impl IoctlBackend {
         let info = self.control.bridge_info(name)?;
         // `struct bridge_id`: two bytes of priority, and the MAC.
         let [high, low, ..] = info.bridge_id.to_ne_bytes();
-        // Of those in force (another bridge's while that is the root) and the bridge's own, only
-        // these are told in 1/100 s; the others are in jiffies, of unknown length.
+        // The kernel tells the times in force (another bridge's while that is the root) and the bridge's own.
+        // Only these are in 1/100 s; the others are in jiffies, of unknown length.
         let mut options = BridgeOptions::default()
             .forward_delay(time(info.bridge_forward_delay))
             .hello_time(time(info.hello_time))
@@ -126,32 +117,27 @@ impl IoctlBackend {
             .ageing_time(time(info.ageing_time))
             .priority(u16::from_be_bytes([high, low]))
             .stp(info.stp_enabled != 0);
-        let bridge = match self.sysfs_interface(name, index) {
+        let bridge = match self.sysfs()?.directory(name, index) {
             Err(Errno::ENOSYS) => return Ok(options),
             bridge => bridge?,
         };
-        let number = |path| optional(bridge.number(path));
-        options.multicast_snooping = number(c"bridge/multicast_snooping")?.map(|on| on != 0);
-        options.group_forward_mask = number(c"bridge/group_fwd_mask")?.and_then(|mask| mask.try_into().ok());
-        options.vlan_filtering = number(c"bridge/vlan_filtering")?.map(|on| on != 0);
-        options.default_pvid = number(c"bridge/default_pvid")?
+        options.multicast_snooping = bridge.optional(c"bridge/multicast_snooping")?.map(|on| on != 0);
+        options.group_forward_mask =
+            bridge.optional(c"bridge/group_fwd_mask")?.and_then(|mask| mask.try_into().ok());
+        options.vlan_filtering = bridge.optional(c"bridge/vlan_filtering")?.map(|on| on != 0);
+        options.default_pvid = bridge
+            .optional(c"bridge/default_pvid")?
             .map(|vlan| u16::try_from(vlan).ok().and_then(|vlan| VlanId::new(vlan).ok()));
         Ok(options)
     }
 
     /// Gives a new bridge its options. The kernel changes the default PVID only while VLANs are
     /// not told apart.
-    pub(super) fn create_options(
-        &self,
-        at: Attempt,
-        name: InterfaceName,
-        index: InterfaceIndex,
-        options: &BridgeOptions,
-    ) -> Result<()> {
+    pub(super) fn create_options(&self, at: Attempt, on: Identity, options: &BridgeOptions) -> Result<()> {
         let is_filtering = |option: &BridgeOption| matches!(option, BridgeOption::VlanFiltering(_));
         let first = options.iter().filter(|option| !is_filtering(option));
         let mut all = first.chain(options.iter().filter(is_filtering));
-        all.try_for_each(|option| self.set_bridge_option(at, name, index, option))
+        all.try_for_each(|option| self.set_bridge_option(at, on, option))
     }
 
     /// Refuses, before anything is changed, what cannot be set here.
@@ -168,65 +154,86 @@ impl IoctlBackend {
     }
 
     /// Sets one option of a bridge.
-    pub(super) fn set_bridge_option(
-        &self,
-        at: Attempt,
-        name: InterfaceName,
-        index: InterfaceIndex,
-        option: BridgeOption,
-    ) -> Result<()> {
+    pub(super) fn set_bridge_option(&self, at: Attempt, on: Identity, option: BridgeOption) -> Result<()> {
         let at = at.with(option.capability());
-        let way = bridge_way(option).ok_or_else(|| at.error(ErrorKind::InvalidOption))?;
-        self.set(name, name, index, &way).map_err(|errno| match (option, errno) {
-            (BridgeOption::DefaultPvid(_), Errno::EPERM) if self.filters_vlans(name, index) => {
+        let set = match bridge_way(option).ok_or_else(|| at.error(ErrorKind::InvalidOption))? {
+            Way::Call(value) => self.control.set_value(on, value),
+            Way::File(path, value) => self.set_file(on, path, value),
+        };
+        set.map_err(|errno| match (option, errno) {
+            (BridgeOption::DefaultPvid(_), Errno::EPERM) if self.filters_vlans(on) => {
                 at.means(ErrorKind::InvalidOption, errno)
             }
             _ => refused(at, errno),
         })
     }
 
-    fn filters_vlans(&self, name: InterfaceName, index: InterfaceIndex) -> bool {
-        let filtering =
-            self.sysfs_interface(name, index).and_then(|bridge| bridge.number(c"bridge/vlan_filtering"));
-        filtering.is_ok_and(|on| on != 0)
+    fn filters_vlans(&self, on: Identity) -> bool {
+        self.in_sysfs(on, |bridge| bridge.number(c"bridge/vlan_filtering")).is_ok_and(|on| on != 0)
     }
 
-    fn set(
-        &self,
-        bridge: InterfaceName,
-        name: InterfaceName,
-        index: InterfaceIndex,
-        way: &Way,
-    ) -> nix::Result<()> {
-        match *way {
-            Way::Call(setting) => self.control.set_value(bridge, setting),
-            Way::File(path, value) => {
-                let interface = self.sysfs_interface(name, index)?;
-                interface.write(path, &value.to_string())?;
-                if interface.number(path)? == value { Ok(()) } else { Err(Errno::EINVAL) }
-            }
-        }
+    /// Writes a number to a file of an interface's directory, which is this interface's whatever its name.
+    fn set_file(&self, on: Identity, path: &CStr, value: u64) -> nix::Result<()> {
+        self.in_sysfs(on, |interface| {
+            interface.write(path, &value.to_string())?;
+            if interface.number(path)? == value { Ok(()) } else { Err(Errno::EINVAL) }
+        })
     }
 
-    /// The options of a port, and where it stands in STP.
-    pub(super) fn port_options(
+    /// All options of a port, and where it stands in STP.
+    pub(super) fn all_port_options(
         &self,
-        bridge: InterfaceName,
-        name: InterfaceName,
-        index: InterfaceIndex,
+        bridge: Identity,
+        port: Identity,
         number: u16,
     ) -> nix::Result<(PortOptions, Option<PortStpState>)> {
-        let info = match self.control.port_info(bridge, number) {
-            // It is no port any longer.
+        self.read_port_options(bridge, port, number, &PORT_FLAGS)
+    }
+
+    /// The options of a port that are `asked` for, and where it stands in STP.
+    pub(super) fn port_options(
+        &self,
+        bridge: Identity,
+        port: Identity,
+        number: u16,
+        asked: &PortOptions,
+    ) -> nix::Result<(PortOptions, Option<PortStpState>)> {
+        let is_asked = |path| {
+            asked.iter().any(|option| matches!(port_way(option), Some(Way::File(other, _)) if other == path))
+        };
+        let flags: Vec<_> = PORT_FLAGS.into_iter().filter(|&(path, _)| is_asked(path)).collect();
+        self.read_port_options(bridge, port, number, &flags)
+    }
+
+    /// `ENODEV` if the port has left its bridge.
+    fn read_port_options(
+        &self,
+        bridge: Identity,
+        port: Identity,
+        number: u16,
+        flags: &[(&CStr, Flag)],
+    ) -> nix::Result<(PortOptions, Option<PortStpState>)> {
+        let mut options = PortOptions::default();
+        if !flags.is_empty() {
+            let read = |port: &Directory| {
+                let mut options = Vec::with_capacity(flags.len());
+                for (path, flag) in flags {
+                    options.extend(port.optional(path)?.map(|on| flag(on != 0)));
+                }
+                Ok(options)
+            };
+            match self.in_sysfs(port, read) {
+                Err(Errno::ENOSYS) => {}
+                read => options.extend(read?),
+            }
+        }
+        // The files of a port that leaves just vanish, so this comes after them.
+        let info = match self.control.read(bridge, |name| self.control.port_info(name, number)) {
             Err(Errno::EINVAL) => return Err(Errno::ENODEV),
             info => info?,
         };
-        let mut options = PortOptions::default().path_cost(info.path_cost);
+        options.path_cost = Some(info.path_cost);
         options.priority = u8::try_from(info.port_id >> PORT_BITS).ok();
-        match self.sysfs_interface(name, index) {
-            Err(Errno::ENOSYS) => {}
-            port => options.extend(flags(&port?)?),
-        }
         let state = match info.state {
             0 => Some(PortStpState::Disabled),
             1 => Some(PortStpState::Listening),
@@ -238,68 +245,66 @@ impl IoctlBackend {
         Ok((options, state))
     }
 
-    /// Sets options of a port, all or none.
-    pub(super) fn set_port_options(
-        &self,
-        at: Attempt,
-        bridge: InterfaceName,
-        port: InterfaceName,
-        options: &PortOptions,
-    ) -> Result<()> {
-        let index = self.port_index(at, port)?;
-        let name = self.control.name(index).map_err(|errno| at.means(ErrorKind::PortNotFound, errno))?;
-        let ports = self.control.numbered_ports(bridge).map_err(|errno| at.errno(errno))?;
-        let Some(&(number, _)) = ports.iter().find(|&&(_, other)| other == index) else {
-            return Err(at.error(ErrorKind::NotAPort));
-        };
-        let gone = |at: Attempt, errno| match errno {
-            Errno::ENODEV => at.means(ErrorKind::PortNotFound, errno),
-            errno => refused(at, errno),
-        };
-        for option in options.iter() {
-            let at = at.with(option.capability());
-            if let Some(Way::File(..)) = port_way(option, number) {
-                self.check_sysfs(at)?;
+    /// Refuses, before anything is changed, what cannot be set here.
+    pub(super) fn check_port_options(&self, at: Attempt, options: &PortOptions) -> Result<()> {
+        let mut files = options.iter().filter(|&option| matches!(port_way(option), Some(Way::File(..))));
+        files.try_for_each(|option| self.check_sysfs(at.with(option.capability())))
+    }
+
+    /// Sets options of a port.
+    pub(super) fn set_port_options(&self, at: Attempt, seen: &SeenPort, options: &PortOptions) -> Outcome {
+        let (bridge, port) = (seen.bridge, seen.port);
+        let mut any = false;
+        for option in options.unlike(&seen.options) {
+            any = true;
+            let set = match port_way(option) {
+                Some(Way::Call(value)) => self.set_port_value(bridge, port, value),
+                Some(Way::File(path, value)) => self.set_file(port, path, value),
+                None => Err(Errno::EOPNOTSUPP),
+            };
+            if let Err(errno) = set {
+                return Outcome::unclear(self.port_failure(at.with(option.capability()), bridge, port, errno));
             }
         }
-        let read = || self.port_options(bridge, name, index, number).map(|(options, _)| options);
-        let set = |option: PortOption| {
-            let at = at.with(option.capability());
-            let way = port_way(option, number).ok_or_else(|| at.error(ErrorKind::Unsupported))?;
-            self.set(bridge, name, index, &way).map_err(|errno| gone(at, errno))
-        };
-        let before = read().map_err(|errno| gone(at, errno))?;
-        let mut tried = Vec::new();
-        for option in options.unlike(&before) {
-            tried.push(option);
-            set(option).map_err(|error| {
-                let now = match read() {
-                    Err(Errno::ENODEV) => return error,
-                    now => now.map_err(|errno| gone(at, errno)),
-                };
-                let back = now.and_then(|now| {
-                    let back = tried.iter().rev().filter_map(|&option| before.former(&now, option));
-                    back.map(set).fold(Ok(()), Result::and)
-                });
-                error.undone(back, format_args!("a changed port {port}"))
-            })?;
+        if !any {
+            return Outcome::DONE;
         }
-        Ok(())
+        // Another process may have moved the port meanwhile: then it has the options on another bridge.
+        match self.lost(bridge, port) {
+            Ok(None) => Outcome::DONE,
+            Ok(Some(kind)) => Outcome::unclear(at.error(kind)),
+            Err(errno) => Outcome::unclear(at.errno(errno)),
+        }
+    }
+
+    /// Sets a value of a port through sysfs, whose files are those of this port. The call takes the port's number,
+    /// which another port may have by now, so it is only for where sysfs is missing or read-only.
+    fn set_port_value(&self, bridge: Identity, port: Identity, value: PortValue) -> nix::Result<()> {
+        let set = match value {
+            PortValue::PathCost(cost) => self.set_file(port, c"brport/path_cost", cost.into()),
+            PortValue::Priority(priority) => self.set_file(port, c"brport/priority", priority.into()),
+        };
+        match set {
+            Err(Errno::ENOSYS | Errno::EACCES | Errno::EROFS) => {
+                self.control.set_port_value(bridge, port.index(), value)
+            }
+            set => set,
+        }
     }
 
     /// Makes the bridge forget what it has learned.
-    pub(super) fn flush(&self, at: Attempt, bridge: InterfaceName, index: InterfaceIndex) -> Result<()> {
-        self.check_sysfs(at.with(Capability::FdbFlush))?;
-        let flush = self.sysfs_interface(bridge, index).and_then(|bridge| bridge.write(c"bridge/flush", "1"));
-        flush.map_err(|errno| refused(at, errno))
+    pub(super) fn flush(&self, at: Attempt, bridge: Identity) -> Outcome {
+        match self.in_sysfs(bridge, |bridge| bridge.write(c"bridge/flush", "1")) {
+            Ok(()) => Outcome::DONE,
+            Err(errno) => Outcome::Refused(refused(at, errno)),
+        }
     }
 
-    /// What sysfs says of a bridge's carrier. `IFF_RUNNING` would not do: it is also there as long as
-    /// the kernel has not looked yet (`netif_oper_up()`).
-    pub(super) fn carrier(&self, at: Attempt, bridge: InterfaceName, index: InterfaceIndex) -> Result<Carrier> {
+    /// What sysfs says of a bridge's carrier. `IFF_RUNNING` would not do: the kernel also shows it until it has
+    /// looked (`netif_oper_up()`).
+    pub(super) fn carrier(&self, at: Attempt, bridge: Identity) -> Result<Carrier> {
         self.check_sysfs(at.with(Capability::Carrier))?;
-        let read = || {
-            let bridge = self.sysfs_interface(bridge, index)?;
+        let read = |bridge: &Directory| {
             let is_on = match bridge.text(c"carrier") {
                 Ok(text) => text == "1",
                 // It is down (`carrier_show()`), or gone, as the next reading says.
@@ -308,18 +313,17 @@ impl IoctlBackend {
             };
             Ok(Carrier { is_on, is_operational: bridge.text(c"operstate")? == "up" })
         };
-        read().map_err(|errno| at.errno(errno))
+        self.in_sysfs(bridge, read).map_err(|errno| at.errno(errno))
     }
 
-    /// Refuses what only sysfs can do where there is none of this namespace.
-    fn check_sysfs(&self, at: Attempt) -> Result<()> {
+    /// Refuses what only sysfs can do where the sysfs of this namespace is not available.
+    pub(super) fn check_sysfs(&self, at: Attempt) -> Result<()> {
         let sysfs = self.sysfs().map_err(|errno| at.errno(errno))?;
         let is_usable = sysfs.is_usable(|is_there| {
             let claim = Claim::for_trial(&self.namespace);
-            let name = self.add_staged(claim.as_ref())?;
-            let is_right = self.control.index(name).map(|index| is_there(name, index));
-            let deleted = self.control.delete_bridge(name);
-            is_right.and_then(|is_right| deleted.map(|()| is_right))
+            let trial = self.created(self.add_staged(claim.as_ref())?)?;
+            let is_right = is_there(trial.name(), trial.index());
+            self.control.delete_bridge(trial).map(|()| is_right)
         });
         match is_usable {
             Ok(true) => Ok(()),
@@ -327,14 +331,6 @@ impl IoctlBackend {
             Err(errno) => Err(at.errno(errno)),
         }
     }
-}
-
-fn flags(port: &Interface) -> nix::Result<Vec<PortOption>> {
-    let mut flags = Vec::with_capacity(PORT_FLAGS.len());
-    for (path, flag) in PORT_FLAGS {
-        flags.extend(optional(port.number(path))?.map(|on| flag(on != 0)));
-    }
-    Ok(flags)
 }
 
 #[cfg(test)]

@@ -4,87 +4,165 @@ use nix::errno::Errno;
 
 use super::{IoctlBackend, still_there};
 use crate::error::Attempt;
-use crate::{ErrorKind, InterfaceIndex, InterfaceName, MacAddr, Operation, PortState, Result};
+use crate::{
+    ErrorKind, Identity, InterfaceIndex, MacAddr, Operation, Outcome, PortOptions, PortState, Result, SeenPort,
+    Target,
+};
+
+/// How often a port is looked for that moves from bridge to bridge.
+const TRIES: usize = 8;
 
 impl IoctlBackend {
-    pub(super) fn attach(&self, bridge: InterfaceName, port: InterfaceName) -> Result<()> {
-        let at = Self::at(Operation::AddPort).on(bridge).port(port);
-        let (_, bridge) = self.check_bridge(at, bridge)?;
-        let index = self.port_index(at, port)?;
-        if self.port_indices(at, bridge)?.contains(&index) {
-            return Err(at.error(ErrorKind::AlreadyPort));
+    /// Looks at a bridge and an interface, and at those options that are `asked` for.
+    pub(super) fn look_at_port(
+        &self,
+        at: Attempt,
+        bridge: Target,
+        port: Target,
+        asked: Option<&PortOptions>,
+    ) -> Result<SeenPort> {
+        let bridge = self.bridge(at, bridge)?;
+        let port = self.resolve(port).map_err(|errno| port_error(at, errno))?;
+        let of_bridge = |name| Ok((self.control.mtu(name)?, self.control.port_number(name, port.index())?));
+        let (bridge_mtu, number) = self.control.read(bridge, of_bridge).map_err(|errno| at.errno(errno))?;
+        let port_mtu = self.control.read(port, |name| self.control.mtu(name));
+        let port_mtu = port_mtu.map_err(|errno| port_error(at, errno))?;
+        let mut seen = SeenPort::new(bridge, bridge_mtu, port, port_mtu);
+        seen.is_port = number.is_some();
+        if let (Some(asked), Some(number)) = (asked, number) {
+            self.check_port_options(at, asked)?;
+            let read = self.port_options(bridge, port, number, asked);
+            (seen.options, _) = read.map_err(|errno| self.port_failure(at, bridge, port, errno))?;
         }
-        let Err(errno) = self.control.add_port(bridge, index) else { return Ok(()) };
+        Ok(seen)
+    }
+
+    pub(super) fn attach(&self, at: Attempt, seen: &SeenPort) -> Outcome {
+        let (bridge, port) = (seen.bridge, seen.port.index());
+        let Err(errno) = self.control.add_port(bridge, port) else { return Outcome::DONE };
+        let is_port_of = |bridge| self.is_port_of(bridge, port) == Ok(true);
         let kind = match errno {
-            // Someone else has added it since.
-            Errno::EBUSY if self.control.ports(bridge).is_ok_and(|ports| ports.contains(&index)) => {
-                ErrorKind::AlreadyPort
-            }
+            // Another process has added it since.
+            Errno::EBUSY if is_port_of(bridge) => ErrorKind::AlreadyPort,
             Errno::EBUSY => ErrorKind::PortBusy,
             Errno::EXFULL => ErrorKind::TooManyPorts,
             Errno::ELOOP => ErrorKind::PortIsBridge,
-            // Also what the kernel says of an index that is no longer there.
-            Errno::EINVAL if self.control.name(index) == Err(Errno::ENODEV) => ErrorKind::PortNotFound,
+            // The kernel says the same of an index that no longer exists.
+            Errno::EINVAL if self.has_left(port) => ErrorKind::PortNotFound,
             Errno::EINVAL | Errno::EOPNOTSUPP => ErrorKind::PortUnsuitable,
-            // Whose port it is matters more than who asks, as on the other backends.
-            Errno::EPERM if self.is_port_elsewhere(at, bridge, index) => ErrorKind::PortBusy,
+            // As on the other backends, the port's bridge matters more than the privilege.
+            Errno::EPERM
+                if self.bridges().into_iter().flatten().any(|other| other != bridge && is_port_of(other)) =>
+            {
+                ErrorKind::PortBusy
+            }
             errno => ErrorKind::of(errno),
         };
-        Err(at.means(kind, errno))
+        Outcome::Refused(at.means(kind, errno))
     }
 
-    pub(super) fn release(&self, bridge: InterfaceName, port: InterfaceName) -> Result<()> {
-        let at = Self::at(Operation::RemovePort).on(bridge).port(port);
-        let (_, bridge) = self.check_bridge(at, bridge)?;
-        let index = self.port_index(at, port)?;
-        if !self.port_indices(at, bridge)?.contains(&index) {
-            return Err(at.error(ErrorKind::NotAPort));
-        }
-        self.control.remove_port(bridge, index).map_err(|errno| match errno {
-            Errno::EINVAL if self.control.name(index) == Err(Errno::ENODEV) => {
-                at.means(ErrorKind::PortNotFound, errno)
-            }
+    pub(super) fn release(&self, at: Attempt, seen: &SeenPort) -> Outcome {
+        let Err(errno) = self.control.remove_port(seen.bridge, seen.port.index()) else { return Outcome::DONE };
+        Outcome::Refused(match errno {
+            Errno::EINVAL if self.has_left(seen.port.index()) => at.means(ErrorKind::PortNotFound, errno),
             Errno::EINVAL => at.means(ErrorKind::NotAPort, errno),
             errno => at.errno(errno),
         })
     }
 
-    pub(super) fn read_ports(&self, bridge: InterfaceName) -> Result<Vec<PortState>> {
+    pub(super) fn read_ports(&self, bridge: Target) -> Result<Vec<PortState>> {
         let at = Self::at(Operation::Ports).on(bridge);
-        let (_, bridge) = self.check_bridge(at, bridge)?;
-        let mut numbered = self.control.numbered_ports(bridge).map_err(|errno| at.errno(errno))?;
+        let bridge = self.bridge(at, bridge)?;
+        let numbered = self.control.read(bridge, |name| self.control.numbered_ports(name));
+        let mut numbered = numbered.map_err(|errno| at.errno(errno))?;
         numbered.sort_unstable_by_key(|&(_, index)| index);
-        let ports = numbered.into_iter().map(|(number, index)| {
-            let name = self.control.name(index)?;
-            let (options, stp_state) = self.port_options(bridge, name, index, number)?;
-            Ok(PortState {
-                name,
-                index,
-                mac: self.control.mac(name)?.unwrap_or(MacAddr::ZERO),
-                mtu: self.control.mtu(name)?,
-                link: self.control.link(name)?,
-                options,
-                stp_state,
-            })
-        });
-        still_there(at, ports)
+        let state = |(number, index)| self.port_state(bridge, self.current(index)?, number);
+        still_there(numbered.into_iter().map(state)).map_err(|errno| at.errno(errno))
     }
 
-    pub(super) fn port_index(&self, at: Attempt, port: InterfaceName) -> Result<InterfaceIndex> {
-        self.control.index(port).map_err(|errno| match errno {
-            Errno::ENODEV => at.means(ErrorKind::PortNotFound, errno),
-            errno => at.errno(errno),
+    pub(super) fn read_port(&self, port: Target) -> Result<Option<PortState>> {
+        let at = Self::at(Operation::Ports).port(port);
+        let find = || {
+            let port = self.resolve(port)?;
+            let Some(bridge) = self.bridge_of(port)? else { return Ok(None) };
+            let number = self.control.read(bridge, |name| self.control.port_number(name, port.index()))?;
+            let state = self.port_state(bridge, port, number.ok_or(Errno::ENODEV)?)?;
+            Ok(Some(PortState { bridge: Some(bridge), ..state }))
+        };
+        for _ in 0..TRIES {
+            match find() {
+                Err(Errno::ENODEV) if self.resolve(port) == Err(Errno::ENODEV) => return Ok(None),
+                // The bridge has left, or the port is one of another bridge by now.
+                Err(Errno::ENODEV) => {}
+                found => return found.map_err(|errno| at.errno(errno)),
+            }
+        }
+        Err(at.error(ErrorKind::ListChanged))
+    }
+
+    /// The bridge of a port. sysfs knows it; without one, each bridge is asked.
+    fn bridge_of(&self, port: Identity) -> nix::Result<Option<Identity>> {
+        match self.in_sysfs(port, |port| port.optional(c"brport/bridge/ifindex")) {
+            Ok(None) => Ok(None),
+            Ok(Some(index)) => {
+                let index = u32::try_from(index).ok().and_then(InterfaceIndex::new).ok_or(Errno::EBADMSG)?;
+                self.current(index).map(Some)
+            }
+            Err(Errno::ENOSYS) => {
+                let is_its = |&bridge: &Identity| self.is_port_of(bridge, port.index()) == Ok(true);
+                Ok(self.bridges()?.into_iter().find(is_its))
+            }
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// `ENODEV` if the interface has left, or the bridge.
+    fn port_state(&self, bridge: Identity, port: Identity, number: u16) -> nix::Result<PortState> {
+        let mut state = self.control.read(port, |name| {
+            let mac = self.control.mac(name)?.unwrap_or(MacAddr::ZERO);
+            Ok(PortState::new(name, port.index(), mac, self.control.mtu(name)?, self.control.link(name)?))
+        })?;
+        (state.options, state.stp_state) = self.all_port_options(bridge, port, number)?;
+        Ok(state)
+    }
+
+    fn is_port_of(&self, bridge: Identity, port: InterfaceIndex) -> nix::Result<bool> {
+        Ok(self.control.read(bridge, |name| self.control.port_number(name, port))?.is_some())
+    }
+
+    fn has_left(&self, interface: InterfaceIndex) -> bool {
+        self.control.name(interface) == Err(Errno::ENODEV)
+    }
+
+    /// Why a port of a bridge cannot be one any longer; `None` if it is one.
+    pub(super) fn lost(&self, bridge: Identity, port: Identity) -> nix::Result<Option<ErrorKind>> {
+        Ok(match self.is_port_of(bridge, port.index()) {
+            Ok(true) => None,
+            Ok(false) if self.has_left(port.index()) => Some(ErrorKind::PortNotFound),
+            Ok(false) => Some(ErrorKind::NotAPort),
+            Err(Errno::ENODEV) => Some(ErrorKind::NotFound),
+            Err(errno) => return Err(errno),
         })
     }
 
-    /// The ports of a bridge that was checked to be one.
-    fn port_indices(&self, at: Attempt, bridge: InterfaceName) -> Result<Vec<InterfaceIndex>> {
-        self.control.ports(bridge).map_err(|errno| at.errno(errno))
+    /// The error of something on a port. A port that has left is the reason, whatever the call said.
+    pub(super) fn port_failure(
+        &self,
+        at: Attempt,
+        bridge: Identity,
+        port: Identity,
+        errno: Errno,
+    ) -> crate::Error {
+        match self.lost(bridge, port) {
+            Ok(Some(kind)) => at.means(kind, errno),
+            Ok(None) | Err(_) => super::options::refused(at, errno),
+        }
     }
+}
 
-    /// Whether an interface is a port of any bridge but this one.
-    fn is_port_elsewhere(&self, at: Attempt, bridge: InterfaceName, port: InterfaceIndex) -> bool {
-        let mut others = self.bridge_names(at).into_iter().flatten().filter(|&other| other != bridge);
-        others.any(|other| self.control.ports(other).is_ok_and(|ports| ports.contains(&port)))
+fn port_error(at: Attempt, errno: Errno) -> crate::Error {
+    match errno {
+        Errno::ENODEV => at.means(ErrorKind::PortNotFound, errno),
+        errno => at.errno(errno),
     }
 }

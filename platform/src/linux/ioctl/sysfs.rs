@@ -25,9 +25,9 @@ pub(super) struct Sysfs {
     proven: OnceLock<bool>,
 }
 
-/// The directory of one interface; it is the same interface's when that is renamed.
+/// The directory of one interface. It stays the directory of this interface when that is renamed.
 #[derive(Debug)]
-pub(super) struct Interface(OwnedFd);
+pub(super) struct Directory(OwnedFd);
 
 impl Sysfs {
     /// A sysfs of the calling thread's network namespace, if it can be had.
@@ -50,9 +50,9 @@ impl Sysfs {
         errno.filter(|errno| matches!(errno, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EAGAIN))
     }
 
-    /// Whether this can be known to be the sysfs of the right namespace. `probe` is to make an
-    /// interface of a random name, ask whether it is there, and take it away: all other names,
-    /// indices and MACs may be the same in two namespaces.
+    /// Whether this is known to be the sysfs of the right namespace. `probe` creates an interface with a
+    /// random name, asks whether it can be seen, and deletes it: all other names, indices and MACs may be
+    /// the same in two namespaces.
     pub(super) fn is_usable(
         &self,
         probe: impl FnOnce(&dyn Fn(InterfaceName, InterfaceIndex) -> bool) -> nix::Result<bool>,
@@ -61,7 +61,7 @@ impl Sysfs {
         if let Some(&is_right) = self.proven.get() {
             return Ok(is_right);
         }
-        let is_right = probe(&|name, index| interface(found, name, index).is_ok())?;
+        let is_right = probe(&|name, index| directory(found, name, index).is_ok())?;
         Ok(*self.proven.get_or_init(|| is_right))
     }
 
@@ -72,30 +72,38 @@ impl Sysfs {
         io::Error::new(io::ErrorKind::Unsupported, reason)
     }
 
-    /// The directory of an interface; `ENODEV` if there is none of this name and index, and
-    /// `ENOSYS` where no sysfs is known to be of the right namespace.
-    pub(super) fn interface(&self, name: InterfaceName, index: InterfaceIndex) -> nix::Result<Interface> {
+    /// The directory of an interface. `ENODEV` if no interface has this name and index; `ENOSYS` where no
+    /// sysfs is known to be of the right namespace.
+    pub(super) fn directory(&self, name: InterfaceName, index: InterfaceIndex) -> nix::Result<Directory> {
         let found = self.found.as_ref().filter(|_| self.proven.get() == Some(&true));
         let net = self.own.as_ref().ok().or(found).ok_or(Errno::ENOSYS)?;
-        interface(net, name, index)
+        directory(net, name, index)
     }
 }
 
-fn interface(net: &OwnedFd, name: InterfaceName, index: InterfaceIndex) -> nix::Result<Interface> {
+fn directory(net: &OwnedFd, name: InterfaceName, index: InterfaceIndex) -> nix::Result<Directory> {
     let path = CString::new(name.as_bytes()).map_err(|_| Errno::ENODEV)?;
     let missing = |errno| if errno == Errno::ENOENT { Errno::ENODEV } else { errno };
-    let interface = Interface(open_dir(net.as_fd(), &path).map_err(missing)?);
-    if interface.number(c"ifindex").map_err(missing)? == u64::from(index.get()) {
-        Ok(interface)
+    let directory = Directory(open_dir(net.as_fd(), &path).map_err(missing)?);
+    if directory.number(c"ifindex").map_err(missing)? == u64::from(index.get()) {
+        Ok(directory)
     } else {
         Err(Errno::ENODEV)
     }
 }
 
-impl Interface {
+impl Directory {
     /// The number in a file.
     pub(super) fn number(&self, path: &CStr) -> nix::Result<u64> {
         parse(self.text(path)?.as_bytes()).ok_or(Errno::EBADMSG)
+    }
+
+    /// The number in a file; `None` where the kernel has no such file.
+    pub(super) fn optional(&self, path: &CStr) -> nix::Result<Option<u64>> {
+        match self.number(path) {
+            Err(Errno::ENOENT) => Ok(None),
+            number => number.map(Some),
+        }
     }
 
     /// The text in a file, of one line.

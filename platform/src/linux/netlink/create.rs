@@ -1,17 +1,16 @@
-//! Making bridges: a message for each, several in one send.
+//! Creating bridges: a message for each, several in one send.
 
 use nix::errno::Errno;
 
-use super::batch::Batch;
-use super::change::is_same;
-use super::delete::Doomed;
 use super::link::Link;
-use super::socket::Failure;
-use super::{Cause, Found, NetlinkBackend, as_bridge, error, options, requests};
+use super::outcome::{Cause, Found, error};
+use super::socket::{Failure, Reply};
+use super::{NetlinkBackend, requests};
 use crate::error::Attempt;
 use crate::linux::capabilities::BRIDGE_MTU;
 use crate::{
-    BridgeBackend, BridgeOption, BridgeOptions, BridgeSpec, Bulk, BulkResult, Error, ErrorKind, Operation, Result,
+    BridgeOption, BridgeOptions, BridgeSpec, Error, ErrorKind, Identity, InterfaceIndex, Made, Operation, Outcome,
+    Seen, Step, Target,
 };
 
 fn at(spec: &BridgeSpec) -> Attempt {
@@ -19,110 +18,126 @@ fn at(spec: &BridgeSpec) -> Attempt {
 }
 
 impl NetlinkBackend {
-    pub(super) fn create_bridge(&self, spec: &BridgeSpec) -> Result<()> {
-        self.check_spec(spec)?;
-        self.conclude_creation(spec, self.socket.execute(requests::create(spec)))?;
-        if has_options(spec) { self.check_created(spec, self.look(spec.name)) } else { Ok(()) }
+    /// Creates a bridge. The kernel tells its index in an echo of the message (`NLM_F_ECHO`, since 6.2).
+    pub(super) fn create(&self, spec: &BridgeSpec) -> Outcome {
+        let answer = self.socket.execute_echoed(requests::create(spec));
+        self.conclude_creation(spec, answer, |index| {
+            // Without options, nothing else of it is wanted.
+            if has_options(spec) { Some(self.look_for(self::identity(spec, index).into())) } else { None }
+        })
     }
 
-    pub(super) fn create_bridges(&self, specs: &[BridgeSpec], bulk: Bulk) -> BulkResult {
-        let checked = Batch::new(bulk, specs).each(|spec| self.check_spec(spec).map(|()| spec)).ready()?;
-        let conclude = |spec, outcome| self.conclude_creation(spec, outcome).map(|()| spec);
-        let (created, _) = self.act(checked, |spec| requests::create(spec), conclude);
-        let with_options = created.items().copied().filter(|spec| has_options(spec));
-        let mut found = self.look_for(with_options, |spec| requests::get_by_name(spec.name));
-        let check = |spec| {
-            let looked_at = if has_options(spec) { found.next() } else { None };
-            looked_at.map_or(Ok(()), |found| self.check_created(spec, found)).map(|()| spec)
-        };
-        created.each(check).finish(|made| self.take_bridges_back(made))
+    /// Creates many bridges.
+    pub(super) fn create_all(&self, steps: &[(&Step, Seen)], report: &mut dyn FnMut(usize, Outcome) -> bool) {
+        let specs: Vec<_> = steps
+            .iter()
+            .filter_map(|(step, _)| if let Step::Create(spec) = step { Some(spec) } else { None })
+            .collect();
+        let mut begun = 0;
+        let mut is_over = false;
+        while begun < specs.len() && !is_over {
+            let answers =
+                self.socket.exchange_some::<Reply>(specs[begun..].iter().map(|spec| requests::create(spec)));
+            let answers: Vec<_> = answers.into_iter().map(|answer| answer.map(Reply::echo)).collect();
+            let with_options: Vec<Target> = specs[begun..]
+                .iter()
+                .zip(&answers)
+                .filter(|(spec, _)| has_options(spec))
+                .filter_map(|(spec, answer)| Some(self::identity(spec, (*answer.as_ref().ok()?)?).into()))
+                .collect();
+            let mut looked_at = self.find_all(&with_options).into_iter();
+            for answer in answers {
+                let spec = specs[begun];
+                let look = |_| if looked_at.len() > 0 && has_options(spec) { looked_at.next() } else { None };
+                is_over |= report(begun, self.conclude_creation(spec, answer, look));
+                begun += 1;
+            }
+        }
     }
 
-    fn check_spec(&self, spec: &BridgeSpec) -> Result<()> {
-        spec.check(at(spec), self.capabilities())?;
-        options::check(at(spec), &spec.options)
+    /// Takes the answer to the message that creates a bridge. `look` looks at the bridge, for its options.
+    fn conclude_creation(
+        &self,
+        spec: &BridgeSpec,
+        answer: Result<Option<InterfaceIndex>, Failure>,
+        look: impl FnOnce(InterfaceIndex) -> Option<Found>,
+    ) -> Outcome {
+        match answer {
+            Ok(Some(index)) => {
+                let identity = identity(spec, index);
+                match look(index) {
+                    None => Outcome::Done(Made::Bridge(identity)),
+                    Some(found) => check_options(spec, identity, found),
+                }
+            }
+            Ok(None) => self.identify(spec),
+            Err(Failure::Refused(errno, text)) => {
+                let cause = self.cause_of_refusal(spec, errno, text.as_deref());
+                Outcome::Refused(cause.error(at(spec), errno, text))
+            }
+            Err(failure) => Outcome::unclear(error(at(spec), failure)),
+        }
     }
 
-    /// What came of the message that creates a bridge.
-    fn conclude_creation(&self, spec: &BridgeSpec, outcome: std::result::Result<(), Failure>) -> Result<()> {
-        // Who has the name, if anyone, matters more than what else is wrong, as on the other backends.
-        let name_taken = |errno| match self.look(spec.name) {
+    /// Finds a bridge that was just created, without an echo: by its name and the MAC of its spec. A bridge without
+    /// a MAC that takes the name in between cannot be told from it.
+    fn identify(&self, spec: &BridgeSpec) -> Outcome {
+        match self.look_for(spec.name.into()) {
+            Ok(Some(link)) if link.is_bridge && spec.mac.is_none_or(|mac| link.mac == Some(mac.into())) => {
+                check_options(spec, link.identity(), Ok(Some(link)))
+            }
+            // Someone has deleted it: nothing is left.
+            Ok(_) => Outcome::Refused(at(spec).means(ErrorKind::NotFound, Errno::ENODEV)),
+            Err(failure) => Outcome::unclear(error(at(spec), failure)),
+        }
+    }
+
+    fn cause_of_refusal(&self, spec: &BridgeSpec, errno: Errno, text: Option<&str>) -> Cause {
+        // Which interface has the name matters more than what else is wrong, as on the other backends.
+        let name_taken = || match self.look_for(spec.name.into()) {
             Ok(Some(link)) if !link.is_bridge => Some(ErrorKind::NameInUse),
             Ok(Some(_)) => Some(ErrorKind::BridgeExists),
-            // It has vanished since: whoever wants this name wants a bridge.
+            // It has vanished since. The caller wants a bridge of this name.
             _ => (errno == Errno::EEXIST).then_some(ErrorKind::BridgeExists),
         };
-        let refusal = |errno, text: Option<&str>| match errno {
-            Errno::EEXIST | Errno::EPERM => name_taken(errno).unwrap_or(ErrorKind::of(errno)).into(),
+        match errno {
+            Errno::EEXIST | Errno::EPERM => name_taken().unwrap_or(ErrorKind::of(errno)).into(),
             Errno::EINVAL if spec.mtu.is_some_and(|mtu| !BRIDGE_MTU.contains(&mtu)) => {
                 ErrorKind::InvalidMtu.into()
             }
-            // No driver of this kind, nor could one be loaded.
+            // The kernel has no driver of this kind, and could load none.
             Errno::EOPNOTSUPP if text == Some("Unknown device type") => ErrorKind::NoDriver.into(),
             _ => match Cause::of_options(errno, spec.options.iter().map(BridgeOption::capability)) {
-                // Kernels before 4.12 have no words for it.
+                // Kernels before 4.12 have no text for it.
                 None if errno == Errno::EOPNOTSUPP => ErrorKind::NoDriver.into(),
                 cause => cause.unwrap_or(ErrorKind::of(errno).into()),
             },
-        };
-        let is_done = || Ok(self.look(spec.name)?.is_some_and(|link| is_as_specified(&link, spec)));
-        Self::conclude::<Cause>(at(spec), outcome, is_done, refusal)
-    }
-
-    /// Takes a bridge back whose kernel has ignored an option: it does not report what it does not
-    /// know, or was built without, such as multicast snooping.
-    fn check_created(&self, spec: &BridgeSpec, found: Found) -> Result<()> {
-        let at = at(spec);
-        let link = as_bridge(at, found).map_err(|error| {
-            // Without its index it is known by its name alone.
-            let outcome = match self.delete(spec.name) {
-                Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-                outcome => outcome,
-            };
-            error.undone(outcome, format_args!("bridge {}", spec.name))
-        })?;
-        let ignored = |option: &BridgeOption| !link.options.iter().any(|known| is_same(known, *option));
-        match spec.options.iter().find(ignored) {
-            None => Ok(()),
-            Some(option) => {
-                let outcome =
-                    self.socket.execute(requests::delete(link.index)).map_err(|failure| error(at, failure));
-                let error = at.with(option.capability()).error(ErrorKind::Unsupported);
-                Err(error.undone(outcome, format_args!("bridge {}", spec.name)))
-            }
         }
     }
+}
 
-    /// Deletes bridges that were just created, and gives those that could not be.
-    fn take_bridges_back(&self, made: Vec<(usize, &BridgeSpec)>) -> Vec<(usize, Error)> {
-        let found = self.look_for(made.iter().map(|(_, spec)| spec.name), |&name| requests::get_by_name(name));
-        let (mut failed, mut doomed) = (Vec::new(), Vec::new());
-        for ((number, spec), found) in made.into_iter().zip(found) {
-            let at = Self::at(Operation::Delete).on(spec.name);
-            match found {
-                Ok(Some(link)) if has_mac_of(&link, spec) => doomed.push((number, Doomed::new(at, &link))),
-                // It has vanished since, and may be another one's by now.
-                Ok(_) => {}
-                Err(failure) => failed.push((number, error(at, failure))),
-            }
-        }
-        failed.extend(self.delete_all(Batch::numbered(Bulk::AsMuchAsPossible, doomed)).into_failures());
-        failed.retain(|(_, error)| error.kind() != ErrorKind::NotFound);
-        failed
-    }
+const fn identity(spec: &BridgeSpec, index: InterfaceIndex) -> Identity {
+    Identity::new(spec.name, index)
 }
 
 fn has_options(spec: &BridgeSpec) -> bool {
     spec.options != BridgeOptions::default()
 }
 
-/// Whether a bridge is what `spec` asks for. One that was like that before cannot be told from one
-/// that was made by a call whose answer was lost.
-fn is_as_specified(link: &Link, spec: &BridgeSpec) -> bool {
-    has_mac_of(link, spec) && spec.mtu.is_none_or(|mtu| mtu == link.mtu) && link.state == spec.link
+/// Refuses a bridge whose kernel has ignored an option: it does not report an option that it does not know, or was
+/// built without, such as multicast snooping.
+fn check_options(spec: &BridgeSpec, bridge: Identity, found: Found) -> Outcome {
+    let failed = |error: Error| Outcome::unclear_after(error, bridge);
+    match found {
+        Err(failure) => failed(error(at(spec), failure)),
+        Ok(None) => Outcome::Refused(at(spec).means(ErrorKind::NotFound, Errno::ENODEV)),
+        Ok(Some(link)) => match spec.options.iter().find(|&option| !knows(&link, option)) {
+            None => Outcome::Done(Made::Bridge(bridge)),
+            Some(option) => failed(at(spec).with(option.capability()).error(ErrorKind::Unsupported)),
+        },
+    }
 }
 
-/// Whether it can be the bridge that was made of `spec`, though its administrator may have changed it.
-fn has_mac_of(link: &Link, spec: &BridgeSpec) -> bool {
-    link.is_bridge && spec.mac.is_none_or(|mac| link.mac == Some(mac.into()))
+fn knows(link: &Link, option: BridgeOption) -> bool {
+    link.options.iter().any(|known| known.capability() == option.capability())
 }

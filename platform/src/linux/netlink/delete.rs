@@ -20,17 +20,16 @@
 
 use nix::errno::Errno;
 
-use super::batch::Batch;
 use super::link::Link;
+use super::outcome::{conclude, error};
 use super::requests::{self, Filter};
 use super::socket::Failure;
-use super::{NetlinkBackend, as_bridge, error, found};
-use crate::bulk;
+use super::{NetlinkBackend, look};
 use crate::error::Attempt;
-use crate::{Bulk, BulkResult, Error, ErrorKind, InterfaceIndex, InterfaceName, Operation, Result, random};
+use crate::{ErrorKind, Identity, InterfaceIndex, Outcome, Seen, Step, Target, random};
 
-/// How many bridges the kernel is told to delete in one go, unless it has to be all or nothing: no
-/// other change of its network configuration gets its turn meanwhile.
+/// How many bridges the kernel is told to delete in one call: no other change of its network configuration happens
+/// meanwhile.
 ///
 /// Time for each bridge, as a part of what it takes to delete one alone (34 ms), and time for the
 /// group; Linux 6.18 with two processors, 5 rounds, medians:
@@ -46,182 +45,171 @@ const GROUP_TRIES: usize = 4;
 
 /// A bridge that is to be deleted.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Doomed {
+struct Doomed {
+    place: usize,
     at: Attempt,
-    name: InterfaceName,
-    index: InterfaceIndex,
-    /// The group that it was in when it was looked at.
-    group: u32,
+    bridge: Identity,
 }
 
-impl Doomed {
-    pub(super) fn new(at: Attempt, link: &Link) -> Self {
-        Self { at, name: link.name, index: link.index, group: link.group }
-    }
+/// What groups need to know of an interface.
+#[derive(Debug, Clone, Copy)]
+struct Member {
+    index: InterfaceIndex,
+    group: u32,
+    is_bridge: bool,
+}
 
-    /// What is left of it where it cannot be given its group back.
-    fn left(&self) -> String {
-        format!("bridge {}, in another group than {},", self.name, self.group)
-    }
-
-    fn vanished(&self) -> Error {
-        self.at.means(ErrorKind::NotFound, Errno::ENODEV)
+impl From<&Link> for Member {
+    fn from(link: &Link) -> Self {
+        Self { index: link.index, group: link.group, is_bridge: link.is_bridge }
     }
 }
 
 impl NetlinkBackend {
-    pub(super) fn delete_bridge(&self, bridge: InterfaceName) -> Result<()> {
-        let at = Self::at(Operation::Delete).on(bridge);
-        self.delete_one(Doomed::new(at, &self.bridge(at, bridge)?))
-    }
-
-    pub(super) fn delete_bridges(&self, bridges: &[InterfaceName], bulk: Bulk) -> BulkResult {
-        let mut found = self.look_for(bridges.iter().copied(), |&name| requests::get_by_name(name));
-        let mut seen = std::collections::HashSet::new();
-        let looked_at = Batch::new(bulk, bridges).each(|&name| {
-            let at = Self::at(Operation::Delete).on(name);
-            let link = as_bridge(at, found.next().unwrap_or(Ok(None)))?;
-            let doomed = Doomed::new(at, &link);
-            // The second time it is no longer there.
-            if seen.insert(link.index) { Ok(doomed) } else { Err(doomed.vanished()) }
+    /// Deletes bridges, as many in one call as the lock may be held for.
+    pub(super) fn delete_all(&self, steps: &[(&Step, Seen)], report: &mut dyn FnMut(usize, Outcome) -> bool) {
+        let doomed = steps.iter().enumerate().map(|(place, (step, seen))| Doomed {
+            place,
+            at: step.attempt(Self::NAME),
+            bridge: look::interface_of(seen),
         });
-        // The kernel gives none back: those that are gone are done.
-        self.delete_all(looked_at.ready()?).for_good().finish(bulk::no_undo)
-    }
-
-    /// Deletes bridges, in one go if it has to be all or nothing.
-    pub(super) fn delete_all(&self, mut doomed: Batch<Doomed>) -> Batch<()> {
-        let mut gone = Batch::numbered(doomed.bulk(), []);
-        let at_once = match doomed.bulk() {
-            Bulk::AllOrNothing => usize::MAX,
-            Bulk::AsMuchAsPossible => AT_ONCE,
-        };
-        while doomed.items().len() > 0 {
-            gone = gone.join(self.delete_together(doomed.split(at_once)));
-        }
-        gone.join(doomed.each(|_| Ok(())))
-    }
-
-    fn delete_one(&self, one: Doomed) -> Result<()> {
-        let refusal = |errno, _: Option<&str>| ErrorKind::of(errno);
-        self.execute(one.at, requests::delete(one.index), || self.is_deleted(one.index), refusal)
-    }
-
-    fn is_deleted(&self, index: InterfaceIndex) -> std::result::Result<bool, Failure> {
-        Ok(found(self.indexed(index))?.is_none())
-    }
-
-    fn delete_together(&self, mut doomed: Batch<Doomed>) -> Batch<()> {
-        if doomed.items().len() == 1 {
-            return doomed.each(|one| self.delete_one(one));
-        }
-        for _ in 0..GROUP_TRIES {
-            let group = match self.unused_group() {
-                Ok(group) => group,
-                Err(failure) => return doomed.each(|one| Err(error(one.at, failure.again()))),
-            };
-            let join = |one: &Doomed| requests::set_group(one.index, group);
-            let conclude = |one: Doomed, outcome| self.conclude_grouping(&one, group, outcome).map(|()| one);
-            let (joined, _) = self.act(doomed, join, conclude);
-            if joined.is_over() || joined.items().len() == 0 {
-                return self.leave(joined, group).without_items();
+        for group in doomed.collect::<Vec<_>>().chunks(AT_ONCE) {
+            let mut is_over = false;
+            for (one, outcome) in group.iter().zip(self.delete_together(group)) {
+                is_over |= report(one.place, outcome);
             }
-            match self.is_of_these_alone(group, joined.items()) {
-                Ok(true) => return self.delete_group(joined, group),
-                Ok(false) => doomed = self.leave(joined, group),
-                Err(failure) => {
-                    return self.leave(joined, group).each(|one| Err(error(one.at, failure.again())));
+            if is_over {
+                break;
+            }
+        }
+    }
+
+    /// Deletes one bridge.
+    pub(super) fn delete_one(&self, at: Attempt, bridge: Identity) -> Outcome {
+        conclude(at, self.socket.execute(requests::delete(bridge.index())), |errno, _| ErrorKind::of(errno))
+    }
+
+    fn delete_together(&self, doomed: &[Doomed]) -> Vec<Outcome> {
+        if doomed.len() > 1 {
+            for _ in 0..GROUP_TRIES {
+                match self.delete_as_group(doomed) {
+                    Ok(Some(outcomes)) => return outcomes,
+                    // Others have joined the group: another number is tried.
+                    Ok(None) => {}
+                    Err(failure) => {
+                        let failed = |one: &Doomed| Outcome::Refused(error(one.at, failure.again()));
+                        return doomed.iter().map(failed).collect();
+                    }
                 }
             }
         }
-        doomed.each(|one| self.delete_one(one))
+        doomed.iter().map(|one| self.delete_one(one.at, one.bridge)).collect()
     }
 
-    /// A group that no interface is in.
-    fn unused_group(&self) -> std::result::Result<u32, Failure> {
-        loop {
-            // The kernel keeps it as an int, and `ip` takes no negative one.
-            let group = u32::from_ne_bytes(random::bytes().map_err(Failure::Io)?) >> 1;
-            // All are in group 0 from the start.
-            if group != 0 && self.members(group)?.is_empty() {
-                return Ok(group);
-            }
+    /// Deletes bridges by a group of their own; `None` if others have joined it.
+    fn delete_as_group(&self, doomed: &[Doomed]) -> std::result::Result<Option<Vec<Outcome>>, Failure> {
+        // The groups that are in use, and the bridges' own.
+        let all = self.members(|_| true)?;
+        let group = unused_group(&all).map_err(Failure::Io)?;
+        let answers = self.execute_all(doomed, |one| requests::set_group(one.bridge.index(), group));
+        let refused = |(one, answer): (&Doomed, std::result::Result<(), Failure>)| match answer {
+            Err(failure @ Failure::Refused(..)) => Some(Outcome::Refused(error(one.at, failure))),
+            // Where the answer was lost, the list of members tells.
+            Ok(()) | Err(_) => None,
+        };
+        let mut outcomes: Vec<Option<Outcome>> = doomed.iter().zip(answers).map(refused).collect();
+        let joined = doomed.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_none());
+        let joined: Vec<_> = joined.map(|(one, _)| one.bridge.index()).collect();
+        let is_theirs = self.members(|member| member.group == group).map(|members| are_the_same(joined, &members));
+        if let Ok(true) = is_theirs {
+            self.delete_group(doomed, group, &mut outcomes);
         }
+        // Whatever is left of them gets its former group.
+        let is_left = |place: &usize| !matches!(outcomes[*place], Some(Outcome::Done(_)));
+        let left: Vec<usize> = (0..doomed.len()).filter(is_left).collect();
+        let former = |&place: &usize| {
+            let index = doomed[place].bridge.index();
+            let known = all.binary_search_by_key(&index, |member| member.index);
+            requests::set_group(index, known.map_or(0, |known| all[known].group))
+        };
+        let mut stay = false;
+        for (&place, answer) in left.iter().zip(self.execute_all(&left, former)) {
+            let one = &doomed[place];
+            let (outcome, cause): (fn(_) -> _, _) = match (outcomes[place].take(), &is_theirs) {
+                (Some(Outcome::Unclear { error, .. }), _) => (Outcome::unclear, error),
+                (Some(Outcome::Refused(error)), _) => (Outcome::Refused, error),
+                (_, Err(failure)) => (Outcome::Refused, error(one.at, failure.again())),
+                _ => (Outcome::Refused, one.at.error(ErrorKind::ListChanged)),
+            };
+            outcomes[place] = Some(outcome(match answer {
+                // Nothing is left of one that has gone.
+                Ok(()) | Err(Failure::Refused(Errno::ENODEV, _)) => cause,
+                Err(failure) => {
+                    stay = true;
+                    cause.rolled_back(Err(error(one.at, failure)), format_args!("group {group} of {}", one.bridge))
+                }
+            }));
+        }
+        if matches!(is_theirs, Ok(false)) && !stay {
+            return Ok(None);
+        }
+        Ok(Some(outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::DONE)).collect()))
     }
 
-    /// The interfaces in a group, by index.
-    fn members(&self, group: u32) -> std::result::Result<Vec<Link>, Failure> {
-        self.socket.dump(|| requests::dump(Filter::All), |link| link.group == group)
-    }
-
-    /// Whether these bridges, and nothing else, are in a group.
-    fn is_of_these_alone<'a>(
-        &self,
-        group: u32,
-        bridges: impl Iterator<Item = &'a Doomed>,
-    ) -> std::result::Result<bool, Failure> {
-        Ok(are_the_same(bridges.map(|one| one.index).collect(), &self.members(group)?))
-    }
-
-    /// Deletes the bridges that a group consists of, and alone those that have left it since that was seen.
-    fn delete_group(&self, joined: Batch<Doomed>, group: u32) -> Batch<()> {
-        let outcome = self.socket.execute(requests::delete_group(group));
-        let indices: Vec<_> = joined.items().map(|one| one.index).collect();
-        let mut left = self.look_for(indices, |&index| requests::get_by_index(index));
-        joined.each(|one| {
-            let outcome = match (&outcome, left.next().unwrap_or(Ok(None))) {
+    /// Deletes the bridges that a group consists of, and alone those that have left it since.
+    fn delete_group(&self, doomed: &[Doomed], group: u32, outcomes: &mut [Option<Outcome>]) {
+        let deleted = self.socket.execute(requests::delete_group(group));
+        let joined: Vec<_> = (0..doomed.len()).filter(|&place| outcomes[place].is_none()).collect();
+        let targets: Vec<Target> = joined.iter().map(|&place| doomed[place].bridge.into()).collect();
+        for (place, left) in joined.into_iter().zip(self.find_all(&targets)) {
+            let one = &doomed[place];
+            outcomes[place] = Some(match (&deleted, left) {
                 // Where it cannot be looked at, the kernel's word for the group is taken for it.
-                (Ok(()), Ok(None) | Err(_)) => Ok(()),
+                (Ok(()), Ok(None) | Err(_)) => Outcome::DONE,
                 // Someone has put it, or all of them (ENODEV), elsewhere; kernels before 4.1 delete no
                 // groups (EINVAL, `rtnl_dellink()`).
                 (Ok(()) | Err(Failure::Refused(Errno::EINVAL | Errno::ENODEV, _)), _) => {
-                    self.socket.execute(requests::delete(one.index))
+                    self.delete_one(one.at, one.bridge)
                 }
-                (Err(failure), _) => Err(failure.again()),
-            };
-            let refusal = |errno, _: Option<&str>| ErrorKind::of(errno);
-            Self::conclude(one.at, outcome, || self.is_deleted(one.index), refusal).map_err(|failed| {
-                match self.give_group_back(&one, group) {
-                    Err(error) if error.kind() == ErrorKind::NotFound => failed,
-                    outcome => failed.undone(outcome, one.left()),
-                }
-            })
-        })
-    }
-
-    /// Takes bridges out of the group, and leaves those that cannot be with why.
-    fn leave(&self, joined: Batch<Doomed>, group: u32) -> Batch<Doomed> {
-        joined.each(|one| match self.give_group_back(&one, group) {
-            Err(second) if second.kind() != ErrorKind::NotFound => {
-                Err(one.at.error(ErrorKind::ListChanged).undone(Err(second), one.left()))
-            }
-            outcome => outcome.map(|()| one),
-        })
-    }
-
-    /// Puts a bridge back into its former group, unless someone else has put it elsewhere.
-    fn give_group_back(&self, one: &Doomed, group: u32) -> Result<()> {
-        let now = self.indexed(one.index).map_err(|failure| error(one.at, failure))?;
-        if now.group != group {
-            return Ok(());
+                (Err(failure), _) => conclude(one.at, Err(failure.again()), |errno, _| ErrorKind::of(errno)),
+            });
         }
-        let outcome = self.socket.execute(requests::set_group(one.index, one.group));
-        self.conclude_grouping(one, one.group, outcome)
     }
 
-    fn conclude_grouping(
+    /// Reads what groups need to know of interfaces, by index.
+    fn members(&self, keep: impl Fn(&Member) -> bool) -> std::result::Result<Vec<Member>, Failure> {
+        let links = self.socket.dump(|| requests::dump(Filter::All), |link| keep(&link.into()))?;
+        Ok(links.iter().map(Member::from).collect())
+    }
+
+    /// Has the kernel do something for each item, many in one send.
+    fn execute_all<T>(
         &self,
-        one: &Doomed,
-        group: u32,
-        outcome: std::result::Result<(), Failure>,
-    ) -> Result<()> {
-        let is_done = || Ok(self.indexed(one.index)?.group == group);
-        Self::conclude(one.at, outcome, is_done, |errno, _| ErrorKind::of(errno))
+        items: &[T],
+        request: impl Fn(&T) -> super::request::Request,
+    ) -> Vec<std::result::Result<(), Failure>> {
+        let mut answers = Vec::with_capacity(items.len());
+        while answers.len() < items.len() {
+            answers.extend(self.socket.exchange_some::<()>(items[answers.len()..].iter().map(&request)));
+        }
+        answers
+    }
+}
+
+/// Returns a group that no interface is in.
+fn unused_group(all: &[Member]) -> std::io::Result<u32> {
+    loop {
+        // The kernel keeps it as an int, and `ip` takes no negative one.
+        let group = u32::from_ne_bytes(random::bytes()?) >> 1;
+        // All are in group 0 from the start.
+        if group != 0 && all.iter().all(|link| link.group != group) {
+            return Ok(group);
+        }
     }
 }
 
 /// Whether the members of a group, which are in order, are bridges and have these indices.
-fn are_the_same(mut bridges: Vec<InterfaceIndex>, members: &[Link]) -> bool {
+fn are_the_same(mut bridges: Vec<InterfaceIndex>, members: &[Member]) -> bool {
     bridges.sort_unstable();
     members.iter().all(|link| link.is_bridge) && members.iter().map(|link| link.index).eq(bridges)
 }
@@ -232,14 +220,14 @@ mod tests {
     use crate::linux::netlink::request::Request;
 
     /// An `RTM_NEWLINK` of an interface of this index and kind.
-    fn member(number: u32, kind: &[u8]) -> Link {
+    fn member(number: u32, kind: &[u8]) -> Member {
         let mut header = [0; 16];
         header[4..8].copy_from_slice(&number.to_ne_bytes());
         let message = Request::new(0, 0, &header)
             .attribute(libc::IFLA_IFNAME, format!("br{number}\0").as_bytes())
             .attribute(libc::IFLA_MTU, &1500_u32.to_ne_bytes())
             .nested(libc::IFLA_LINKINFO, |info| info.attribute(libc::IFLA_INFO_KIND, kind));
-        Link::decode(&message.into_bytes(0)[16..]).expect("well formed")
+        Member::from(&Link::decode(&message.into_bytes(0)[16..]).expect("well formed"))
     }
 
     #[test]
@@ -247,11 +235,11 @@ mod tests {
         let index = |number| InterfaceIndex::new(number).expect("not 0");
         let bridges = || vec![index(9), index(7)];
         let (one, other, more) = (member(7, b"bridge\0"), member(9, b"bridge\0"), member(11, b"bridge\0"));
-        assert!(are_the_same(bridges(), &[one.clone(), other.clone()]));
+        assert!(are_the_same(bridges(), &[one, other]));
         assert!(!are_the_same(bridges(), std::slice::from_ref(&one)));
         assert!(!are_the_same(bridges(), &[]));
-        assert!(!are_the_same(bridges(), &[one.clone(), other, more.clone()]));
-        assert!(!are_the_same(bridges(), &[one.clone(), more]));
+        assert!(!are_the_same(bridges(), &[one, other, more]));
+        assert!(!are_the_same(bridges(), &[one, more]));
         // Another interface has got the index of one that was deleted.
         assert!(!are_the_same(bridges(), &[one, member(9, b"veth\0")]));
     }

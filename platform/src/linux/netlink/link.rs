@@ -36,9 +36,14 @@ pub(super) struct Link {
 }
 
 impl Link {
+    /// Reads nothing but the index from the payload of an `RTM_NEWLINK`.
+    pub(super) fn index(payload: &[u8]) -> Result<InterfaceIndex, Malformed> {
+        u32_at(payload, 4).and_then(InterfaceIndex::new).ok_or(Malformed)
+    }
+
     /// Reads the payload of an `RTM_NEWLINK`.
     pub(super) fn decode(payload: &[u8]) -> Result<Self, Malformed> {
-        let index = u32_at(payload, 4).and_then(InterfaceIndex::new).ok_or(Malformed)?;
+        let index = Self::index(payload)?;
         let flags = u32_at(payload, 8).ok_or(Malformed)?;
         let (mut name, mut mac, mut mtu, mut master) = (None, None, None, None);
         let (mut operational_state, mut has_carrier, mut group) = (None, false, None);

@@ -7,9 +7,10 @@
 use std::path::Path;
 
 use super::link::Link;
+use super::outcome::{Found, error};
 use super::requests::{self, Filter};
 use super::socket::Failure;
-use super::{Found, NetlinkBackend, bridge_state, error};
+use super::{NetlinkBackend, bridge_state};
 use crate::{BridgeState, Operation, Result};
 
 /// How many bridges are few. To ask for one interface takes about as long as four of a dump.
@@ -33,13 +34,13 @@ impl NetlinkBackend {
         }
         let mut indices = self.socket.bridges(FEW)?;
         indices.sort_unstable();
-        let found = self.look_for(indices, |&index| requests::get_by_index(index));
+        let found = self.look_for_all(&indices, |&index| requests::get_by_index(index));
         // Where one has gone meanwhile, another may have come in its place, which a dump tells.
         let bridge = |found: Found| match found {
             Ok(Some(link)) if link.is_bridge => Some(Ok(link)),
             Ok(_) => None,
             Err(failure) => Some(Err(failure)),
         };
-        found.map(bridge).collect()
+        found.into_iter().map(bridge).collect()
     }
 }

@@ -104,10 +104,10 @@ pub(super) fn add(how: u16, port: InterfaceIndex, mac: MacAddr, vlan: Option<Vla
 }
 
 /// Removes an entry.
-pub(super) fn remove(entry: &Neighbour) -> Request {
+pub(super) fn remove(bridge: InterfaceIndex, port: InterfaceIndex, mac: MacAddr, vlan: Option<VlanId>) -> Request {
     // An entry behind the bridge itself is the bridge's own.
-    let whose = if entry.port == entry.bridge { NTF_SELF } else { NTF_MASTER };
-    with_entry(request(libc::RTM_DELNEIGH, NLM_F_ACK, Some(entry.port), 0, whose), entry.mac, entry.vlan)
+    let whose = if port == bridge { NTF_SELF } else { NTF_MASTER };
+    with_entry(request(libc::RTM_DELNEIGH, NLM_F_ACK, Some(port), 0, whose), mac, vlan)
 }
 
 #[cfg(test)]

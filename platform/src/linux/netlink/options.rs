@@ -32,6 +32,10 @@ pub(super) fn time(ticks: u32) -> Duration {
 
 /// Refuses the times that the kernel's unit cannot say.
 pub(super) fn check(at: Attempt, options: &BridgeOptions) -> Result<()> {
+    let times = [options.forward_delay, options.hello_time, options.max_age, options.ageing_time];
+    if times == [None; 4] {
+        return Ok(());
+    }
     let unsayable = |option: &BridgeOption| match *option {
         BridgeOption::ForwardDelay(time)
         | BridgeOption::HelloTime(time)

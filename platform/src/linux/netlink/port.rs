@@ -1,16 +1,24 @@
-//! Changing a port: one message, and back if the kernel has taken only part of it.
+//! The settings of a bridge and the options of a port.
 //!
-//! `br_setport()` takes the flags first, then the path cost, then the priority: what it has taken
-//! when it comes upon one that it refuses stays.
+//! `br_setport()` takes the flags of a port first, then the path cost, then the priority: what it has taken when it
+//! comes upon one that it refuses stays.
 
 use nix::errno::Errno;
 
+use super::look::{interface_of, port_of};
+use super::outcome::{Cause, conclude, conclude_partial, found};
 use super::request::Request;
-use super::{Cause, Failure, NetlinkBackend, error, options};
+use super::socket::{Failure, Reply};
+use super::{NetlinkBackend, options, requests};
+use crate::error::Attempt;
 use crate::linux::abi::netlink::{NLA_F_NESTED, NLM_F_ACK};
-use crate::{ErrorKind, InterfaceIndex, InterfaceName, Operation, PortOption, PortOptions, Result};
+use crate::setting::Setting;
+use crate::{BridgeOption, ErrorKind, InterfaceIndex, Outcome, PortOption, PortOptions, Seen, Step};
 
-/// A change of a port's options.
+/// An answer to a message of a step.
+type Answer = std::result::Result<Reply, Failure>;
+
+/// Changes a port's options.
 fn set(port: InterfaceIndex, asked: &PortOptions) -> Request {
     Request::bridge_link(libc::RTM_SETLINK, NLM_F_ACK, Some(port))
         // Without this flag it is the number of an STP state.
@@ -18,63 +26,113 @@ fn set(port: InterfaceIndex, asked: &PortOptions) -> Request {
 }
 
 impl NetlinkBackend {
-    /// What it means that the kernel refuses to do something with a port that was one of a bridge.
-    pub(super) fn port_refusal(&self, bridge: InterfaceIndex, port: InterfaceIndex, errno: Errno) -> ErrorKind {
-        match errno {
-            Errno::ENODEV => ErrorKind::PortNotFound,
-            Errno::EOPNOTSUPP | Errno::EINVAL
-                if self.indexed(port).is_ok_and(|port| port.master != Some(bridge)) =>
-            {
-                ErrorKind::NotAPort
+    /// Takes the answer to the message of a setting.
+    pub(super) fn conclude_setting(
+        at: Attempt,
+        seen: &Seen,
+        setting: Setting,
+        answer: std::result::Result<(), Failure>,
+    ) -> Outcome {
+        let outcome = conclude(at, answer, |errno, _| match (setting, errno) {
+            (Setting::Mtu(_), Errno::EINVAL | Errno::ERANGE) => ErrorKind::InvalidMtu.into(),
+            (Setting::Option(option), errno) => {
+                Cause::of_options(errno, [option.capability()]).unwrap_or(ErrorKind::of(errno).into())
             }
-            errno => ErrorKind::of(errno),
+            (_, errno) => ErrorKind::of(errno).into(),
+        });
+        match (outcome, setting, seen) {
+            // The kernel ignores an option that it does not know.
+            (Outcome::Done(_), Setting::Option(option), Seen::Bridge { bridge, .. })
+                if !bridge.options.iter().any(|known: BridgeOption| known.capability() == option.capability()) =>
+            {
+                Outcome::unclear(at.with(option.capability()).error(ErrorKind::Unsupported))
+            }
+            (outcome, ..) => outcome,
         }
     }
 
-    pub(super) fn set_port_options(
-        &self,
-        bridge: InterfaceName,
-        port: InterfaceName,
-        asked: &PortOptions,
-    ) -> Result<()> {
-        use crate::BridgeBackend as _;
+    /// The messages that change a port's options and look whether it is a port of the bridge still: the first names
+    /// the port alone. `None` if nothing changes.
+    pub(super) fn port_messages(options: &PortOptions, seen: &Seen) -> Option<[Request; 2]> {
+        let Seen::Port(port) = seen else { return None };
+        let changes: PortOptions = options.unlike(&port.options).collect();
+        let index = port.port.index();
+        (changes != PortOptions::default()).then(|| [set(index, &changes), requests::get_by_index(index)])
+    }
 
-        let at = Self::at(Operation::ChangePort).on(bridge).port(port);
-        asked.check(at, self.capabilities())?;
-        let (bridge, before) = self.port_of(at, bridge, port)?;
-        let known = before.port_options;
-        // An older kernel skips what it does not know without a word, and does not report it.
-        let unknown = |option: &PortOption| !known.iter().any(|other| other.capability() == option.capability());
-        if let Some(option) = asked.iter().find(unknown) {
-            return Err(at.with(option.capability()).error(ErrorKind::Unsupported));
-        }
-        let asked: PortOptions = asked.unlike(&known).collect();
-        if asked == PortOptions::default() {
-            return Ok(());
-        }
-        let read = || self.indexed(before.index).map(|port| port.port_options);
-        let is_done = || Ok(asked.unlike(&read()?).next().is_none());
-        let refusal = |errno| match self.port_refusal(bridge.index, before.index, errno) {
-            ErrorKind::NotAPort => ErrorKind::NotAPort.into(),
-            kind => Cause::of_options(errno, asked.iter().map(PortOption::capability)).unwrap_or(kind.into()),
+    /// Changes the options of many ports.
+    pub(super) fn change_ports(&self, steps: &[(&Step, Seen)], report: &mut dyn FnMut(usize, Outcome) -> bool) {
+        let of = |(step, seen): &(&Step, Seen)| match step {
+            Step::ChangePort { options, .. } => Self::port_messages(options, seen),
+            _ => None,
         };
-        self.execute::<Cause>(at, set(before.index, &asked), is_done, |errno, _| refusal(errno)).map_err(
-            |failed| {
-                let outcome = match self.indexed(before.index) {
-                    Ok(now) if now.master == Some(bridge.index) => {
-                        let taken = asked.iter().filter_map(|option| known.former(&now.port_options, option));
-                        let back: PortOptions = taken.collect();
-                        if back == PortOptions::default() {
-                            return failed;
-                        }
-                        self.socket.execute(set(before.index, &back))
-                    }
-                    // Its options are gone with its membership.
-                    Ok(_) | Err(Failure::Refused(Errno::ENODEV, _)) => return failed,
-                    Err(failure) => Err(failure),
-                };
-                failed.undone(outcome.map_err(|failure| error(at, failure)), format_args!("a changed port {port}"))
+        let mut rest: Vec<(usize, Option<Request>)> = Vec::with_capacity(2 * steps.len());
+        for (place, step) in steps.iter().enumerate() {
+            match of(step) {
+                None => rest.extend([(place, None)]),
+                Some(messages) => rest.extend(messages.map(|message| (place, Some(message)))),
+            }
+        }
+        let mut is_over = false;
+        let mut rest = rest.into_iter().peekable();
+        while let Some((place, message)) = rest.next() {
+            if is_over {
+                break;
+            }
+            let Some(message) = message else {
+                is_over = report(place, Outcome::DONE);
+                continue;
+            };
+            // Both messages of a port are in one send.
+            let look = rest.next().and_then(|(_, message)| message);
+            let mut answers =
+                self.socket.exchange_some::<Reply>([Some(message), look].into_iter().flatten()).into_iter();
+            let (step, seen) = &steps[place];
+            is_over = report(place, self.conclude_port(step, seen, answers.next(), answers.next()));
+        }
+    }
+
+    /// Takes the answers to the messages that change a port.
+    pub(super) fn conclude_port(
+        &self,
+        step: &Step,
+        seen: &Seen,
+        changed: Option<Answer>,
+        looked_at: Option<Answer>,
+    ) -> Outcome {
+        let at = step.attempt(Self::NAME);
+        let Step::ChangePort { options: asked, .. } = step else { return Outcome::DONE };
+        let (bridge, port) = (interface_of(seen).index(), port_of(seen).index());
+        let now = match looked_at {
+            Some(Ok(Reply::Link(link))) => Some(link),
+            _ => self.indexed(port).ok().map(Box::new),
+        };
+        let is_port = now.as_ref().is_some_and(|now| now.master == Some(bridge));
+        let changed = changed.unwrap_or(Err(Failure::Malformed)).map(drop);
+        let outcome = conclude_partial(at, changed, |errno, _| match errno {
+            Errno::ENODEV => ErrorKind::PortNotFound.into(),
+            _ if now.is_some() && !is_port => ErrorKind::NotAPort.into(),
+            errno => Cause::of_options(errno, asked.iter().map(PortOption::capability))
+                .unwrap_or(ErrorKind::of(errno).into()),
+        });
+        match outcome {
+            // It may have got them as a port of another bridge.
+            Outcome::Done(_) if now.is_some() && !is_port => Outcome::unclear(at.error(ErrorKind::NotAPort)),
+            Outcome::Done(_) if now.is_none() => Outcome::unclear(at.error(ErrorKind::PortNotFound)),
+            outcome => outcome,
+        }
+    }
+
+    /// The kind of a refusal to do something with an interface that was a port of a bridge.
+    pub(super) fn port_refusal(&self, bridge: InterfaceIndex, port: InterfaceIndex, errno: Errno) -> ErrorKind {
+        match errno {
+            Errno::ENODEV => ErrorKind::PortNotFound,
+            Errno::EOPNOTSUPP | Errno::EINVAL => match found(self.indexed(port)) {
+                Ok(None) => ErrorKind::PortNotFound,
+                Ok(Some(port)) if port.master != Some(bridge) => ErrorKind::NotAPort,
+                Ok(Some(_)) | Err(_) => ErrorKind::of(errno),
             },
-        )
+            errno => ErrorKind::of(errno),
+        }
     }
 }

@@ -26,10 +26,10 @@ impl Request {
     /// Begins a request of this kind, with the header of its family.
     pub(super) fn new(kind: u16, flags: u16, header: &[u8]) -> Self {
         let mut bytes = Vec::with_capacity(Self::CAPACITY);
-        bytes.extend([0; 4]);
-        bytes.extend(kind.to_ne_bytes());
-        bytes.extend((flags | NLM_F_REQUEST).to_ne_bytes());
-        bytes.extend([0; 8]);
+        let mut start = [0; size_of::<libc::nlmsghdr>()];
+        start[4..6].copy_from_slice(&kind.to_ne_bytes());
+        start[6..8].copy_from_slice(&(flags | NLM_F_REQUEST).to_ne_bytes());
+        bytes.extend(start);
         bytes.extend(header);
         Self { flags, bytes }
     }
@@ -51,11 +51,15 @@ impl Request {
     }
 
     /// Adds an attribute.
-    pub(super) fn attribute(self, kind: u16, payload: &[u8]) -> Self {
-        self.nested(kind, |mut request| {
-            request.bytes.extend(payload);
-            request
-        })
+    pub(super) fn attribute(mut self, kind: u16, payload: &[u8]) -> Self {
+        let len = u16::try_from(size_of::<libc::nlattr>() + payload.len()).expect("no request is that long");
+        let mut start = [0; size_of::<libc::nlattr>()];
+        start[..2].copy_from_slice(&len.to_ne_bytes());
+        start[2..].copy_from_slice(&kind.to_ne_bytes());
+        self.bytes.extend(start);
+        self.bytes.extend(payload);
+        self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
+        self
     }
 
     /// Adds a string, which the kernel wants with a NUL at its end.

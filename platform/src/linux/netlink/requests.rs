@@ -6,17 +6,18 @@
 
 use super::request::Request;
 use super::{options, tun_data};
-use crate::change::Step;
 use crate::linux::abi::netlink::{
-    IFLA_BR_FDB_FLUSH, IFLA_GROUP, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, RTEXT_FILTER_SKIP_STATS,
+    IFLA_BR_FDB_FLUSH, IFLA_GROUP, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_ECHO, NLM_F_EXCL,
+    RTEXT_FILTER_SKIP_STATS,
 };
-use crate::{BridgeSpec, InterfaceIndex, InterfaceName};
+use crate::setting::Setting;
+use crate::{BridgeSpec, InterfaceIndex, InterfaceName, Target};
 
-/// Creates a bridge as its spec says, in one message.
+/// Creates a bridge as its spec says, in one message. A kernel from 6.2 on sends the new interface back.
 pub(super) fn create(spec: &BridgeSpec) -> Request {
-    let mut request =
-        Request::link(libc::RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, None, Some(spec.link))
-            .attribute(libc::IFLA_IFNAME, spec.name.as_bytes());
+    let flags = NLM_F_ACK | NLM_F_ECHO | NLM_F_CREATE | NLM_F_EXCL;
+    let mut request = Request::link(libc::RTM_NEWLINK, flags, None, Some(spec.link))
+        .attribute(libc::IFLA_IFNAME, spec.name.as_bytes());
     if let Some(mac) = spec.mac {
         request = request.attribute(libc::IFLA_ADDRESS, &mac.bytes());
     }
@@ -50,14 +51,14 @@ pub(super) fn set_group(index: InterfaceIndex, group: u32) -> Request {
     Request::link(libc::RTM_SETLINK, NLM_F_ACK, Some(index), None).attribute(IFLA_GROUP, &group.to_ne_bytes())
 }
 
-/// Takes one step of a change of an interface.
-pub(super) fn set(index: InterfaceIndex, step: Step) -> Request {
+/// Changes one setting of an interface.
+pub(super) fn set(index: InterfaceIndex, setting: Setting) -> Request {
     let set = |link_state| Request::link(libc::RTM_SETLINK, NLM_F_ACK, Some(index), link_state);
-    match step {
-        Step::Mtu(mtu) => set(None).attribute(libc::IFLA_MTU, &mtu.to_ne_bytes()),
-        Step::Mac(mac) => set(None).attribute(libc::IFLA_ADDRESS, &mac.bytes()),
-        Step::Link(link) => set(Some(link)),
-        Step::Option(option) => set_bridge(index, |data| options::encode(data, option)),
+    match setting {
+        Setting::Mtu(mtu) => set(None).attribute(libc::IFLA_MTU, &mtu.to_ne_bytes()),
+        Setting::Mac(mac) => set(None).attribute(libc::IFLA_ADDRESS, &mac.bytes()),
+        Setting::Link(link) => set(Some(link)),
+        Setting::Option(option) => set_bridge(index, |data| options::encode(data, option)),
     }
 }
 
@@ -79,8 +80,16 @@ pub(super) fn set_master(index: InterfaceIndex, bridge: Option<InterfaceIndex>) 
         .attribute(libc::IFLA_MASTER, &master.to_ne_bytes())
 }
 
+/// Gets an interface.
+pub(super) fn get(target: Target) -> Request {
+    match target {
+        Target::Name(name) => get_by_name(name),
+        Target::Identity(identity) => get_by_index(identity.index()),
+    }
+}
+
 /// Gets the interface of this name.
-pub(super) fn get_by_name(name: InterfaceName) -> Request {
+fn get_by_name(name: InterfaceName) -> Request {
     without_statistics(
         Request::link(libc::RTM_GETLINK, 0, None, None).attribute(libc::IFLA_IFNAME, name.as_bytes()),
     )
@@ -134,8 +143,8 @@ mod tests {
     use super::*;
     use crate::LinkState;
 
-    /// Expects the bytes of `ip link add name br0 address 52:54:00:01:02:03 mtu 1400 up type bridge`,
-    /// in this module's order of attributes.
+    /// Expects the bytes of `ip link add name br0 address 52:54:00:01:02:03 mtu 1400 up type bridge`, with
+    /// `NLM_F_ECHO` and in this module's order of attributes.
     #[test]
     fn a_bridge_is_one_message() {
         let spec = BridgeSpec::new("br0".parse().expect("a name"))
@@ -144,7 +153,7 @@ mod tests {
             .link(LinkState::Up);
         #[rustfmt::skip]
         let expected: &[&[u8]] = &[
-            &76_u32.to_ne_bytes(), &16_u16.to_ne_bytes(), &0x605_u16.to_ne_bytes(), &7_u32.to_ne_bytes(), &[0; 4],
+            &76_u32.to_ne_bytes(), &16_u16.to_ne_bytes(), &0x60d_u16.to_ne_bytes(), &7_u32.to_ne_bytes(), &[0; 4],
             &[0; 8], &1_u32.to_ne_bytes(), &1_u32.to_ne_bytes(),
             &7_u16.to_ne_bytes(), &3_u16.to_ne_bytes(), b"br0\0",
             &10_u16.to_ne_bytes(), &1_u16.to_ne_bytes(), &[0x52, 0x54, 0, 1, 2, 3, 0, 0],

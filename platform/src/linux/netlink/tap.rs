@@ -2,17 +2,19 @@
 
 use nix::errno::Errno;
 
+use super::NetlinkBackend;
 use super::link::Link;
+use super::outcome::{conclude, error};
 use super::requests::{self, Filter};
 use super::socket::Failure;
 use super::tun_data::TunData;
-use super::{NetlinkBackend, error};
-use crate::change::Step;
 use crate::error::Attempt;
 use crate::linux::namespace::Namespace;
 use crate::linux::tap::{Interface, Interfaces, Kind, Known};
 use crate::linux::udev::Udev;
-use crate::{ErrorKind, InterfaceIndex, InterfaceName, MacAddr, Operation, Result, TapState};
+use crate::setting::Setting;
+use crate::waiting::Limits;
+use crate::{ErrorKind, Identity, InterfaceIndex, InterfaceName, MacAddr, Operation, Outcome, Result, TapState};
 
 fn state(link: &Link, tun: &TunData) -> TapState {
     let mac = link.mac.unwrap_or(MacAddr::ZERO);
@@ -28,7 +30,7 @@ fn interface(link: &Link) -> Interface {
         None if link.is_bridge => Kind::Bridge,
         None => Kind::Other,
     };
-    Interface { index: link.index, kind }
+    Interface { identity: link.identity(), kind }
 }
 
 impl Interfaces for NetlinkBackend {
@@ -36,16 +38,21 @@ impl Interfaces for NetlinkBackend {
         &self.namespace
     }
 
+    fn limits(&self) -> Limits {
+        self.limits
+    }
+
     fn udev(&self) -> nix::Result<&Udev> {
         if let Some(udev) = self.udev.get() {
             return Ok(udev);
         }
-        let opened = self.namespace.run(Udev::open)?;
+        let opened = self.namespace.run(|| Udev::open(self.limits.udev))?;
         Ok(self.udev.get_or_init(|| opened))
     }
 
     fn named(&self, at: Attempt, name: InterfaceName) -> Result<Option<Interface>> {
-        Ok(self.interface(at, name)?.as_ref().map(interface))
+        let found = self.look_for(name.into()).map_err(|failure| error(at, failure))?;
+        Ok(found.as_ref().map(interface))
     }
 
     fn indexed(&self, at: Attempt, index: InterfaceIndex) -> Result<Option<Interface>> {
@@ -56,24 +63,15 @@ impl Interfaces for NetlinkBackend {
         }
     }
 
-    fn set(&self, at: Attempt, index: InterfaceIndex, step: Step) -> Result<()> {
-        let is_done = || Ok(step.is_taken(&NetlinkBackend::indexed(self, index)?));
-        let refusal = |errno, _: Option<&str>| match (step, errno) {
-            (Step::Mtu(_), Errno::EINVAL | Errno::ERANGE) => ErrorKind::InvalidMtu,
+    fn set_on_tap(&self, at: Attempt, tap: Identity, setting: Setting) -> Result<()> {
+        let answer = self.socket.execute(requests::set(tap.index(), setting));
+        let refusal = |errno, _: Option<&str>| match (setting, errno) {
+            (Setting::Mtu(_), Errno::EINVAL | Errno::ERANGE) => ErrorKind::InvalidMtu,
             (_, errno) => ErrorKind::of(errno),
         };
-        self.execute(at, requests::set(index, step), is_done, refusal)
-    }
-}
-
-impl Step {
-    /// Whether an interface is as this step makes it, but for options.
-    pub(super) fn is_taken(self, now: &Link) -> bool {
-        match self {
-            Self::Mtu(mtu) => now.mtu == mtu,
-            Self::Mac(mac) => now.mac == Some(mac),
-            Self::Link(link) => now.state == link,
-            Self::Option(_) => false,
+        match conclude(at, answer, refusal) {
+            Outcome::Done(_) => Ok(()),
+            Outcome::Refused(error) | Outcome::Unclear { error, .. } => Err(error),
         }
     }
 }

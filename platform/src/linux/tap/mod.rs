@@ -1,64 +1,66 @@
-//! Taps, as both backends make them: through the tun device (`drivers/net/tun.c`).
+//! Taps, as both backends create them: through the tun device (`drivers/net/tun.c`).
 //!
-//! A tap is made in several calls, but until it is made persistent, which is the last of them, it
-//! goes when its descriptors are closed, also when the process dies: that undoes everything.
+//! Creating a tap takes several calls. The last one makes it persistent; until then the kernel removes the tap
+//! when its descriptors are closed, also when the process dies.
+//!
+//! The tun device takes a name, which another tap may have by now. So each function compares the name with the
+//! index directly before the call, and again afterwards, by the descriptor.
 
 mod adopt;
+mod create;
 mod delete;
 mod queues;
 
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::errno::Errno;
 
-use self::adopt::adopt;
-pub(super) use self::delete::delete;
-use self::queues::{identify, join, open};
-use super::abi::tun::IFF_TUN_EXCL;
+pub(super) use self::adopt::adopt_descriptors;
+use super::abi::tun::IFF_VNET_HDR;
 use super::namespace::Namespace;
 use super::tun;
 use super::udev::{Udev, Watch};
-use crate::change::{self, Step};
 use crate::error::Attempt;
+use crate::setting::{self, Setting};
+use crate::waiting::{Deadline, Limits};
 use crate::{
-    BridgeBackend, Capability, Error, ErrorKind, ExistingTap, InterfaceIndex, InterfaceName, Operation, Result,
-    Tap, TapChange, TapSpec, TapState, UnicastMac,
+    Backend, Capability, Error, ErrorKind, ExistingTap, Identity, InterfaceIndex, InterfaceName, Operation,
+    Outcome, Result, Seen, Step, Tap, TapChange, TapSpec, TapState, Target, UnicastMac,
 };
 
-/// How often a tap is tried that others make, delete or rename at the same moment.
+/// How often a tap is tried that others create, delete or rename at the same moment.
 const TRIES: usize = 8;
 
-/// How long a tap that is open is waited for: another thread of the process may just be starting a
-/// program, and the new process has every descriptor, close-on-exec or not, until it executes that.
-/// On a busy host that takes its time.
-const PATIENCE: Duration = Duration::from_millis(500);
-/// The same where this process has closed its own descriptors. Closing 256 queues takes seconds.
-const CLOSING: Duration = Duration::from_secs(10);
+/// The least time between two looks at a tap that is to be closed, and the greatest.
 const GLANCE: Duration = Duration::from_millis(1);
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// What the tun device does not do: each backend has its own way.
-pub(super) trait Interfaces: BridgeBackend {
-    /// The namespace that the taps are in.
+pub(super) trait Interfaces: Backend {
+    /// Returns the namespace of the taps.
     fn namespace(&self) -> &Namespace;
 
-    /// Where the events of that namespace can be seen.
+    /// Returns how long its calls may wait.
+    fn limits(&self) -> Limits;
+
+    /// Returns where the events of that namespace can be seen.
     fn udev(&self) -> nix::Result<&Udev>;
 
-    /// The interface of this name, of whatever kind.
+    /// Finds the interface of this name, of any kind.
     fn named(&self, at: Attempt, name: InterfaceName) -> Result<Option<Interface>>;
 
-    /// The interface of this index.
+    /// Finds the interface of this index, of any kind.
     fn indexed(&self, at: Attempt, index: InterfaceIndex) -> Result<Option<Interface>>;
 
-    /// Takes a step on an interface.
-    fn set(&self, at: Attempt, index: InterfaceIndex, step: Step) -> Result<()>;
+    /// Changes one thing of this tap and of no other interface. A tap has no [`Setting::Option`].
+    fn set_on_tap(&self, at: Attempt, tap: Identity, setting: Setting) -> Result<()>;
 }
 
 /// An interface, as far as that matters here.
 #[derive(Debug)]
 pub(super) struct Interface {
-    pub(super) index: InterfaceIndex,
+    pub(super) identity: Identity,
     pub(super) kind: Kind,
 }
 
@@ -73,7 +75,7 @@ pub(super) enum Kind {
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) state: TapState,
-    /// Those of `TUNGETIFF`, if they can be read.
+    /// The flags that `TUNGETIFF` returns, if the backend can read them without a descriptor.
     pub(super) flags: Option<u16>,
 }
 
@@ -94,129 +96,139 @@ impl Interface {
     }
 }
 
-pub(super) fn create(on: &impl Interfaces, spec: &TapSpec) -> Result<Tap> {
-    let at = attempt(on, Operation::CreateTap, spec.name);
-    spec.check(at, on.capabilities())?;
-    for _ in 0..TRIES {
-        let found = spec.name.map_or(Ok(None), |name| on.named(at, name))?;
-        let tap = match (found, spec.existing) {
-            (None, _) => make(on, at, spec)?,
-            (Some(found), ExistingTap::Refuse) => return Err(at.error(found.kind_of_taken())),
-            (Some(found), ExistingTap::Adopt) => {
-                let before = found.tap(at)?;
-                when_closed(|| adopt(on, at, spec, &before))?
-            }
-        };
-        if let Some(tap) = tap {
-            return Ok(tap);
-        }
-    }
-    Err(at.errno(Errno::EBUSY))
-}
-
-/// A new tap; `None` when others have taken its name, or renamed it, meanwhile.
-fn make(on: &impl Interfaces, at: Attempt, spec: &TapSpec) -> Result<Option<Tap>> {
-    // From before the tap is there.
-    let watch = match spec.mac {
-        Some(_) => on.udev().and_then(Udev::watch).map_err(|errno| at.errno(errno))?,
-        None => None,
-    };
-    let opened = open(on, at, spec.queues.get())?;
-    let flags = queues::flags(spec);
-    match tun::attach(opened[0].as_fd(), spec.name, flags | IFF_TUN_EXCL) {
-        Ok(()) => {}
-        Err(Errno::EBUSY) => return Ok(None),
-        Err(errno) => return Err(at.errno(errno)),
-    }
-    let complete = |(name, index)| {
-        complete(on, at, opened[0].as_fd(), index, spec, watch.as_ref())?;
-        set_owner(at, opened[0].as_fd(), spec)?;
-        // udevd may have given it another name.
-        Ok((tun::interface(opened[0].as_fd()).map_or(name, |(name, _)| name), index))
-    };
-    let completed = join(at, &opened, flags)
-        .and_then(|joined| if joined { identify(on, at, opened[0].as_fd()) } else { Ok(None) })
-        .and_then(|found| found.map(complete).transpose());
-    match completed {
-        Ok(found) => Ok(found.map(|(name, index)| Tap::new(name, index, opened))),
-        Err(error) => {
-            let name = tun::interface(opened[0].as_fd()).map(|(name, _)| name);
-            drop(opened);
-            // Without a name it has gone already.
-            let outcome = name.map_or(Ok(()), |name| is_gone(at, || on.named(at, name)));
-            Err(error.undone(outcome, name.map_or_else(|_| "a tap".to_owned(), |name| format!("tap {name}"))))
-        }
+/// Looks at what a step on taps is about ([`Backend::look`]).
+pub(super) fn look(on: &impl Interfaces, step: &Step) -> Result<Seen> {
+    let at = step.attempt(on.name());
+    match step {
+        Step::CreateTap(TapSpec { name: None, .. }) => Ok(Seen::Nothing),
+        Step::CreateTap(TapSpec { name: Some(name), existing, .. }) => match (on.named(at, *name)?, existing) {
+            (None, _) => Ok(Seen::Nothing),
+            (Some(found), ExistingTap::Refuse) => Err(at.error(found.kind_of_taken())),
+            (Some(found), ExistingTap::Adopt) => Ok(Seen::Tap(found.tap(at)?.state)),
+        },
+        &Step::ChangeTap { tap, .. } | &Step::DeleteTap(tap) => Ok(Seen::Tap(known(on, at, tap)?.state)),
+        _ => Err(at.error(ErrorKind::Unsupported)),
     }
 }
 
-/// Gives an open tap the MTU and the MAC of its spec.
-fn complete(
-    on: &impl Interfaces,
-    at: Attempt,
-    queue: BorrowedFd<'_>,
-    index: InterfaceIndex,
-    spec: &TapSpec,
-    watch: Option<&Watch<'_>>,
-) -> Result<()> {
-    if let Some(mtu) = spec.mtu {
-        on.set(at, index, Step::Mtu(mtu))?;
+/// Carries out a step on taps ([`Backend::run`]).
+pub(super) fn run(on: &impl Interfaces, step: &Step, seen: &Seen) -> Outcome {
+    let at = step.attempt(on.name());
+    match (step, seen) {
+        (Step::CreateTap(spec), Seen::Nothing) => create::create(on, at, spec),
+        (Step::CreateTap(spec), Seen::Tap(before)) => adopt::adopt(on, at, spec, before),
+        (Step::ChangeTap { change, .. }, Seen::Tap(before)) => run_change(on, at, before, change),
+        (Step::DeleteTap(_), Seen::Tap(before)) => delete::delete(on, at, before.identity()),
+        _ => Outcome::Refused(at.error(ErrorKind::Unsupported)),
     }
-    if let Some(mac) = spec.mac {
-        set_mac(at, queue, index, mac, watch)?;
-    }
-    Ok(())
 }
 
-fn set_owner(at: Attempt, queue: BorrowedFd<'_>, spec: &TapSpec) -> Result<()> {
-    if let Some(gid) = spec.group {
-        tun::set_group(queue, gid).map_err(|errno| owner_error(at, errno))?;
-    }
-    if let Some(uid) = spec.owner {
-        tun::set_owner(queue, uid).map_err(|errno| owner_error(at, errno))?;
-    }
-    Ok(())
+/// Finds a tap ([`Backend::find_tap`]).
+pub(super) fn find(on: &impl Interfaces, tap: Target) -> Result<Option<TapState>> {
+    let at = Attempt::new(on.name(), Operation::Taps).on(tap);
+    interface(on, at, tap)?.map(|found| Ok(found.tap(at)?.state)).transpose()
 }
 
+/// Lets a tap outlive its descriptors ([`Backend::persist_tap`]).
 pub(super) fn persist(on: &impl Interfaces, tap: &Tap) -> Result<()> {
-    let at = attempt(on, Operation::PersistTap, Some(tap.name()));
+    let at = Attempt::new(on.name(), Operation::PersistTap).on(tap);
     let queue = tap.queues().first().ok_or_else(|| at.error(ErrorKind::NotFound))?;
     tun::persist(queue.as_fd()).map_err(|errno| gone(at, errno))
 }
 
-pub(super) fn change(on: &impl Interfaces, tap: InterfaceName, change: &TapChange) -> Result<()> {
-    let at = attempt(on, Operation::ChangeTap, Some(tap));
-    let before = find(on, at, tap)?.state;
-    let read = || {
-        let now = on.indexed(at, before.index)?.ok_or_else(|| at.errno(Errno::ENODEV))?;
-        Ok(now.tap(at)?.state)
-    };
-    change::apply_to_tap(&before, change, |step| on.set(at, before.index, step), read)
+/// The interface of a target.
+fn interface(on: &impl Interfaces, at: Attempt, target: Target) -> Result<Option<Interface>> {
+    match target {
+        Target::Name(name) => on.named(at, name),
+        Target::Identity(identity) => on.indexed(at, identity.index()),
+    }
 }
 
-/// Does again what failed since someone has a tap open, who may not for long.
-fn when_closed<T>(act: impl Fn() -> Result<T>) -> Result<T> {
-    let deadline = Instant::now() + PATIENCE;
+/// What is known of the tap of a target.
+fn known(on: &impl Interfaces, at: Attempt, tap: impl Into<Target>) -> Result<Known> {
+    interface(on, at, tap.into())?.ok_or_else(|| at.errno(Errno::ENODEV))?.tap(at)
+}
+
+fn run_change(on: &impl Interfaces, at: Attempt, before: &TapState, change: &TapChange) -> Outcome {
+    let tap = before.identity();
+    let outcome = setting::set_all(&setting::of_tap(before, change), |setting| on.set_on_tap(at, tap, setting));
+    let vnet_hdr = change.vnet_hdr.filter(|&vnet_hdr| before.vnet_hdr != Some(vnet_hdr));
+    let (Outcome::Done(_), Some(vnet_hdr)) = (&outcome, vnet_hdr) else { return outcome };
+    let changed = |flags: u16| if vnet_hdr { flags | IFF_VNET_HDR } else { flags & !IFF_VNET_HDR };
+    match when_closed(on, || queues::reopen(on, at, tap, changed).map_err(Outcome::Refused)) {
+        Ok(_) => Outcome::DONE,
+        // Another process has it open, with its own flags.
+        Err(outcome) if is_busy(&outcome) => Outcome::DONE,
+        Err(Outcome::Refused(error)) => Outcome::unclear(error),
+        Err(outcome) => outcome,
+    }
+}
+
+/// Gives an open tap the MTU, the MAC, the offloads and the size of the header of its spec.
+fn complete(
+    on: &impl Interfaces,
+    at: Attempt,
+    queue: BorrowedFd<'_>,
+    tap: Identity,
+    spec: &TapSpec,
+    watch: Option<&Watch<'_>>,
+) -> Result<()> {
+    if let Some(mtu) = spec.mtu {
+        on.set_on_tap(at, tap, Setting::Mtu(mtu))?;
+    }
+    if let Some(mac) = spec.mac {
+        set_mac(at, queue, tap.index(), mac, watch)?;
+    }
+    if let Some(offloads) = spec.offloads {
+        let at = at.with(Capability::TapOffloads);
+        tun::set_offloads(queue, offloads).map_err(|errno| match errno {
+            Errno::EINVAL => at.means(ErrorKind::InvalidOption, errno),
+            errno => gone(at, errno),
+        })?;
+    }
+    if let Some(header) = spec.vnet_hdr {
+        // An adopted tap has the size that another process set.
+        let set = tun::set_vnet_header_size(queue, header);
+        set.map_err(|errno| gone(at.with(Capability::TapVnetHdr), errno))?;
+    }
+    Ok(())
+}
+
+/// Whether a step was refused because someone has the tap open.
+fn is_busy(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Refused(error) if error.kind() == ErrorKind::TapBusy)
+}
+
+/// Repeats what is refused because another process has a tap open.
+///
+/// Another thread of this process may just be starting a program: the new process has every descriptor,
+/// close-on-exec or not, until it executes the program. On a busy host this takes its time.
+fn when_closed<T>(
+    on: &impl Interfaces,
+    act: impl Fn() -> std::result::Result<T, Outcome>,
+) -> std::result::Result<T, Outcome> {
+    let deadline = Deadline::after(on.limits().busy_tap);
     let mut pause = GLANCE;
     loop {
         match act() {
-            Err(error) if error.kind() == ErrorKind::TapBusy && Instant::now() < deadline => {}
+            Err(outcome) if is_busy(&outcome) && !deadline.has_passed() => {}
             outcome => return outcome,
         }
         // Less and less often: each try opens another queue of a tap that others have open.
         std::thread::sleep(pause);
-        pause = (2 * pause).min(PATIENCE / 10);
+        pause = (2 * pause).min(PAUSE);
     }
 }
 
-/// Waits until a tap whose descriptors were closed has gone. A look that fails is not the last one,
-/// since there is no way back.
-fn is_gone(at: Attempt, find: impl Fn() -> Result<Option<Interface>>) -> Result<()> {
-    let deadline = Instant::now() + CLOSING;
+/// Waits until a tap whose descriptors were closed has gone. A look that fails is repeated, since there is no
+/// way back.
+fn is_gone(on: &impl Interfaces, at: Attempt, find: impl Fn() -> Result<Option<Interface>>) -> Result<()> {
+    let deadline = Deadline::after(on.limits().closed_tap);
     let mut failures = 0;
     loop {
         match find() {
             Ok(None) => return Ok(()),
-            Ok(Some(_)) if Instant::now() >= deadline => return Err(at.error(ErrorKind::TapBusy)),
+            Ok(Some(_)) if deadline.has_passed() => return Err(at.error(ErrorKind::TapBusy)),
             Ok(Some(_)) => {}
             Err(error) if failures == TRIES => return Err(error),
             Err(_) => failures += 1,
@@ -225,17 +237,8 @@ fn is_gone(at: Attempt, find: impl Fn() -> Result<Option<Interface>>) -> Result<
     }
 }
 
-fn attempt(on: &impl Interfaces, operation: Operation, tap: Option<InterfaceName>) -> Attempt {
-    Attempt::new(on.name(), operation).maybe_on(tap)
-}
-
-/// The tap of this name.
-fn find(on: &impl Interfaces, at: Attempt, name: InterfaceName) -> Result<Known> {
-    on.named(at, name)?.ok_or_else(|| at.errno(Errno::ENODEV))?.tap(at)
-}
-
-/// Sets the MAC through the descriptor, so that no other interface can be hit, and of a new tap so
-/// that it stays, whatever udevd does.
+/// Sets the MAC through the descriptor, so that no other interface can be hit. The MAC of a new tap stays,
+/// whatever udevd does.
 fn set_mac(
     at: Attempt,
     queue: BorrowedFd<'_>,
@@ -254,14 +257,6 @@ fn set_mac(
         }
     }
     if has_it()? { Ok(()) } else { Err(at.error(ErrorKind::MacNotKept)) }
-}
-
-fn owner_error(at: Attempt, errno: Errno) -> Error {
-    match errno {
-        // Nobody has this number in the user namespace.
-        Errno::EINVAL => at.with(Capability::TapOwner).means(ErrorKind::InvalidOption, errno),
-        errno => gone(at, errno),
-    }
 }
 
 /// `EBADFD` is what a descriptor says whose tap is gone.

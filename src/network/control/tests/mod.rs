@@ -1,17 +1,17 @@
-//! Networks of a store on the model, with each call to the host made to fail in turn.
+//! Networks of a store on the model, where each step is made to fail.
 
 mod bulk;
 
 use tempfile::TempDir;
 
 use super::*;
-use crate::fake::{Fake, name};
-use crate::model::Model;
+use crate::faults::Fault;
 use crate::network::{
     Drift, DriftStatus, EnsureOutcome, ForeignMode, MacSource, NetworkError, NetworkFailure, NetworkName, Store,
     StoreError,
 };
-use crate::{BridgeBackend, BridgeChange, TapSpec, bridges_of_ports};
+use crate::testing::{Host, host, name, snapshot};
+use crate::{BridgeChange, Bridges, TapSpec};
 
 const LAN: &str = "<network><name>lan</name><bridge name='virbr0'/>\
                    <mac address='52:54:00:00:00:01'/><mtu size='1400'/></network>";
@@ -21,7 +21,7 @@ const ANCHORED: &str = "<network><name>lan</name><metadata>\
 
 struct Fixture {
     directory: TempDir,
-    host: Fake,
+    host: Host,
     store: Store,
 }
 
@@ -29,7 +29,7 @@ impl Fixture {
     fn new(text: &str) -> Self {
         let directory = tempfile::tempdir().expect("a directory can be made");
         let store = Store::new(directory.path().join("etc"), directory.path().join("run"));
-        let fixture = Self { directory, host: Fake::new(Model::new().capabilities().iter()), store };
+        let fixture = Self { directory, host: host(), store };
         fixture.define(text);
         fixture
     }
@@ -47,19 +47,11 @@ impl Fixture {
         self.snapshot_of(&[lan()])
     }
 
-    /// What is noted of these networks, and all that is on the host but indices.
+    /// What is noted of these networks, and all that is on the host.
     fn snapshot_of(&self, names: &[NetworkName]) -> String {
         let noted = |name| self.store.active(name).expect("it can be read").map(|document| document.to_string());
         let noted: Vec<_> = names.iter().map(noted).collect();
-        let bridges = self.host.list().expect("a list");
-        let mut bridges: Vec<_> =
-            bridges.iter().map(|state| (state.name, state.mac, state.mtu, state.link, state.options)).collect();
-        bridges.sort_by_key(|&(name, ..)| name);
-        let taps = self.host.taps().expect("a list");
-        let mut taps: Vec<_> =
-            taps.iter().map(|tap| (tap.name, tap.mac, tap.mtu, tap.link, tap.persistent)).collect();
-        taps.sort_by_key(|&(name, ..)| name);
-        format!("{noted:?} {bridges:?} {taps:?} {:?}", bridges_of_ports(&self.host).expect("a list"))
+        format!("{noted:?}\n{}", snapshot(&self.host))
     }
 
     fn state(&self) -> NetworkState {
@@ -97,7 +89,7 @@ fn what_is_started_is_noted_until_it_is_stopped() {
     assert_eq!(fixture.snapshot(), started);
 }
 
-/// Each call fails in turn, and the next after it works again.
+/// Each step fails in turn, and the next after it works again.
 #[test]
 fn what_fails_leaves_all_as_it_was() {
     type Act = fn(&NetworkController<'_>) -> Result<(), NetworkError>;
@@ -109,24 +101,35 @@ fn what_fails_leaves_all_as_it_was() {
         fixture.networks().start(&lan()).expect("it can be started");
         fixture.define(&ANCHORED.replace("00:01", "00:02"));
     };
+    let prepared = |text, prepare: Prepare| {
+        let fixture = Fixture::new(text);
+        prepare(&fixture);
+        fixture
+    };
     for text in [LAN, ANCHORED] {
         for (act, prepare) in [(start, nothing), (ensure, nothing), (ensure, redefined)] {
-            let mut call = 0;
-            loop {
-                let fixture = Fixture::new(text);
-                prepare(&fixture);
-                let before = fixture.snapshot();
-                *fixture.host.fails_after.lock().expect("one thread") = Some(call);
-                let outcome = act(&fixture.networks());
-                if fixture.host.fails_after.lock().expect("one thread").take().is_some() {
-                    outcome.expect("nothing failed");
-                    break;
+            let done = prepared(text, prepare);
+            act(&done.networks()).expect("nothing fails");
+            for &fault in Fault::ALL {
+                for after in 0.. {
+                    let fixture = prepared(text, prepare);
+                    let before = fixture.snapshot();
+                    fixture.host.fail(after, fault);
+                    let outcome = act(&fixture.networks());
+                    if fixture.host.cancel() {
+                        outcome.expect("nothing failed");
+                        assert!(after > 0);
+                        break;
+                    }
+                    if outcome.is_ok() {
+                        // The answer was lost, and a look says that the step is done.
+                        assert_eq!(fault, Fault::AnswerLost, "after {after}");
+                        assert_eq!(fixture.snapshot(), done.snapshot(), "after {after}");
+                    } else {
+                        assert_eq!(fixture.snapshot(), before, "{fault:?} after {after}");
+                    }
                 }
-                outcome.expect_err("a call failed");
-                assert_eq!(fixture.snapshot(), before, "call {call}");
-                call += 1;
             }
-            assert!(call > 0);
         }
     }
 }
@@ -210,7 +213,7 @@ fn one_that_is_defined_with_another_mac_since_is_active() {
 #[test]
 fn refuses_before_anything_is_noted() {
     let fixture = Fixture::new(LAN);
-    let tap = fixture.host.model.create_tap(&TapSpec::new().name(name("virbr0"))).expect("it can be made");
+    let tap = fixture.host.inner().create_tap(&TapSpec::new().name(name("virbr0"))).expect("it can be made");
     let before = fixture.snapshot();
     for outcome in [fixture.networks().start(&lan()), fixture.networks().ensure(&lan()).map(drop)] {
         assert!(matches!(failure(outcome), NetworkFailure::Occupied(_)));

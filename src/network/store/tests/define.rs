@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::network::NetworkReason;
-use crate::{BridgeBackend, BridgeSpec, ErrorKind, HostIdentity};
+use crate::{BridgeSpec, Bridges, ErrorKind, HostIdentity};
 
 #[test]
 fn a_network_gets_a_bridge_and_a_mac() {

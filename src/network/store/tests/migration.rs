@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::network::ForeignMode;
-use crate::{BridgeBackend, BridgeSpec, HostIdentity};
+use crate::{BridgeSpec, Bridges, HostIdentity};
 
 const BRIDGE: &str = "  <bridge name='virbr0'/>\n";
 const WITH_MAC: &str = "  <bridge name='virbr0'/>\n  <mac address='02:00:00:00:00:01'/>\n";

@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use vmbridge_platform::linux::{IoctlBackend, NetlinkBackend};
-use vmbridge_platform::{BridgeBackend, BridgeSpec, Bulk, InterfaceName, LinkState, UnicastMac};
+use vmbridge_platform::{Backend, BridgeSpec, Bridges, Bulk, InterfaceName, LinkState, Step, UnicastMac};
 
 use super::tools::command;
 use super::{neli, rtnetlink};
@@ -52,7 +52,7 @@ impl Contender {
         let specs = Vec::new();
         match self {
             Self::Netlink => Box::new(OneByOne { backend: open_netlink(), specs }),
-            Self::Bulk => Box::new(Many { backend: open_netlink(), specs }),
+            Self::Bulk => Box::new(Many { backend: open_netlink(), steps: Vec::new() }),
             Self::Ioctl => Box::new(OneByOne { backend: IoctlBackend::open().expect("it can be opened"), specs }),
             Self::PlainNetlink => c("netlink"),
             Self::PlainPipelined => c("pipelined"),
@@ -99,6 +99,10 @@ pub(super) fn specs(first: u32, count: u32) -> Vec<BridgeSpec> {
     (first..first + count).map(spec).collect()
 }
 
+pub(super) fn creations(first: u32, count: u32) -> Vec<Step> {
+    specs(first, count).into_iter().map(Step::Create).collect()
+}
+
 /// `ip`'s command for it.
 pub(super) fn ip_command(number: u32) -> String {
     format!("link add {} address {} mtu {MTU} up type bridge", name(number), mac(number))
@@ -109,7 +113,7 @@ struct OneByOne<B> {
     specs: Vec<BridgeSpec>,
 }
 
-impl<B: BridgeBackend> Creator for OneByOne<B> {
+impl<B: Backend> Creator for OneByOne<B> {
     fn prepare(&mut self, first: u32, count: u32) {
         self.specs = specs(first, count);
     }
@@ -125,17 +129,17 @@ impl<B: BridgeBackend> Creator for OneByOne<B> {
 
 struct Many {
     backend: NetlinkBackend,
-    specs: Vec<BridgeSpec>,
+    steps: Vec<Step>,
 }
 
 impl Creator for Many {
     fn prepare(&mut self, first: u32, count: u32) {
-        self.specs = specs(first, count);
+        self.steps = creations(first, count);
     }
 
     fn create(&mut self, count: usize) -> Duration {
         let start = Instant::now();
-        self.backend.create_many(&self.specs[..count], Bulk::AllOrNothing).expect("they can be made");
+        self.backend.apply(&self.steps[..count], Bulk::AllOrNothing).expect("they can be made");
         start.elapsed()
     }
 }

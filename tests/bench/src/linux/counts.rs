@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use vmbridge_platform::{BridgeBackend, Bulk, InterfaceName};
+use vmbridge_platform::{Bridges, Bulk, InterfaceName, Step};
 
 use super::contender::{Contender, interface, ip_command, open_netlink};
 use super::fdb;
@@ -41,7 +41,7 @@ enum What {
 
 /// That of the first is what was set out for. The others are a fifth above what was counted, and rounded up.
 pub(super) const OPERATIONS: [Operation; 8] = [
-    operation("create, netlink", limit(6000.0, 10.0), 16, What::Create(Contender::Netlink)),
+    operation("create, netlink", limit(2500.0, 2.0), 16, What::Create(Contender::Netlink)),
     operation("create, netlink, one of many", limit(2500.0, 2.0), 100, What::Create(Contender::Bulk)),
     operation("create, ioctl", limit(19000.0, 6.0), 16, What::Create(Contender::Ioctl)),
     operation("delete, netlink", limit(5900.0, 4.0), 8, What::Delete),
@@ -172,7 +172,8 @@ impl What {
     /// Does it so often, and all that is not to be counted as if it were done as often as can be.
     fn perform(self, most: u32, times: usize) {
         let names: Vec<InterfaceName> = (1..=most).map(interface).collect();
-        let entries = fdb::entries(most);
+        let deletions: Vec<Step> = names.iter().copied().map(Step::delete).collect();
+        let additions = fdb::additions(most);
         match self {
             Self::Create(contender) => {
                 let mut creator = contender.open(Path::new(""));
@@ -186,7 +187,7 @@ impl What {
                 }
             }
             Self::DeleteMany => {
-                open_netlink().delete_many(&names[..times], Bulk::AllOrNothing).expect("they can be deleted");
+                open_netlink().apply(&deletions[..times], Bulk::AllOrNothing).expect("they can be deleted");
             }
             Self::Find => {
                 let backend = open_netlink();
@@ -201,9 +202,7 @@ impl What {
                 }
             }
             Self::AddFdbEntries => {
-                let bridge = fdb::bridge();
-                let added = open_netlink().add_fdb_entries(bridge, &entries[..times], Bulk::AllOrNothing);
-                added.expect("they can be added");
+                open_netlink().apply(&additions[..times], Bulk::AllOrNothing).expect("they can be added");
             }
         }
     }

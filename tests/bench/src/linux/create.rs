@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use vmbridge_platform::{BridgeBackend, Bulk};
+use vmbridge_platform::{Bridges, Bulk, Step};
 
-use super::contender::{Contender, interface, name, open_netlink, specs};
+use super::contender::{Contender, creations, interface, name, open_netlink};
 use super::counts;
 use super::namespace::Namespaces;
 use super::race::{Race, add, of};
@@ -69,10 +69,10 @@ pub(super) fn thousand(namespaces: &Namespaces, tools: &Tools, report: &mut Repo
         add(&mut created, race.times());
         // Deleting takes long, and about as long each time.
         if round < 2 {
-            let names: Vec<_> = race.visit(Contender::Bulk).map(interface).collect();
+            let deletions: Vec<_> = race.visit(Contender::Bulk).map(interface).map(Step::delete).collect();
             let backend = open_netlink();
             let start = Instant::now();
-            backend.delete_many(&names, Bulk::AllOrNothing).expect("they can be deleted");
+            backend.apply(&deletions, Bulk::AllOrNothing).expect("they can be deleted");
             bulk.push(start.elapsed(), THOUSAND);
             let commands = race.visit(Contender::IpBatch).map(|number| format!("link delete {}", name(number)));
             ip.push(batch("ip", commands), THOUSAND);
@@ -110,8 +110,8 @@ pub(super) fn growth(namespaces: &Namespaces, tools: &Tools, report: &mut Report
     let mut filled = 0;
     let measure = |present: u32| {
         let missing = present.saturating_sub(race.created() + filled);
-        let specs = specs(FILLERS + filled, missing);
-        backend.create_many(&specs, Bulk::AllOrNothing).expect("they can be made");
+        let fillers = creations(FILLERS + filled, missing);
+        backend.apply(&fillers, Bulk::AllOrNothing).expect("they can be made");
         filled += missing;
         for _ in 0..12 {
             race.lap(3);

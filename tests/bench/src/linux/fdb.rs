@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use vmbridge_platform::{BridgeBackend, Bulk, StaticEntry, UnicastMac};
+use vmbridge_platform::{Bridges, Bulk, InterfaceName, StaticEntry, Step, UnicastMac};
 
 use super::contender::open_netlink;
 use super::namespace::Namespaces;
@@ -17,9 +17,9 @@ const ENTRIES: u32 = 10_000;
 
 pub(super) fn measure(namespaces: &Namespaces, _: &Tools, report: &mut Report) {
     let [mut ours, mut theirs] = [const { Times(Vec::new()) }; 2];
-    let entries = entries(ENTRIES);
+    let additions = additions(ENTRIES);
     let commands: Vec<String> =
-        entries.iter().map(|entry| format!("fdb add {} dev {PORT} master static", entry.mac)).collect();
+        (1..=ENTRIES).map(|number| format!("fdb add {} dev {PORT} master static", mac(number))).collect();
     let count = || open_netlink().fdb(bridge()).expect("it can be read").len();
     for round in 0..14 {
         let _namespace = namespaces.fresh();
@@ -31,16 +31,16 @@ pub(super) fn measure(namespaces: &Namespaces, _: &Tools, report: &mut Report) {
         } else {
             let backend = open_netlink();
             let start = Instant::now();
-            backend.add_fdb_entries(bridge(), &entries, Bulk::AllOrNothing).expect("they can be added");
+            backend.apply(&additions, Bulk::AllOrNothing).expect("they can be added");
             ours.push(start.elapsed(), ENTRIES);
         }
-        assert_eq!(count() - before, entries.len());
+        assert_eq!(count() - before, additions.len());
     }
     let what = "10,000 static FDB entries, bulk; each";
     report.rows.push(Row::time(what, "`bridge -batch`", Limit::AtMost(1.0), &ours, &theirs));
 }
 
-pub(super) fn bridge() -> vmbridge_platform::InterfaceName {
+fn bridge() -> InterfaceName {
     BRIDGE.parse().expect("a name")
 }
 
@@ -52,11 +52,13 @@ pub(super) fn add_bridge() {
     batch("ip", commands);
 }
 
-pub(super) fn entries(count: u32) -> Vec<StaticEntry> {
-    let entry = |number: u32| {
-        let [_, a, b, c] = number.to_be_bytes();
-        let mac = UnicastMac::new([2, 0, 0, a, b, c].into()).expect("no multicast address");
-        StaticEntry::new(mac, PORT.parse().expect("a name"))
-    };
-    (1..=count).map(entry).collect()
+/// The steps that add so many entries.
+pub(super) fn additions(count: u32) -> Vec<Step> {
+    let port: InterfaceName = PORT.parse().expect("a name");
+    (1..=count).map(|number| Step::add_fdb_entry(bridge(), StaticEntry::new(mac(number), port))).collect()
+}
+
+fn mac(number: u32) -> UnicastMac {
+    let [_, a, b, c] = number.to_be_bytes();
+    UnicastMac::new([2, 0, 0, a, b, c].into()).expect("no multicast address")
 }

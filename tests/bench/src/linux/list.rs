@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use vmbridge_platform::BridgeBackend;
+use vmbridge_platform::Bridges;
 
 use super::contender::{ip_command, name, open_netlink};
 use super::namespace::Namespaces;

@@ -3,20 +3,18 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::time::Duration;
 
 use neli::consts::socket::{Msg, NlFamily};
 use neli::socket::NlSocket;
 use neli::utils::Groups;
-use nix::sys::socket::{NetlinkAddr, connect, setsockopt, sockopt};
-use nix::sys::time::TimeVal;
+use nix::sys::socket::{MsgFlags, NetlinkAddr, connect, recv, setsockopt, sockopt};
+use nix::sys::time::{TimeVal, TimeValLike};
 
 use super::failure::Failure;
 use super::reply::Reply;
 use crate::linux::netlink::attribute::Malformed;
 use crate::linux::netlink::request::Request;
-
-/// The kernel answers within the call that sends a request; only a bug could make it later.
-const TIMEOUT: TimeVal = TimeVal::new(5, 0);
 
 /// What the kernel packs at most into one datagram of a dump (`netlink_dump()`), unless a single
 /// interface has more to say of itself: hundreds of altnames make one of more than 32 KiB.
@@ -35,7 +33,8 @@ pub(super) struct Channel {
 }
 
 impl Channel {
-    pub(super) fn open() -> io::Result<Self> {
+    /// The kernel answers within the call that sends a request; only a bug could make it later than `limit`.
+    pub(super) fn open(limit: Duration) -> io::Result<Self> {
         let socket = NlSocket::connect(NlFamily::Route, None, Groups::empty())?;
         // neli has only bound it. To a socket that is connected to the kernel, no process can send a forged
         // answer (`netlink_getsockbyportid()`, `net/netlink/af_netlink.c`).
@@ -45,7 +44,7 @@ impl Channel {
         optional(socket.enable_ext_ack(true))?;
         optional(socket.enable_strict_checking(true))?;
         let channel = Self::new(socket);
-        setsockopt(&channel, sockopt::ReceiveTimeout, &TIMEOUT)?;
+        setsockopt(&channel, sockopt::ReceiveTimeout, &timeout(limit))?;
         Ok(channel)
     }
 
@@ -66,7 +65,7 @@ impl Channel {
         // Nothing was done if the request could not be sent.
         retry(|| self.socket.send(&bytes, Msg::empty())).map_err(Failure::unsent)?;
         let outcome = loop {
-            match self.receive(Msg::empty()).and_then(|datagram| reply.take(datagram)) {
+            match self.receive().and_then(|datagram| reply.take(datagram)) {
                 Ok(false) => {}
                 ended => break ended,
             }
@@ -78,10 +77,8 @@ impl Channel {
     }
 
     /// Receives a datagram. Makes room for one that does not fit.
-    fn receive(&mut self, flags: Msg) -> Result<&[u8], Failure> {
-        let len = retry(|| self.socket.recv(&mut self.buffer[..], flags | Msg::TRUNC))
-            .map(|(len, _)| len)
-            .map_err(Failure::unreceived)?;
+    fn receive(&mut self) -> Result<&[u8], Failure> {
+        let len = self.receive_datagram(MsgFlags::empty()).map_err(Failure::unreceived)?;
         if len > self.buffer.len() {
             self.buffer = vec![0; len.checked_next_power_of_two().unwrap_or(len)].into_boxed_slice();
             return Err(Failure::Cut);
@@ -89,12 +86,19 @@ impl Channel {
         Ok(&self.buffer[..len])
     }
 
+    /// Receives a datagram into the buffer, and returns its length, which may be more than fits. neli's way would
+    /// read the sender's groups, too, and allocate for them.
+    pub(super) fn receive_datagram(&mut self, flags: MsgFlags) -> io::Result<usize> {
+        let descriptor = self.socket.as_raw_fd();
+        retry(|| Ok(recv(descriptor, &mut self.buffer, flags | MsgFlags::MSG_TRUNC)?))
+    }
+
     /// Receives the rest of an answer. Else the kernel would refuse the next dump (`EBUSY`). It goes on
     /// with a dump within the call that receives, so this does not wait.
     fn drain(&self) {
         let mut was_overrun = false;
         loop {
-            match retry(|| self.socket.recv([], Msg::DONTWAIT)) {
+            match retry(|| Ok(recv(self.socket.as_raw_fd(), &mut [], MsgFlags::MSG_DONTWAIT)?)) {
                 Ok(_) => was_overrun = false,
                 // The kernel tells once that it has dropped messages; more may follow.
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) && !was_overrun => was_overrun = true,
@@ -109,6 +113,13 @@ impl AsFd for Channel {
         // SAFETY: the descriptor is open, since `socket` owns it, and `socket` outlives the loan.
         unsafe { BorrowedFd::borrow_raw(self.socket.as_raw_fd()) }
     }
+}
+
+/// The form of a limit for `SO_RCVTIMEO`, where zero means none.
+fn timeout(limit: Duration) -> TimeVal {
+    // 68 years: `time_t` may have 32 bits.
+    let limit = limit.clamp(Duration::from_micros(1), Duration::from_secs(i32::MAX.unsigned_abs().into()));
+    TimeVal::microseconds(i64::try_from(limit.as_micros()).unwrap_or(i64::MAX))
 }
 
 /// Forgives `ENOPROTOOPT`: a kernel may lack the option.
@@ -130,7 +141,7 @@ pub(super) fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T>
 mod tests {
     use super::*;
     use crate::linux::abi::netlink::{NLM_F_ACK, NLM_F_DUMP, NLM_F_MULTI, NLMSG_DONE, NLMSG_ERROR};
-    use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, send, socketpair};
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, send, socketpair};
     use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
 
     /// A channel to a kernel whose answers are those of the test.
@@ -169,8 +180,8 @@ mod tests {
 
     #[track_caller]
     fn assert_goes_on(kernel: &OwnedFd, channel: &mut Channel) {
-        let nothing = channel.receive(Msg::DONTWAIT).expect_err("all is received");
-        assert!(matches!(nothing, Failure::TimedOut), "{nothing:?}");
+        let nothing = channel.receive_datagram(MsgFlags::MSG_DONTWAIT).expect_err("all is received");
+        assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
         answer(kernel, &[acknowledgement(channel.sequence + 1)]);
         assert!(matches!(exchange(channel, NLM_F_ACK), (_, Ok(()))));
     }
@@ -215,6 +226,15 @@ mod tests {
         assert!(matches!(outcome, Err(Failure::Cut)), "{outcome:?}");
         assert_eq!(channel.buffer.len(), 128);
         assert_goes_on(&kernel, &mut channel);
+    }
+
+    #[test]
+    fn every_limit_is_a_timeout_of_the_socket() {
+        for limit in [Duration::ZERO, Duration::from_millis(1500), Duration::MAX] {
+            Channel::open(limit).expect("the kernel takes it");
+        }
+        assert_eq!(timeout(Duration::ZERO), TimeVal::new(0, 1));
+        assert_eq!(timeout(Duration::from_millis(1500)), TimeVal::new(1, 500_000));
     }
 
     #[test]

@@ -7,11 +7,13 @@ mod reply;
 
 use std::os::fd::AsFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use std::{fmt, io};
 
 use self::channel::Channel;
 pub(super) use self::failure::Failure;
 use self::pipeline::Answer;
+pub(super) use self::pipeline::Reply;
 use super::attribute::Malformed;
 use super::link::Link;
 use super::request::Request;
@@ -31,13 +33,24 @@ impl fmt::Debug for Socket {
 }
 
 impl Socket {
-    pub(super) fn open() -> io::Result<Self> {
-        Channel::open().map(Mutex::new).map(Self)
+    /// Opens a socket that waits for an answer until this limit.
+    pub(super) fn open(limit: Duration) -> io::Result<Self> {
+        Channel::open(limit).map(Mutex::new).map(Self)
     }
 
     /// Asks the kernel to do something.
     pub(super) fn execute(&self, request: Request) -> Result<(), Failure> {
         self.channel().exchange(request, |_| Ok(()))
+    }
+
+    /// Asks the kernel to create an interface, and returns its index if the kernel tells it.
+    pub(super) fn execute_echoed(&self, request: Request) -> Result<Option<InterfaceIndex>, Failure> {
+        let mut index = None;
+        self.channel().exchange(request, |payload| {
+            index = Some(Link::index(payload)?);
+            Ok(())
+        })?;
+        Ok(index)
     }
 
     /// Sends as many requests as the socket has room for, at least one, and returns their outcomes.

@@ -1,0 +1,409 @@
+//! Faults for tests: a backend whose steps fail, or that changes before a step, as a test plans.
+
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::error::Attempt;
+use crate::{
+    Backend, BridgeState, Bulk, Capabilities, ErrorKind, Events, FdbEntry, InterfaceState, Operation, Outcome,
+    PortState, PortVlans, Result, Seen, Step, Tap, TapState, Target,
+};
+
+/// How a step fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The backend refuses the step and does nothing (`Os`).
+    Refused,
+    /// The step is done, and its answer is lost (`TimedOut`). The engine looks whether it is done, and succeeds if so.
+    AnswerLost,
+    /// The step is done, and reported as failed (`InvalidOption`). The engine rolls it back.
+    FailedAfter,
+}
+
+impl Fault {
+    /// Every fault.
+    pub const ALL: &[Self] = &[Self::Refused, Self::AnswerLost, Self::FailedAfter];
+}
+
+/// What another process does.
+type Act<B> = Box<dyn FnOnce(&B) + Send>;
+
+/// What a test wants to happen at a step.
+enum Plan<B> {
+    Fail(Fault),
+    ActBefore(Act<B>),
+    ActAfter(Act<B>),
+}
+
+/// A backend whose steps fail as a test plans, around any other backend.
+///
+/// [`Backend::run`], each step of [`Backend::run_all`], and [`Backend::persist_tap`] count as one step each. Calls that
+/// only read never fail.
+///
+/// ```
+/// use vmbridge_platform::faults::{Fault, FaultyBackend};
+/// use vmbridge_platform::model::Model;
+/// use vmbridge_platform::{BridgeSpec, Bridges, InterfaceName, Operation, Step, Transaction};
+///
+/// let model = Model::new();
+/// let port: InterfaceName = "eth7".parse()?;
+/// model.add_interface(port, "02:00:00:00:00:07".parse()?)?;
+/// let host = FaultyBackend::new(model);
+/// let bridge = host.create(&BridgeSpec::new("br0".parse()?))?;
+///
+/// host.fail(1, Fault::Refused);
+/// let changed = Transaction::of(&host, |steps| {
+///     steps.run(Step::add_port(bridge, port))?;
+///     steps.run(Step::delete(bridge))
+/// });
+/// assert!(changed.is_err() && host.ports(bridge)?.is_empty());
+/// assert_eq!(host.take_log(), [Operation::Create, Operation::AddPort, Operation::RemovePort]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct FaultyBackend<B> {
+    inner: B,
+    capabilities: Capabilities,
+    state: Mutex<State<B>>,
+}
+
+struct State<B> {
+    /// Each with the number of steps that come before it.
+    plans: Vec<(usize, Plan<B>)>,
+    log: Vec<Operation>,
+}
+
+impl<B: Backend> FaultyBackend<B> {
+    /// Wraps a backend. Nothing fails yet.
+    #[must_use]
+    pub fn new(inner: B) -> Self {
+        let capabilities = inner.capabilities();
+        Self { inner, capabilities, state: Mutex::new(State { plans: Vec::new(), log: Vec::new() }) }
+    }
+
+    /// Removes all capabilities except these.
+    #[must_use]
+    pub fn limited_to(mut self, capabilities: Capabilities) -> Self {
+        self.capabilities = self.capabilities.iter().filter(|&one| capabilities.contains(one)).collect();
+        self
+    }
+
+    /// Returns the wrapped backend.
+    #[must_use]
+    pub const fn inner(&self) -> &B {
+        &self.inner
+    }
+
+    /// Plans a fault for the step after the next `after` steps: 0 is the next one. The steps of rollback count, too.
+    ///
+    /// Each fault happens once. A test may plan several.
+    pub fn fail(&self, after: usize, fault: Fault) {
+        self.state().plans.push((after, Plan::Fail(fault)));
+    }
+
+    /// Plans a change by another process: calls `act` with the wrapped backend before the step after the next `after`
+    /// steps. If a fault is planned for the same step, it happens after `act`.
+    pub fn act_before(&self, after: usize, act: impl FnOnce(&B) + Send + 'static) {
+        self.state().plans.push((after, Plan::ActBefore(Box::new(act))));
+    }
+
+    /// The same directly after that step, whether it succeeds or not: before anyone looks at what came of it.
+    pub fn act_after(&self, after: usize, act: impl FnOnce(&B) + Send + 'static) {
+        self.state().plans.push((after, Plan::ActAfter(Box::new(act))));
+    }
+
+    /// Cancels all plans, and returns whether one was left.
+    #[must_use]
+    pub fn cancel(&self) -> bool {
+        !std::mem::take(&mut self.state().plans).is_empty()
+    }
+
+    /// Returns the operations of the steps that succeeded, in order, and clears them.
+    #[must_use]
+    pub fn take_log(&self) -> Vec<Operation> {
+        std::mem::take(&mut self.state().log)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<B>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a step, with the fault that is planned for it, while others act before and after it.
+    fn step<T>(&self, step: impl FnOnce(Option<Fault>) -> T) -> T {
+        let mut state = self.state();
+        let (now, later) = std::mem::take(&mut state.plans).into_iter().partition(|&(after, _)| after == 0);
+        state.plans = later;
+        state.plans.iter_mut().for_each(|(after, _)| *after -= 1);
+        // An action may take steps of its own.
+        drop(state);
+        let plans: Vec<(usize, Plan<B>)> = now;
+        let (mut fault, mut after) = (None, Vec::new());
+        for (_, plan) in plans {
+            match plan {
+                Plan::Fail(planned) => fault = Some(planned),
+                Plan::ActBefore(act) => act(&self.inner),
+                Plan::ActAfter(act) => after.push(act),
+            }
+        }
+        let outcome = step(fault);
+        for act in after {
+            act(&self.inner);
+        }
+        outcome
+    }
+
+    fn note(&self, operation: Operation) {
+        self.state().log.push(operation);
+    }
+}
+
+impl<B: Backend> fmt::Debug for FaultyBackend<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FaultyBackend").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+impl<B: Backend> Backend for FaultyBackend<B> {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    fn look(&self, step: &Step) -> Result<Seen> {
+        self.inner.look(step)
+    }
+
+    fn look_all(&self, steps: &[&Step], each: &mut dyn FnMut(Result<Seen>)) {
+        self.inner.look_all(steps, each);
+    }
+
+    fn run(&self, step: &Step, seen: &Seen) -> Outcome {
+        self.step(|fault| {
+            let error = |kind| step.attempt(self.name()).error(kind);
+            if fault == Some(Fault::Refused) {
+                return Outcome::Refused(error(ErrorKind::Os));
+            }
+            let made = match self.inner.run(step, seen) {
+                Outcome::Done(made) => made,
+                failed => return failed,
+            };
+            match fault {
+                Some(Fault::AnswerLost) => Outcome::unclear(error(ErrorKind::TimedOut)),
+                // A tap that was made is closed, and known.
+                Some(_) => Outcome::Unclear { made: made.identity(), error: error(ErrorKind::InvalidOption) },
+                None => {
+                    self.note(step.operation());
+                    Outcome::Done(made)
+                }
+            }
+        })
+    }
+
+    // One by one: each is a step.
+    fn run_all(&self, steps: &[(&Step, Seen)], bulk: Bulk, each: &mut dyn FnMut(usize, Outcome)) {
+        for (place, (step, seen)) in steps.iter().enumerate() {
+            let outcome = self.run(step, seen);
+            let is_last = bulk == Bulk::AllOrNothing && !matches!(outcome, Outcome::Done(_));
+            each(place, outcome);
+            if is_last {
+                break;
+            }
+        }
+    }
+
+    fn find_bridge(&self, bridge: Target) -> Result<Option<BridgeState>> {
+        self.inner.find_bridge(bridge)
+    }
+
+    fn list_bridges(&self) -> Result<Vec<BridgeState>> {
+        self.inner.list_bridges()
+    }
+
+    fn list_ports(&self, bridge: Target) -> Result<Vec<PortState>> {
+        self.inner.list_ports(bridge)
+    }
+
+    fn list_interfaces(&self) -> Result<Vec<InterfaceState>> {
+        self.inner.list_interfaces()
+    }
+
+    fn find_port(&self, port: Target) -> Result<Option<PortState>> {
+        self.inner.find_port(port)
+    }
+
+    fn find_tap(&self, tap: Target) -> Result<Option<TapState>> {
+        self.inner.find_tap(tap)
+    }
+
+    fn list_taps(&self) -> Result<Vec<TapState>> {
+        self.inner.list_taps()
+    }
+
+    fn persist_tap(&self, tap: &Tap) -> Result<()> {
+        self.step(|fault| {
+            let error = |kind| Err(Attempt::new(self.name(), Operation::PersistTap).on(tap).error(kind));
+            if fault == Some(Fault::Refused) {
+                return error(ErrorKind::Os);
+            }
+            self.inner.persist_tap(tap)?;
+            if fault.is_some() {
+                return error(ErrorKind::TimedOut);
+            }
+            self.note(Operation::PersistTap);
+            Ok(())
+        })
+    }
+
+    fn adopt_descriptors(&self, queues: Vec<OwnedFd>) -> Result<Tap> {
+        self.inner.adopt_descriptors(queues)
+    }
+
+    fn list_fdb(&self, bridge: Target) -> Result<Vec<FdbEntry>> {
+        self.inner.list_fdb(bridge)
+    }
+
+    fn list_vlans(&self, bridge: Target, port: Target) -> Result<Vec<PortVlans>> {
+        self.inner.list_vlans(bridge, port)
+    }
+
+    fn bridge_has_carrier(&self, bridge: Target) -> Result<bool> {
+        self.inner.bridge_has_carrier(bridge)
+    }
+
+    fn open_events(&self) -> Result<Events> {
+        self.inner.open_events()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+    use crate::model::Model;
+    use crate::{
+        BridgeSpec, Bridges, InterfaceName, MacAddr, PortOptions, Resolved, Rollback, StaticEntry, Transaction,
+        UnicastMac,
+    };
+
+    fn name(text: &str) -> InterfaceName {
+        text.parse().expect("a name")
+    }
+
+    fn mac(last: u8) -> UnicastMac {
+        UnicastMac::new(MacAddr::new([0x52, 0x54, 0, 0, 0, last])).expect("of one station")
+    }
+
+    /// A bridge with one port, and two interfaces.
+    fn host() -> FaultyBackend<Model> {
+        let model = Model::new();
+        model.create(&BridgeSpec::new(name("br0")).mac(mac(0xff)).mtu(9000)).expect("the name is free");
+        for (last, port) in (0xf0..).zip(["tap0", "tap1", "tap2"]) {
+            model.add_interface(name(port), mac(last)).expect("the name is free");
+        }
+        model.add_port(name("br0"), name("tap0")).expect("it can join");
+        FaultyBackend::new(model)
+    }
+
+    /// All that can be read of a host, but for learned FDB entries.
+    fn snapshot(host: &dyn Backend) -> String {
+        let mut text =
+            format!("{:?}\n{:?}\n", host.list_interfaces().expect("a list"), host.list_taps().expect("a list"));
+        for bridge in host.list_bridges().expect("a list") {
+            let target = Target::from(&bridge);
+            let ports = host.list_ports(target).expect("it is there");
+            let vlans: Vec<_> =
+                ports.iter().map(|port| host.list_vlans(target, port.into()).expect("a port")).collect();
+            let mut entries = host.list_fdb(target).expect("it is there");
+            entries.retain(|entry| entry.origin != crate::FdbOrigin::Learned);
+            writeln!(text, "{bridge:?}\n{ports:?}\n{vlans:?}\n{entries:?}").expect("a String takes all");
+        }
+        text
+    }
+
+    fn attach(host: &FaultyBackend<Model>) -> Result<Resolved> {
+        Transaction::of(host, |steps| {
+            let joined = steps.run(Step::add_port(name("br0"), name("tap1")))?;
+            let port = joined.port.expect("it is a step on a port");
+            let options = PortOptions::default().isolated(true).learning(false);
+            steps.run(Step::change_port(joined.interface, port, options))?;
+            steps.run(Step::replace_fdb_entry(joined.interface, StaticEntry::new(mac(7), port)))
+        })
+    }
+
+    #[test]
+    fn whatever_step_fails_the_host_is_as_it_was_or_all_is_done() {
+        type Prepare = fn(&Model);
+        let prepared: [Prepare; 3] = [
+            |_| {},
+            |host| host.learn(name("br0"), name("tap0"), mac(7), None).expect("it is a port"),
+            |host| {
+                let entry = StaticEntry::new(mac(7), name("tap0"));
+                host.add_fdb_entry(name("br0"), &entry).expect("it is a port");
+            },
+        ];
+        for prepare in prepared {
+            let done = host();
+            prepare(done.inner());
+            attach(&done).expect("nothing fails");
+            assert_eq!(done.take_log(), [Operation::AddPort, Operation::ChangePort, Operation::ReplaceFdbEntry]);
+            for &fault in Fault::ALL {
+                for after in 0..3 {
+                    let host = host();
+                    prepare(host.inner());
+                    let before = snapshot(&host);
+                    host.fail(after, fault);
+                    let attached = attach(&host);
+                    assert!(!host.cancel());
+                    match attached {
+                        // The answer was lost, and a look says that the step is done.
+                        Ok(_) => {
+                            assert_eq!(fault, Fault::AnswerLost, "after {after}");
+                            assert_eq!(snapshot(&host), snapshot(&done), "after {after}");
+                        }
+                        Err(error) => {
+                            let nothing_done = after == 0 && fault == Fault::Refused;
+                            let is_back = matches!(error.rollback(), Rollback::Done) || nothing_done;
+                            assert!(is_back, "{fault:?} after {after}: {error}");
+                            assert_eq!(snapshot(&host), before, "{fault:?} after {after}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_fault_in_the_rollback_is_survived_once() {
+        for &fault in Fault::ALL {
+            for after in 3..6 {
+                let host = host();
+                let before = snapshot(&host);
+                host.fail(2, Fault::FailedAfter);
+                host.fail(after, fault);
+                let error = attach(&host).expect_err("a step fails");
+                assert!(!host.cancel(), "{after}");
+                assert!(matches!(error.rollback(), Rollback::Done), "{fault:?} after {after}: {error}");
+                assert_eq!(snapshot(&host), before, "{fault:?} after {after}");
+            }
+        }
+    }
+
+    #[test]
+    fn others_act_before_and_after_a_step_that_fails() {
+        let host = host();
+        host.act_before(1, |host| host.add_port(name("br0"), name("tap2")).expect("it can join"));
+        host.fail(1, Fault::Refused);
+        host.act_after(1, |host| host.remove_port(name("br0"), name("tap0")).expect("it is a port"));
+        attach(&host).expect_err("a step fails");
+        let ports = host.ports(name("br0")).expect("it is there");
+        assert_eq!(ports.iter().map(|port| port.name).collect::<Vec<_>>(), [name("tap2")]);
+        assert_eq!(host.take_log(), [Operation::AddPort, Operation::RemovePort]);
+        host.fail(7, Fault::Refused);
+        assert!(host.cancel() && !host.cancel());
+    }
+}

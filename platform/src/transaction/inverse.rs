@@ -1,0 +1,399 @@
+//! What takes a step back: a comparison of what was there before it with what is there now.
+//!
+//! What equals the request now, and did not before, is taken back. That covers steps that were done in part, and
+//! steps whose answer was lost; what others have changed meanwhile is left alone.
+
+use super::record::Record;
+use crate::step::{SeenEntries, SeenEntry, SeenPort, SeenVlans, settable};
+use crate::{
+    Backend, BridgeChange, BridgeOption, BridgeOptions, BridgeSpec, BridgeState, ErrorKind, FdbOrigin, LinkState,
+    MacAddr, PortOption, PortOptions, PortState, PortVlans, Result, Seen, StaticEntry, Step, TapChange, TapSpec,
+    TapState, Target, UnicastMac, VlanRange,
+};
+
+/// What to do next.
+pub(super) enum Inverse {
+    Step(Step),
+    /// The look failed: look again.
+    LookAgain,
+}
+
+/// Whether nothing is left of an interface, or of its being a port, when a look says this.
+pub(super) const fn is_gone(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::NotFound
+            | ErrorKind::PortNotFound
+            | ErrorKind::NotAPort
+            | ErrorKind::NotABridge
+            | ErrorKind::NotATap
+            | ErrorKind::EntryNotFound
+    )
+}
+
+/// The step whose look shows what is left of a step; `None` for a step that leaves nothing to take back.
+pub(super) fn probe(record: &Record) -> Option<Step> {
+    match (&record.step, &record.before) {
+        // Of a bridge, the state is wanted.
+        (Step::Create(_), _) => {
+            let (bridge, _) = record.created()?;
+            Some(Step::Change { bridge, change: BridgeChange::default() })
+        }
+        (Step::CreateTap(_), Seen::Tap(before)) => Some(Step::change_tap(before, TapChange::default())),
+        (Step::CreateTap(_), _) => {
+            let (tap, _) = record.created()?;
+            Some(Step::ChangeTap { tap, change: TapChange::default() })
+        }
+        // A port that another process has moved to another bridge is not one that is left on this.
+        (&Step::AddPort { bridge, port }, _) => Some(Step::RemovePort { bridge, port }),
+        // What was added is to be seen whatever the kernel says of a second time.
+        (&Step::AddFdbEntry { bridge, entry }, _) => Some(Step::ReplaceFdbEntry { bridge, entry }),
+        (step, _) => Some(step.clone()),
+    }
+}
+
+/// Whether a step that failed is done all the same.
+pub(super) fn is_done(record: &Record, now: &Result<Seen>) -> bool {
+    let now = match (&record.step, now) {
+        (Step::Delete(_) | Step::DeleteTap(_), Err(error)) => return error.kind() == ErrorKind::NotFound,
+        (_, Err(_)) => return false,
+        (_, Ok(now)) => now,
+    };
+    match (&record.step, now) {
+        (Step::Create(spec), Seen::Bridge { bridge, .. }) => {
+            // Without a MAC, any bridge of this name may be as the spec says.
+            let is_known = record.made.is_some() || spec.mac.is_some();
+            is_known && is_as_specified(bridge, spec)
+        }
+        (Step::Change { change, .. }, Seen::Bridge { bridge, .. }) => is_changed(bridge, change),
+        (Step::AddPort { .. }, Seen::Port(now)) => now.is_port,
+        (Step::RemovePort { .. }, Seen::Port(now)) => !now.is_port,
+        (Step::ChangePort { options, .. }, Seen::Port(now)) => {
+            now.is_port && options.unlike(&now.options).next().is_none()
+        }
+        (Step::AddFdbEntry { entry, .. } | Step::ReplaceFdbEntry { entry, .. }, Seen::Entries(now)) => {
+            now.entries.iter().any(|now_there| now_there.vlan == entry.vlan && is_ours(now_there, now))
+        }
+        (Step::RemoveFdbEntry { vlan, .. }, Seen::Entries(now)) => {
+            !now.entries.iter().any(|entry| entry.vlan == *vlan)
+        }
+        (Step::AddVlans { vlans, .. }, Seen::Vlans(now)) => now.vlans.iter().any(|has| has.contains(*vlans)),
+        (Step::RemoveVlans { vlans, .. }, Seen::Vlans(now)) => {
+            now.vlans.iter().all(|has| has.vlans.common(*vlans).is_none())
+        }
+        (Step::ChangeTap { change, .. }, Seen::Tap(now)) => is_tap_changed(now, change),
+        _ => false,
+    }
+}
+
+/// The next step that leads back from what is there `now`; `None` when nothing is left of the step.
+pub(super) fn next<B: Backend + ?Sized>(
+    backend: &B,
+    record: &Record,
+    now: Result<Seen>,
+) -> Result<Option<Inverse>> {
+    let now = match now {
+        Ok(now) => now,
+        // The port may be one of another bridge by now, and have got its options there.
+        Err(error) if is_gone(error.kind()) => return Ok(moved(backend, record)?.map(Inverse::Step)),
+        Err(error) => return Err(error),
+    };
+    let next = match (&record.step, &record.before, &now) {
+        (Step::Create(spec), _, Seen::Bridge { bridge, .. }) => of_creation(record, spec, bridge, backend.name())?,
+        (
+            Step::Change { bridge, change },
+            Seen::Bridge { bridge: before, ports },
+            Seen::Bridge { bridge: now, ports: now_ports },
+        ) => {
+            let bridge = *bridge;
+            let back = of_change(before, change, now);
+            match back {
+                Some(change) => Some(Step::Change { bridge, change }),
+                None => of_ports(bridge, ports, now_ports),
+            }
+            .map_or_else(|| unset_mac(record, before, change, now, backend.name()), |step| Ok(Some(step)))?
+        }
+        (&Step::AddPort { bridge, port }, Seen::Port(before), Seen::Port(now)) => {
+            of_joining(bridge, port, before, now)
+        }
+        (&Step::ChangePort { bridge, port, options }, Seen::Port(before), Seen::Port(now)) => {
+            if now.is_port {
+                let back = former_options(&before.options, &now.options, &options);
+                back.map(|options| Step::ChangePort { bridge, port, options })
+            } else {
+                moved(backend, record)?
+            }
+        }
+        (
+            Step::AddFdbEntry { bridge, entry } | Step::ReplaceFdbEntry { bridge, entry },
+            Seen::Entries(before),
+            Seen::Entries(now),
+        ) => {
+            let before = &possible(backend, before)?;
+            let back = of_entry(*bridge, entry, before, now);
+            // FreeBSD removes a static entry before it sets another in its place.
+            let may_miss = record.is_unclear || !now.is_port;
+            let missing = || may_miss.then(|| missing_entry(*bridge, entry.mac, before, now)).flatten();
+            match back.or_else(missing) {
+                None if !now.is_port => moved(backend, record)?,
+                back => back,
+            }
+        }
+        (&Step::RemoveFdbEntry { bridge, mac, .. }, Seen::Entries(before), Seen::Entries(now)) => {
+            missing_entry(bridge, mac, &possible(backend, before)?, now)
+        }
+        (&Step::AddVlans { bridge, port, vlans }, Seen::Vlans(before), Seen::Vlans(now)) => {
+            of_vlans(bridge, port, vlans.vlans, before, now)
+        }
+        (&Step::RemoveVlans { bridge, port, vlans }, Seen::Vlans(before), Seen::Vlans(now)) => {
+            of_vlans(bridge, port, vlans, before, now)
+        }
+        (Step::CreateTap(spec), Seen::Tap(before), Seen::Tap(now)) => of_adoption(spec, before, now),
+        (Step::CreateTap(spec), _, Seen::Tap(now)) => of_new_tap(record, spec, now),
+        (&Step::ChangeTap { tap, change }, Seen::Tap(before), Seen::Tap(now)) => {
+            let back = TapChange {
+                mac: change.mac.filter(|&mac| now.mac == mac && before.mac != mac).map(|_| before.mac),
+                mtu: change.mtu.filter(|&mtu| now.mtu == mtu && before.mtu != mtu).map(|_| before.mtu),
+                link: change.link.filter(|&link| now.link == link && before.link != link).map(|_| before.link),
+                vnet_hdr: None,
+            };
+            (back != TapChange::default()).then_some(Step::ChangeTap { tap, change: back })
+        }
+        _ => None,
+    };
+    Ok(next.map(Inverse::Step))
+}
+
+/// A bridge is deleted if it is the one that was created. Without its identity, it is known by its MAC.
+fn of_creation(
+    record: &Record,
+    spec: &BridgeSpec,
+    bridge: &BridgeState,
+    backend: &'static str,
+) -> Result<Option<Step>> {
+    let is_it = match (record.created(), spec.mac) {
+        (Some((_, Some(created))), _) => created == bridge.identity(),
+        (_, Some(mac)) => bridge.mac == mac,
+        (_, None) => return Err(record.step.attempt(backend).error(ErrorKind::BridgeExists)),
+    };
+    Ok(is_it.then(|| Step::Delete(bridge.into())))
+}
+
+fn of_new_tap(record: &Record, spec: &TapSpec, now: &TapState) -> Option<Step> {
+    let is_it = match (record.created(), spec.mac) {
+        (Some((_, Some(created))), _) => created == now.identity(),
+        (_, Some(mac)) => now.mac == mac,
+        (_, None) => false,
+    };
+    is_it.then(|| Step::DeleteTap(now.into()))
+}
+
+/// An adopted tap is what it was before. A closed one is down on FreeBSD.
+fn of_adoption(spec: &TapSpec, before: &TapState, now: &TapState) -> Option<Step> {
+    let change = TapChange {
+        mac: spec.mac.filter(|&mac| now.mac == mac && before.mac != mac).map(|_| before.mac),
+        mtu: spec.mtu.filter(|&mtu| now.mtu == mtu && before.mtu != mtu).map(|_| before.mtu),
+        link: (now.link != before.link).then_some(before.link),
+        vnet_hdr: before.vnet_hdr.filter(|&had| now.vnet_hdr.is_some_and(|has| has != had)),
+    };
+    (change != TapChange::default()).then_some(Step::ChangeTap { tap: before.into(), change })
+}
+
+/// What takes a bridge back.
+fn of_change(before: &BridgeState, change: &BridgeChange, now: &BridgeState) -> Option<BridgeChange> {
+    let asked = now.options.unrounded(&change.options);
+    let mut options: BridgeOptions =
+        change.options.iter().filter_map(|option| before.options.former(&asked, option)).collect();
+    // Turning STP on changes the forward delay, too, if STP could not do with it (Linux, `br_stp_start()`).
+    if change.options.stp == Some(true) && before.options.forward_delay != asked.forward_delay {
+        options.forward_delay = before.options.forward_delay;
+    }
+    // Setting the protocol resets the hello time (FreeBSD, `bstp_set_protocol()`).
+    if change.options.stp_protocol.is_some() && before.options.hello_time != asked.hello_time {
+        options.hello_time = before.options.hello_time;
+    }
+    let back = BridgeChange {
+        mac: change.mac.filter(|&mac| now.mac == mac && before.mac != mac).and_then(|_| settable(before.mac)),
+        mtu: change.mtu.filter(|&mtu| now.mtu == mtu && before.mtu != mtu).map(|_| before.mtu),
+        link: change.link.filter(|&link| now.link == link && before.link != link).map(|_| before.link),
+        options,
+    };
+    (back != BridgeChange::default()).then_some(back)
+}
+
+/// A bridge that had no MAC cannot be given none again.
+fn unset_mac(
+    record: &Record,
+    before: &BridgeState,
+    change: &BridgeChange,
+    now: &BridgeState,
+    backend: &'static str,
+) -> Result<Option<Step>> {
+    let is_kept = change.mac.is_some_and(|mac| now.mac == mac) && settable(before.mac).is_none();
+    if is_kept && now.mac != MacAddr::ZERO {
+        return Err(record.step.attempt(backend).error(ErrorKind::InvalidMac));
+    }
+    Ok(None)
+}
+
+/// The path costs of ports, which a new STP protocol changes (FreeBSD).
+fn of_ports(bridge: Target, before: &[PortState], now: &[PortState]) -> Option<Step> {
+    before.iter().find_map(|before| {
+        let now = now.iter().find(|now| now.identity() == before.identity())?;
+        let cost = before.options.path_cost.filter(|_| before.options.path_cost != now.options.path_cost)?;
+        let options = PortOptions::default().path_cost(cost);
+        Some(Step::ChangePort { bridge, port: before.into(), options })
+    })
+}
+
+/// A port leaves the bridge that it joined. The bridge gets the MTU back that it took from the port, or lost when the
+/// port left (Linux, `br_mtu_auto_adjust()`).
+fn of_joining(bridge: Target, port: Target, before: &SeenPort, now: &SeenPort) -> Option<Step> {
+    if now.is_port && !before.is_port {
+        return Some(Step::RemovePort { bridge, port });
+    }
+    let has_other = now.bridge_mtu != before.bridge_mtu;
+    has_other.then(|| Step::Change { bridge, change: BridgeChange::default().mtu(before.bridge_mtu) })
+}
+
+/// What the step that was under way has done to a port that another process has moved to another bridge: it has
+/// options or an entry there. What was done before it moved is gone with its being a port.
+fn moved<B: Backend + ?Sized>(backend: &B, record: &Record) -> Result<Option<Step>> {
+    let Some(port) = record.step.port().filter(|_| record.is_unclear) else { return Ok(None) };
+    let Some(now) = backend.find_port(port)? else { return Ok(None) };
+    let Some(bridge) = now.bridge.map(Target::from) else { return Ok(None) };
+    Ok(match (&record.step, &record.before) {
+        (Step::ChangePort { options, .. }, Seen::Port(before)) => {
+            let back = former_options(&before.options, &now.options, options);
+            back.map(|options| Step::ChangePort { bridge, port, options })
+        }
+        (Step::AddFdbEntry { entry, .. } | Step::ReplaceFdbEntry { entry, .. }, _) => {
+            let remove = Step::RemoveFdbEntry { bridge, mac: entry.mac, vlan: entry.vlan };
+            let is_it = |there: &SeenEntry| {
+                there.origin == FdbOrigin::Static && there.vlan == entry.vlan && there.port == now.identity()
+            };
+            match backend.look(&remove) {
+                Ok(Seen::Entries(there)) if there.entries.iter().any(is_it) => Some(remove),
+                Err(error) if !is_gone(error.kind()) => return Err(error),
+                _ => None,
+            }
+        }
+        _ => None,
+    })
+}
+
+fn former_options(before: &PortOptions, now: &PortOptions, asked: &PortOptions) -> Option<PortOptions> {
+    let back: PortOptions = asked.iter().filter_map(|option: PortOption| before.former(now, option)).collect();
+    (back != PortOptions::default()).then_some(back)
+}
+
+/// The former static entries that can be there again. An entry goes when its port leaves the bridge.
+fn possible<B: Backend + ?Sized>(backend: &B, before: &SeenEntries) -> Result<SeenEntries> {
+    let mut possible = SeenEntries { entries: Vec::with_capacity(before.entries.len()), ..before.clone() };
+    for entry in before.entries.iter().filter(|entry| entry.origin == FdbOrigin::Static) {
+        let is_there = entry.port == before.bridge
+            || backend.find_port(entry.port.into())?.is_some_and(|port| port.bridge == Some(before.bridge));
+        if is_there {
+            possible.entries.push(*entry);
+        }
+    }
+    Ok(possible)
+}
+
+/// Whether an entry is static and behind the port of the step.
+fn is_ours(entry: &SeenEntry, now: &SeenEntries) -> bool {
+    entry.origin == FdbOrigin::Static && now.port == Some(entry.port)
+}
+
+/// An entry that was not there is removed; one that was static elsewhere goes back there.
+fn of_entry(bridge: Target, asked: &StaticEntry, before: &SeenEntries, now: &SeenEntries) -> Option<Step> {
+    let was =
+        |vlan| before.entries.iter().find(move |entry| entry.vlan == vlan && entry.origin == FdbOrigin::Static);
+    let is_changed = |entry: &&SeenEntry| {
+        is_ours(entry, now) && was(entry.vlan).is_none_or(|before| Some(before.port) != now.port)
+    };
+    let Some(changed) = now.entries.iter().find(is_changed) else {
+        return of_swept(bridge, asked, before, now);
+    };
+    Some(match was(changed.vlan) {
+        Some(before) => {
+            let entry = StaticEntry { mac: asked.mac, port: before.port.into(), vlan: changed.vlan };
+            Step::ReplaceFdbEntry { bridge, entry }
+        }
+        None => Step::RemoveFdbEntry { bridge, mac: asked.mac, vlan: changed.vlan },
+    })
+}
+
+/// A static entry that was there, and is no longer, is added.
+fn missing_entry(bridge: Target, mac: UnicastMac, before: &SeenEntries, now: &SeenEntries) -> Option<Step> {
+    let is_missing = |entry: &&SeenEntry| {
+        entry.origin == FdbOrigin::Static && !now.entries.iter().any(|now| now.vlan == entry.vlan)
+    };
+    let SeenEntry { port, vlan, .. } = *before.entries.iter().find(is_missing)?;
+    Some(Step::AddFdbEntry { bridge, entry: StaticEntry { mac, port: port.into(), vlan } })
+}
+
+/// Where the entry without a VLAN was removed again, those that the port already had in VLANs went with it.
+fn of_swept(bridge: Target, asked: &StaticEntry, before: &SeenEntries, now: &SeenEntries) -> Option<Step> {
+    let has = |entries: &SeenEntries, vlan| entries.entries.iter().any(|entry| entry.vlan == vlan);
+    if asked.vlan.is_some()
+        || has(now, None)
+        || before.entries.iter().any(|entry| entry.vlan.is_none() && is_ours(entry, before))
+    {
+        return None;
+    }
+    let missing = before.entries.iter().find(|entry| is_ours(entry, before) && !has(now, entry.vlan))?;
+    Some(Step::AddFdbEntry { bridge, entry: StaticEntry { vlan: missing.vlan, ..*asked } })
+}
+
+/// VLANs of the range that a port has now and had not are removed; then those that it had come back, and its
+/// former PVID, which another may have replaced.
+fn of_vlans(bridge: Target, port: Target, range: VlanRange, before: &SeenVlans, now: &SeenVlans) -> Option<Step> {
+    let had = |id| before.vlans.iter().any(|one| one.vlans.contains(id));
+    let mut common = now.vlans.iter().filter_map(|one| one.vlans.common(range));
+    if let Some(vlans) = common.find(|one| !one.iter().any(had)) {
+        return Some(Step::RemoveVlans { bridge, port, vlans });
+    }
+    // One by one where only some of a row are new.
+    if let Some(id) =
+        now.vlans.iter().filter_map(|one| one.vlans.common(range)).flat_map(VlanRange::iter).find(|&id| !had(id))
+    {
+        return Some(Step::RemoveVlans { bridge, port, vlans: id.into() });
+    }
+    let affected = |one: &PortVlans| {
+        let vlans = if one.tagging.is_pvid() { Some(one.vlans) } else { one.vlans.common(range) };
+        vlans.map(|vlans| PortVlans { vlans, ..*one })
+    };
+    let missing = |wanted: &PortVlans| !now.vlans.iter().any(|has| has.contains(*wanted));
+    before.vlans.iter().filter_map(affected).find(missing).map(|vlans| Step::AddVlans { bridge, port, vlans })
+}
+
+/// Whether a bridge is what its spec says. One that was like that before cannot be told from one that was
+/// created by a call whose answer was lost.
+fn is_as_specified(bridge: &BridgeState, spec: &BridgeSpec) -> bool {
+    bridge.name == spec.name
+        && spec.mac.is_none_or(|mac| bridge.mac == mac)
+        && spec.mtu.is_none_or(|mtu| bridge.mtu == mtu)
+        && bridge.link == spec.link
+        && has_options(bridge, &spec.options.settled())
+}
+
+fn is_changed(bridge: &BridgeState, change: &BridgeChange) -> bool {
+    change.mac.is_none_or(|mac| bridge.mac == mac)
+        && change.mtu.is_none_or(|mtu| bridge.mtu == mtu)
+        && change.link.is_none_or(|link| bridge.link == link)
+        && has_options(bridge, &change.options)
+}
+
+fn has_options(bridge: &BridgeState, asked: &BridgeOptions) -> bool {
+    let has = bridge.options.unrounded(asked);
+    asked.iter().all(|option: BridgeOption| has.iter().any(|other| other == option))
+}
+
+fn is_tap_changed(tap: &TapState, change: &TapChange) -> bool {
+    let link = |link: LinkState| tap.link == link;
+    change.mac.is_none_or(|mac| tap.mac == mac)
+        && change.mtu.is_none_or(|mtu| tap.mtu == mtu)
+        && change.link.is_none_or(link)
+        && change.vnet_hdr.is_none_or(|vnet_hdr| tap.vnet_hdr == Some(vnet_hdr))
+}

@@ -1,0 +1,157 @@
+//! Taking steps back.
+
+use super::inverse::{self, Inverse};
+use super::record::Record;
+use crate::{Backend, Bulk, Error, ErrorKind, Outcome, Result, Seen, Step};
+
+/// How often a step is looked at again, until nothing of it is left: one may have several effects.
+const ROUNDS: usize = 64;
+
+/// How many looks may fail in a row.
+const FAILURES: usize = 3;
+
+/// What is left of a step, and why it could not be taken back.
+#[derive(Debug)]
+pub(super) struct Left {
+    what: String,
+    pub(super) error: Error,
+}
+
+impl Left {
+    /// What is left of two steps, with the first failure.
+    pub(super) fn and(self, other: &Self) -> Self {
+        Self { what: format!("{} and {}", self.what, other.what), error: self.error }
+    }
+}
+
+/// An error, with the outcome of the rollback after it. What an earlier rollback has left is still there.
+pub(super) fn joined(cause: Error, failed: Option<Left>) -> Error {
+    let (cause, before) = cause.take_left();
+    let before = before.map(|(what, error)| Left { what, error });
+    let left = match (before, failed) {
+        (Some(before), Some(failed)) => Some(before.and(&failed)),
+        (before, failed) => before.or(failed),
+    };
+    match left {
+        None => cause.rolled_back(Ok(()), ""),
+        Some(Left { what, error }) => cause.rolled_back(Err(error), what),
+    }
+}
+
+/// One record on its way back.
+struct Returning {
+    place: usize,
+    record: Record,
+    failures: usize,
+    last: Option<Step>,
+    /// Whether the last step succeeded.
+    is_done: bool,
+}
+
+/// Takes back steps that do not depend on one another, and returns what could not be taken back.
+///
+/// Each round looks at what is there now, and carries out the next step that leads back. It is over when
+/// nothing of the steps is left, or when what is left does not go.
+pub(super) fn roll_back<B: Backend + ?Sized>(backend: &B, records: Vec<(usize, Record)>) -> Vec<(usize, Left)> {
+    let mut left = Vec::new();
+    let mut returning: Vec<_> = records
+        .into_iter()
+        .map(|(place, mut record)| {
+            record.close();
+            Returning { place, record, failures: 0, last: None, is_done: false }
+        })
+        .collect();
+    for _ in 0..ROUNDS {
+        if returning.is_empty() {
+            break;
+        }
+        let mut next = Vec::new();
+        for (mut one, inverse) in inverses(backend, returning) {
+            match inverse {
+                Ok(None) => {}
+                Ok(Some(step)) => next.push((one, step)),
+                Err(_) if one.failures < FAILURES => {
+                    one.failures += 1;
+                    next.push((one, Inverse::LookAgain));
+                }
+                Err(error) => left.push((one.place, Left { what: one.record.left(), error })),
+            }
+        }
+        returning = Vec::new();
+        let (again, steps): (Vec<_>, Vec<_>) =
+            next.into_iter().partition(|(_, inverse)| matches!(inverse, Inverse::LookAgain));
+        returning.extend(again.into_iter().map(|(one, _)| one));
+        let (ones, steps): (Vec<_>, Vec<_>) = steps
+            .into_iter()
+            .filter_map(|(one, inverse)| match inverse {
+                Inverse::Step(step) => Some((one, step)),
+                Inverse::LookAgain => None,
+            })
+            .unzip();
+        let outcomes = carry_out(backend, &steps);
+        for ((mut one, step), outcome) in ones.into_iter().zip(steps).zip(outcomes) {
+            let is_again = one.last.as_ref() == Some(&step);
+            let hopeless = match outcome {
+                // It was done before, and looks as if it were not: it has no effect.
+                Ok(()) if is_again && one.is_done => {
+                    Some(step.attempt(backend.name()).error(ErrorKind::ListChanged))
+                }
+                Err(error) if is_again && !one.is_done && !inverse::is_gone(error.kind()) => Some(error),
+                outcome => {
+                    one.is_done = outcome.is_ok();
+                    None
+                }
+            };
+            if let Some(error) = hopeless {
+                left.push((one.place, Left { what: one.record.left(), error }));
+            } else {
+                // Another look says whether something is left.
+                one.last = Some(step);
+                returning.push(one);
+            }
+        }
+    }
+    left.extend(returning.into_iter().map(|one| {
+        let error = one.record.step.attempt(backend.name()).error(ErrorKind::ListChanged);
+        (one.place, Left { what: one.record.left(), error })
+    }));
+    left
+}
+
+/// The next step back of each.
+fn inverses<B: Backend + ?Sized>(
+    backend: &B,
+    returning: Vec<Returning>,
+) -> Vec<(Returning, Result<Option<Inverse>>)> {
+    // What leaves nothing to look for is done with.
+    let with_probes = returning.into_iter().filter_map(|one| Some((inverse::probe(&one.record)?, one)));
+    let (probes, looked): (Vec<_>, Vec<_>) = with_probes.unzip();
+    let mut seen = Vec::with_capacity(probes.len());
+    backend.look_all(&probes.iter().collect::<Vec<_>>(), &mut |now| seen.push(now));
+    let next = |(one, now): (Returning, Result<Seen>)| {
+        let inverse = inverse::next(backend, &one.record, now);
+        (one, inverse)
+    };
+    looked.into_iter().zip(seen).map(next).collect()
+}
+
+/// Carries out steps of a rollback.
+fn carry_out<B: Backend + ?Sized>(backend: &B, steps: &[Step]) -> Vec<Result<()>> {
+    let mut results = Vec::with_capacity(steps.len());
+    let mut ready = Vec::with_capacity(steps.len());
+    let mut iter = steps.iter();
+    backend.look_all(&steps.iter().collect::<Vec<_>>(), &mut |seen| {
+        let step = iter.next().expect("there is a result for each step");
+        results.push(seen.map(|seen| ready.push((step, seen))));
+    });
+    let mut outcomes: Vec<_> = ready.iter().map(|_| Ok(())).collect();
+    backend.run_all(&ready, Bulk::AsMuchAsPossible, &mut |place, outcome| {
+        outcomes[place] = match outcome {
+            Outcome::Done(_) => Ok(()),
+            Outcome::Refused(error) | Outcome::Unclear { error, .. } => Err(error),
+        };
+    });
+    let mut outcomes = outcomes.into_iter();
+    let outcome = |result: Result<()>| result.and_then(|()| outcomes.next().expect("each that was ready has one"));
+    results.into_iter().map(outcome).collect()
+}
