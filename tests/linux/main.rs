@@ -21,6 +21,8 @@ mod networks;
 #[cfg(target_os = "linux")]
 mod plugging;
 #[cfg(target_os = "linux")]
+mod races;
+#[cfg(target_os = "linux")]
 mod state_machine;
 #[cfg(target_os = "linux")]
 mod store;
@@ -40,6 +42,7 @@ mod xml;
 
 #[cfg(target_os = "linux")]
 fn main() {
+    races::tracer::become_the_traced_program();
     let ran_as_child = bulk::faults::ran_as_child()
         || networks::ran_as_child()
         || store::ran_as_child()
@@ -58,6 +61,7 @@ fn main() {
         libvirt::register(registry);
         system_calls::register(registry);
         plugging::register(registry);
+        races::register(registry);
         state_machine::register(registry);
         taps::register(registry);
         store::register(registry);

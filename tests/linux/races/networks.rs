@@ -1,0 +1,100 @@
+//! The bridge of a network is deleted or renamed, and another process' bridge takes its name.
+
+use std::fs;
+
+use nix::mount::{MsFlags, mount};
+use serde_json::Value;
+
+use super::host::{
+    FOREIGN, Fate, GONE, Kind, MAC, NOT_ACTIVE, OTHER, TAKEN, is_as_asked, is_untouched, shape, take_name,
+};
+use super::{BOTH, Race, at_every_stop};
+use crate::support::{ip, path_of, run};
+
+/// The directory of the networks. Each run mounts its own.
+const DIRECTORY: &str = "/mnt";
+
+/// Defines a network.
+pub(super) fn define() {
+    mount(Some("tmpfs"), DIRECTORY, Some("tmpfs"), MsFlags::empty(), None::<&str>)
+        .expect("a tmpfs can be mounted");
+    let definition = format!(
+        "<network><name>lan</name><bridge name='br0' stp='off'/><mac address='{MAC}'/><mtu size='1400'/></network>"
+    );
+    let file = format!("{DIRECTORY}/lan.xml");
+    fs::write(&file, definition).expect("it can be written");
+    vmbridge(&format!("network define {file} {}", directories()));
+}
+
+/// Returns the arguments of a command on the network.
+pub(super) fn network(command: &str) -> String {
+    format!("network {command} lan {}", directories())
+}
+
+fn directories() -> String {
+    format!("--config-dir {DIRECTORY}/etc --state-dir {DIRECTORY}/run")
+}
+
+fn vmbridge(args: &str) {
+    run(env!("CARGO_BIN_EXE_vmbridge"), args.split(' '));
+}
+
+fn start() {
+    define();
+    vmbridge(&network("start"));
+}
+
+fn network_stop_leaves_a_bridge_that_took_the_name(backend: &str, fate: Fate) {
+    let act = || take_name("br0", fate, Kind::Bridge);
+    at_every_stop(backend, &network("stop"), start, act, |ended, foreign| {
+        is_untouched(&foreign);
+        ended.is_done_or_says(&[GONE, NOT_ACTIVE, TAKEN]);
+        if shape(OTHER).is_some() {
+            assert!(!ended.is_done(), "the bridge is not deleted");
+            assert!(is_as_asked(OTHER), "the bridge is left changed");
+        }
+    });
+}
+
+/// The foreign bridge has another MAC, so it needs another repair.
+fn network_ensure_claims_what_it_repaired(backend: &str, fate: Fate) {
+    let prepare = || {
+        start();
+        ip("link set dev br0 mtu 1300 down");
+    };
+    let act = || {
+        let was_repaired = is_as_asked("br0");
+        (was_repaired, take_name("br0", fate, Kind::Bridge))
+    };
+    at_every_stop(backend, &network("ensure"), prepare, act, |ended, (was_repaired, foreign): (_, Value)| {
+        ended.is_done_or_says(&[GONE, TAKEN]);
+        let now = shape("br0").expect("it is there");
+        if now == foreign {
+            assert!(was_repaired || is_as_asked(OTHER) || !ended.is_done(), "nothing is repaired");
+            if let Some(renamed) = shape(OTHER).filter(|_| !ended.is_done()) {
+                let is_as_before = renamed["mtu"] == 1300 && renamed["up"] == false;
+                assert!(is_as_before, "the bridge is left changed: {renamed}");
+            }
+        } else {
+            // As if the foreign bridge had been there from the start: `ensure` adopts it.
+            assert_eq!(now["index"], foreign["index"], "the foreign bridge is deleted");
+            assert!(is_as_asked("br0"), "the foreign bridge is repaired by half: {now}");
+            assert!(ended.is_done(), "the foreign bridge is left changed");
+            let claims = &ended.output;
+            assert!(claims.contains(FOREIGN), "a wrong repair is claimed: {claims}");
+        }
+    });
+}
+
+pub(super) const RACES: &[Race] = &[
+    Race::of_each_fate(
+        path_of!(network_stop_leaves_a_bridge_that_took_the_name),
+        BOTH,
+        network_stop_leaves_a_bridge_that_took_the_name,
+    ),
+    Race::of_each_fate(
+        path_of!(network_ensure_claims_what_it_repaired),
+        BOTH,
+        network_ensure_claims_what_it_repaired,
+    ),
+];
