@@ -3,7 +3,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-use crate::{BridgeState, InterfaceIndex, InterfaceName, InterfaceState, PortState, Tap, TapState};
+use crate::{InterfaceIndex, InterfaceName};
 
 /// One interface for its whole life, however it is renamed: its index and, where a kernel reuses
 /// indices, its incarnation.
@@ -155,14 +155,15 @@ impl From<Identity> for Target {
     }
 }
 
+/// Lets operations take a reference to what has an identity.
 macro_rules! targets {
-    ($($state:ty),+) => {$(
-        impl From<&$state> for Target {
-            fn from(state: &$state) -> Self {
-                Self::Identity(state.identity())
+    ($($type:ty),+) => {$(
+        impl From<&$type> for crate::Target {
+            fn from(it: &$type) -> Self {
+                Self::Identity(it.identity())
             }
         }
     )+};
 }
 
-targets!(BridgeState, PortState, TapState, InterfaceState, Tap);
+pub(crate) use targets;

@@ -1,8 +1,11 @@
 //! The state of bridges, ports and interfaces, as a kernel has it.
 
+use crate::identity::targets;
 use crate::{
     BridgeOptions, Identity, InterfaceIndex, InterfaceName, LinkState, MacAddr, PortOptions, PortStpState,
 };
+
+targets!(BridgeState, PortState, InterfaceState);
 
 /// A bridge as the kernel has it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,11 +7,14 @@ use std::path::PathBuf;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
+use crate::identity::targets;
 use crate::words::words;
 use crate::{
     Attempt, Capabilities, Capability, ErrorKind, Identity, InterfaceIndex, InterfaceName, LinkState, MacAddr,
     Result, TapOffloads, UnicastMac,
 };
+
+targets!(Tap, TapState);
 
 /// A tap to create or adopt with [`create_tap`](crate::Bridges::create_tap).
 ///

@@ -1,10 +1,8 @@
 //! What was tried: an operation, by a backend, on an interface.
 
-use std::{fmt, io};
+use std::fmt;
 
-use nix::errno::Errno;
-
-use super::{Error, ErrorKind, Inner, Operation, Rollback};
+use super::operation::Operation;
 use crate::{Capability, Target};
 
 /// An operation that is under way, from which its errors are made; for those who implement
@@ -51,42 +49,6 @@ impl Attempt {
     pub const fn with(mut self, capability: Capability) -> Self {
         self.capability = Some(capability);
         self
-    }
-
-    /// It failed with this kind.
-    #[must_use]
-    pub fn error(self, kind: ErrorKind) -> Error {
-        Error(Box::new(Inner {
-            attempt: self,
-            kind,
-            source: None,
-            kernel_message: None,
-            rollback: Rollback::NotNeeded,
-        }))
-    }
-
-    /// A system call failed with this error number, which here means `kind`.
-    #[must_use]
-    pub fn os(self, kind: ErrorKind, errno: i32) -> Error {
-        self.io(kind, io::Error::from_raw_os_error(errno))
-    }
-
-    /// Something failed with `source`, which here means `kind`.
-    #[must_use]
-    pub fn io(self, kind: ErrorKind, source: io::Error) -> Error {
-        let mut error = self.error(kind);
-        error.0.source = Some(source);
-        error
-    }
-
-    /// A system call failed with `errno`, which here means `kind`.
-    pub(crate) fn means(self, kind: ErrorKind, errno: Errno) -> Error {
-        self.os(kind, errno as i32)
-    }
-
-    /// A system call failed with an errno that means here what it means everywhere.
-    pub(crate) fn errno(self, errno: Errno) -> Error {
-        self.means(ErrorKind::of(errno), errno)
     }
 }
 

@@ -55,6 +55,45 @@ pub enum Rollback {
     },
 }
 
+/// The errors of an operation that is under way.
+impl Attempt {
+    /// It failed with this kind.
+    #[must_use]
+    pub fn error(self, kind: ErrorKind) -> Error {
+        Error(Box::new(Inner {
+            attempt: self,
+            kind,
+            source: None,
+            kernel_message: None,
+            rollback: Rollback::NotNeeded,
+        }))
+    }
+
+    /// A system call failed with this error number, which here means `kind`.
+    #[must_use]
+    pub fn os(self, kind: ErrorKind, errno: i32) -> Error {
+        self.io(kind, io::Error::from_raw_os_error(errno))
+    }
+
+    /// Something failed with `source`, which here means `kind`.
+    #[must_use]
+    pub fn io(self, kind: ErrorKind, source: io::Error) -> Error {
+        let mut error = self.error(kind);
+        error.0.source = Some(source);
+        error
+    }
+
+    /// A system call failed with `errno`, which here means `kind`.
+    pub(crate) fn means(self, kind: ErrorKind, errno: Errno) -> Error {
+        self.os(kind, errno as i32)
+    }
+
+    /// A system call failed with an errno that means here what it means everywhere.
+    pub(crate) fn errno(self, errno: Errno) -> Error {
+        self.means(ErrorKind::of(errno), errno)
+    }
+}
+
 impl Error {
     /// Returns the operation that failed.
     #[must_use]
