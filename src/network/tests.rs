@@ -219,6 +219,23 @@ fn stopping_is_all_or_nothing() {
     }
 }
 
+/// Nothing brings the bridge back. The next stop deletes the anchor.
+#[test]
+fn an_anchor_that_stays_is_reported() {
+    let before = snapshot(&host());
+    for (prepare, network) in [(started as fn() -> Host, anchored()), (with_unwanted_tap, plain())] {
+        let host = prepare();
+        host.fail(2, Fault::Refused);
+        host.fail(3, Fault::Refused);
+        assert!(matches!(failure(stop(&host, &network)), NetworkFailure::Backend(_)));
+        assert!(!host.cancel());
+        assert!(host.find(name("virbr0")).expect("it can be read").is_none());
+        assert_eq!(host.taps().expect("a list").len(), 1);
+        assert!(matches!(failure(stop(&host, &network)), NetworkFailure::NotActive(_)));
+        assert_eq!(snapshot(&host), before);
+    }
+}
+
 /// Another process's, of the same name as the network's.
 fn add_foreign_bridge(host: &Model) {
     host.create(&BridgeSpec::new(name("virbr0")).mac(mac(9))).expect("the name is free");
