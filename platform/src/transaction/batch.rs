@@ -28,6 +28,24 @@ impl Wave<'_> {
         done.filter_map(|((place, (step, seen)), made)| Some((place, Record::new(step.clone(), seen, made?))))
     }
 
+    /// Carries its steps out, and returns the failures.
+    fn carry_out<B: Backend + ?Sized>(&mut self, backend: &B, bulk: Bulk) -> Vec<(usize, Error)> {
+        let Self { places, steps, made } = self;
+        let (mut failures, mut unclear) = (Vec::new(), Vec::new());
+        backend.run_all(steps, bulk, &mut |at, outcome| match outcome {
+            Outcome::Done(done) => made[at] = Some(done),
+            outcome => unclear.push((at, outcome)),
+        });
+        for (at, outcome) in unclear {
+            let (step, seen) = &steps[at];
+            match conclude(backend, (*step).clone(), seen.clone(), outcome) {
+                Ok(record) => made[at] = Some(record.into_made()),
+                Err(error) => failures.push((places[at], error)),
+            }
+        }
+        failures
+    }
+
     fn places(&self) -> impl Iterator<Item = usize> {
         let done = self.places.iter().zip(&self.made);
         done.filter_map(|(&place, made)| made.is_some().then_some(place))
@@ -82,26 +100,6 @@ pub(super) fn carry_out<'s, B: Backend + ?Sized>(
         waves.push(wave);
     }
     (waves, failures)
-}
-
-impl Wave<'_> {
-    /// Carries its steps out, and returns the failures.
-    fn carry_out<B: Backend + ?Sized>(&mut self, backend: &B, bulk: Bulk) -> Vec<(usize, Error)> {
-        let Self { places, steps, made } = self;
-        let (mut failures, mut unclear) = (Vec::new(), Vec::new());
-        backend.run_all(steps, bulk, &mut |at, outcome| match outcome {
-            Outcome::Done(done) => made[at] = Some(done),
-            outcome => unclear.push((at, outcome)),
-        });
-        for (at, outcome) in unclear {
-            let (step, seen) = &steps[at];
-            match conclude(backend, (*step).clone(), seen.clone(), outcome) {
-                Ok(record) => made[at] = Some(record.into_made()),
-                Err(error) => failures.push((places[at], error)),
-            }
-        }
-        failures
-    }
 }
 
 /// Takes every wave back, the last one first, and returns the places of what stays.
