@@ -29,6 +29,8 @@ use crate::{
 ///    that its [`Target`] had when the operation began.
 ///    *Exception:* where the kernel's call takes a name (Linux ioctl, FreeBSD), the backend compares the name with
 ///    the index directly before the call. It does not see a rename between these two calls.
+///    A VLAN or an FDB entry is added and removed by its port alone on netlink. If another process moves the port to
+///    another bridge meanwhile, the step adds or removes VLANs there, and removes an equal FDB entry there.
 /// 4. **Names and MACs are validated before the kernel sees them**, by their types. Too long is an error.
 /// 5. **An existing interface is an error on `create`** ([`BridgeExists`](ErrorKind::BridgeExists),
 ///    [`NameInUse`](ErrorKind::NameInUse)).
@@ -111,8 +113,8 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// Carries out independent steps, as [`run`](Self::run) does for one, and hands each outcome to `each` with the
     /// place of its step, from 0. The outcomes may come in any order. By default it carries out one after another.
     ///
-    /// With [`Bulk::AllOrNothing`] no step begins after a failure: steps without an outcome were not begun. What had begun
-    /// may be reported as done: rollback compares what is there with what was.
+    /// With [`Bulk::AllOrNothing`] no step begins after a failure: steps without an outcome were not begun. A step
+    /// that had begun may be reported as done. Rollback compares what is there with what was.
     fn run_all(&self, steps: &[(&Step, Seen)], bulk: Bulk, each: &mut dyn FnMut(usize, Outcome)) {
         for (place, (step, seen)) in steps.iter().enumerate() {
             let outcome = self.run(step, seen);

@@ -40,8 +40,8 @@ pub(super) fn one(namespaces: &Namespaces, tools: &Tools, report: &mut Report) {
         row(netlink, "plain C", Limit::AtMost(1.05), Contender::Netlink, Contender::PlainNetlink),
         row(ioctl, "plain C, the same calls", Limit::AtMost(1.05), Contender::Ioctl, Contender::PlainStaged),
         row(ioctl, "plain C, the fewest calls", Limit::None, Contender::Ioctl, Contender::PlainIoctl).because(
-            "the bridge is made under another name and renamed when it has its MAC, so that none ever bears its name \
-             without its MAC, whoever dies; SIOCSIFNAME alone takes as long as SIOCBRADDBR (`strace -T`)",
+            "the bridge is renamed once it has its MAC, so that no bridge has its final name without it; \
+             SIOCSIFNAME alone takes as long as SIOCBRADDBR (`strace -T`)",
         ),
     ]);
     let peer = |(contender, times): &(Contender, Times)| {
