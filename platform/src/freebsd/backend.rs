@@ -1,175 +1,140 @@
-//! What [`Backend`] promises, call by call. How it is done is in the modules beside this one.
+//! The backend's handle, and what all of its calls use.
 
-use super::bridge::{FreeBsdBackend, still_there};
-use super::{events, port, vlan};
-use crate::{
-    Backend, BridgeState, Capabilities, Capability, ErrorKind, Events, FdbEntry, InterfaceState, Operation,
-    Outcome, PortState, PortVlans, Result, Seen, Step, Tap, TapState, Target,
-};
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
-/// What it can do beyond what every backend must, whatever the kernel.
-const CAPABILITIES: &[Capability] = &[
-    Capability::StpProtocol,
-    Capability::ForwardDelay,
-    Capability::HelloTime,
-    Capability::MaxAge,
-    Capability::Priority,
-    Capability::AgeingTime,
-    Capability::MaxAddresses,
-    Capability::Isolated,
-    Capability::Learning,
-    Capability::UnicastFlood,
-    Capability::PathCost,
-    Capability::PortPriority,
-    Capability::PortStp,
-    Capability::Sticky,
-    Capability::PortStpState,
-    Capability::FdbList,
-    Capability::FdbStatic,
-    Capability::FdbVlan,
-    Capability::FdbFlush,
-    Capability::Events,
-    Capability::Tap,
-    Capability::TapVnetHdr,
-];
+use libc::c_int;
+use nix::errno::Errno;
 
-impl Backend for FreeBsdBackend {
-    fn name(&self) -> &'static str {
-        Self::NAME
+use super::control::Control;
+use super::{list, sysctl};
+use crate::error::Attempt;
+use crate::waiting::Limits;
+use crate::{ErrorKind, InterfaceName, MacAddr, Operation, Outcome, Result};
+
+/// What a call says of interfaces: the MAC of each that has one, by name.
+pub(super) type Macs = BTreeMap<InterfaceName, Option<MacAddr>>;
+
+/// Bridges of FreeBSD, in the VNET that it was opened in: the host's or that of a jail.
+///
+/// - Changes need root, of the host or of a VNET jail. Where the bridge driver is not loaded,
+///   [`create`](crate::Bridges::create) loads it; in a jail that is not allowed, and the host must
+///   have loaded it before (`kldload if_bridge`).
+/// - What is made under another name than the kernel's is a `bridgeN` or `tapN` first, with an N
+///   from 16384 to 32767 that follows from its name. If the process dies over it, the next one to
+///   make the same takes away what has that name yet, is down, and neither is a port nor has any:
+///   give no such number to an interface of yours. It takes nothing away while another process is
+///   at work, which they tell by a lock on `/var/run/vmbridge/making`; where that file cannot be
+///   made, nothing ever.
+/// - The kernel gives a new interface the lowest free index. An [`Identity`](crate::Identity) therefore has the
+///   time of attachment, too, in seconds of uptime. If an interface goes and another comes within one second,
+///   both may have the same identity. Every change compares the name with the identity directly before, so
+///   that it sees no rename between these calls.
+/// - The kernel keeps the number of a `bridgeN` that was renamed, so that for as long as it is
+///   there no other gets its old name (`NameInUse`).
+/// - All ports of a bridge have its MTU. The first port sets the bridge's, also one that was set
+///   before; a later one gets the bridge's, and so do all of them when that is changed.
+/// - A bridge that was never given a MAC keeps the one that it was born with, unless the sysctl
+///   `net.link.bridge.inherit_mac` is 1: then it takes its first port's, and loses one that it is
+///   given while it has that as soon as that port leaves.
+/// - STP is a matter of each port ([`PortOptions::stp`](crate::PortOptions::stp)). There is no switch for the whole bridge,
+///   which would hold for ports to come: [`BridgeOptions::stp`](crate::BridgeOptions::stp) is
+///   `Unsupported`, and not taken for one of the ports that happen to be there.
+/// - A new STP protocol reaches the ports that speak STP at that time, and those that join later.
+///   A port that was there and has STP turned on later speaks the protocol that the bridge had
+///   when it joined. Path costs above 65535 become that under the protocol STP. The hello time is
+///   2 s after the protocol was set; with RSTP it cannot be another.
+/// - Fewer [`max_addresses`](crate::BridgeOptions::max_addresses) than are learned are made room
+///   for by forgetting some, which setting it back does not bring back.
+/// - VLANs are told apart from FreeBSD 15 on (read in its source and compiled against its headers,
+///   not run). A port has one VLAN without a tag, its PVID: setting another takes its place, and
+///   any other tagging is `Unsupported`
+///   ([`UntaggedVlans`](crate::Capability::UntaggedVlans)). Unlike Linux, it lets frames of its
+///   PVID in only without a tag; one that has none, of a bridge that has
+///   [`vlan_filtering`](crate::BridgeOptions::vlan_filtering), takes no frame without a tag. A new
+///   [`default_pvid`](crate::BridgeOptions::default_pvid) is that of ports to come: it is none at
+///   first, and those that are there keep theirs.
+/// - Before FreeBSD 15 frames without a VLAN are of VLAN 1 to the kernel: its entries in the FDB are
+///   those without one. From 15 on it removes an entry without a VLAN together with those of the
+///   same MAC in VLANs: static ones are set again, learned ones are learned again. An entry without
+///   a VLAN is not for a port's VLANs, the PVID included.
+/// - Static entries count as learned ones do; where there is no room for one that is `Os`,
+///   with `ENOSPC`. Entries that a sticky port has learned are static: they do not age, nor go
+///   with [`flush_fdb`](crate::Bridges::flush_fdb). One that is too old is still listed until the
+///   kernel looks for such, every five minutes. An age is wrong by as much as the ageing time was
+///   changed since the last frame.
+/// - In a jail that has no VNET of its own the kernel tells no MAC: that of a bridge is then all
+///   zero.
+/// - The kernel destroys one interface at a time, and waits without end for a tap that someone
+///   has open. While it does so, deleting a bridge waits as well.
+/// - A tap has a device, [`TapState::device`](crate::TapState::device), which the kernel lets one process open at a time and
+///   whose name stays when the tap is renamed. In a jail its devfs must show it (`devfs.rules(5)`).
+///   Where the tap driver is not loaded, [`create_tap`](crate::Bridges::create_tap) loads it, as
+///   above.
+/// - A tap goes with its descriptor from FreeBSD 15.0 on
+///   ([`TapTransient`](crate::Capability::TapTransient)); before, it stays until it is deleted.
+/// - A tap that is closed goes down and loses its addresses, but for one that was
+///   [persisted](crate::Backend::persist_tap): it has the flag `link0` then, and stays as it is
+///   (tap(4)).
+/// - The `virtio_net_hdr` of a tap has 10 bytes, and is that of a descriptor: whoever opens the tap
+///   next has none.
+/// - The MTU of a tap that is a port is that of its bridge; setting another is `Unsupported`
+///   (`EOPNOTSUPP`). An MTU is from 72 to 65535.
+/// - A process that has entered another jail since it opened the backend can do nothing with taps
+///   (`Unsupported`): which device a tap has the kernel tells for the network of the process only.
+#[derive(Debug)]
+pub struct FreeBsdBackend {
+    pub(super) control: Control,
+    /// Whether the kernel tells VLANs apart, once a bridge has told.
+    pub(super) has_vlans: OnceLock<bool>,
+    /// The version of the kernel that the jail of the process was told.
+    pub(super) version: c_int,
+    pub(super) limits: Limits,
+}
+
+impl FreeBsdBackend {
+    /// [`Backend::name`](crate::Backend::name) of this backend.
+    pub const NAME: &str = "freebsd";
+
+    /// Opens its socket in the VNET of the process.
+    ///
+    /// # Errors
+    /// `Os`: out of descriptors.
+    pub fn open() -> Result<Self> {
+        Self::open_with(Limits::default())
     }
 
-    fn capabilities(&self) -> Capabilities {
-        let with_vlans = if self.has_vlans() { vlan::CAPABILITIES } else { &[] };
-        let transient = self.has_transient_taps().then_some(Capability::TapTransient);
-        CAPABILITIES.iter().chain(with_vlans).copied().chain(transient).collect()
+    /// Opens it as [`open`](Self::open) does, with limits for its calls that wait.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub fn open_with(limits: Limits) -> Result<Self> {
+        let at = Self::at(Operation::Open);
+        let control = Control::open().map_err(|errno| at.errno(errno))?;
+        let version = sysctl::version().map_err(|errno| at.errno(errno))?;
+        Ok(Self { control, version, has_vlans: OnceLock::new(), limits })
     }
 
-    fn look(&self, step: &Step) -> Result<Seen> {
-        let at = step.attempt(Self::NAME);
-        match step {
-            Step::Create(spec) => super::options::check(at, &spec.options).map(|()| Seen::Nothing),
-            &Step::Delete(bridge) | &Step::FlushFdb(bridge) => self.bridge(at, bridge).map(Seen::Interface),
-            Step::Change { bridge, change } => self.seen_bridge(at, *bridge, change),
-            &Step::AddPort { bridge, port } | &Step::RemovePort { bridge, port } => {
-                self.seen_port(at, bridge, port, None).map(Seen::Port)
-            }
-            Step::ChangePort { bridge, port, options } => {
-                self.seen_port(at, *bridge, *port, Some(options)).map(Seen::Port)
-            }
-            Step::AddFdbEntry { bridge, entry } | Step::ReplaceFdbEntry { bridge, entry } => {
-                self.seen_entry(at, *bridge, entry).map(Seen::Entries)
-            }
-            &Step::RemoveFdbEntry { bridge, mac, vlan } => {
-                self.seen_entries(at, bridge, mac, vlan).map(Seen::Entries)
-            }
-            &Step::AddVlans { bridge, port, .. } | &Step::RemoveVlans { bridge, port, .. } => {
-                self.seen_vlans(at, bridge, port).map(Seen::Vlans)
-            }
-            Step::CreateTap(spec) => self.seen_for_tap(at, spec),
-            Step::ChangeTap { tap, change } => self.seen_tap(at, *tap, change).map(Seen::Tap),
-            &Step::DeleteTap(tap) => self.tap_without_mac(at, tap).map(Seen::Tap),
-        }
+    pub(super) fn at(operation: Operation) -> Attempt {
+        Attempt::new(Self::NAME, operation)
     }
 
-    fn run(&self, step: &Step, seen: &Seen) -> Outcome {
-        let at = step.attempt(Self::NAME);
-        match (step, seen) {
-            (Step::Create(spec), _) => self.make(at, spec),
-            (Step::Delete(_), &Seen::Interface(bridge)) => in_order([self
-                .verified_bridge(at, bridge)
-                .and_then(|bridge| self.control.destroy(bridge).map_err(|errno| at.errno(errno)))]),
-            (Step::FlushFdb(_), &Seen::Interface(bridge)) => in_order([self
-                .verified_bridge(at, bridge)
-                .and_then(|bridge| self.control.flush_addresses(bridge).map_err(|errno| at.errno(errno)))]),
-            (Step::Change { change, .. }, Seen::Bridge { bridge, .. }) => self.change_bridge(at, bridge, change),
-            (Step::AddPort { .. }, Seen::Port(seen)) => self.attach(at, seen),
-            (Step::RemovePort { .. }, Seen::Port(seen)) => in_order([self.release(at, seen)]),
-            (Step::ChangePort { options, .. }, Seen::Port(seen)) => self.set_port_options(at, seen, options),
-            (Step::AddFdbEntry { entry, .. }, Seen::Entries(seen)) => self.add_entry(at, seen, entry),
-            (Step::ReplaceFdbEntry { entry, .. }, Seen::Entries(seen)) => self.move_entry(at, seen, entry),
-            (&Step::RemoveFdbEntry { mac, vlan, .. }, Seen::Entries(seen)) => {
-                self.delete(at, seen.bridge, mac, vlan)
-            }
-            (&Step::AddVlans { vlans, .. }, Seen::Vlans(seen)) => self.let_through(at, seen, vlans),
-            (&Step::RemoveVlans { vlans, .. }, Seen::Vlans(seen)) => self.let_no_longer_through(at, seen, vlans),
-            (Step::CreateTap(spec), Seen::Tap(before)) => self.adopt(at, before, spec),
-            (Step::CreateTap(spec), _) => self.make_tap(at, spec),
-            (Step::ChangeTap { change, .. }, Seen::Tap(before)) => self.set_tap(at, before, change),
-            (Step::DeleteTap(_), Seen::Tap(tap)) => self.remove_tap(at, tap),
-            // What was seen is not what belongs to the step.
-            _ => Outcome::Refused(at.error(ErrorKind::NotFound)),
-        }
-    }
-
-    fn find_bridge(&self, bridge: Target) -> Result<Option<BridgeState>> {
-        let at = Self::at(Operation::Find).on(bridge);
-        found(self.read(at, || Ok([self.bridge(at, bridge)?]), |[bridge]| self.state(at, bridge)))
-    }
-
-    fn list_bridges(&self) -> Result<Vec<BridgeState>> {
-        let at = Self::at(Operation::List);
-        let states = self.bridges(at)?.into_iter().map(|(name, mac)| {
-            let state = self.state_without_options(self.control.identity(name)?, mac)?;
-            Ok(BridgeState { options: self.options(name)?, ..state })
-        });
-        let mut states = still_there(at, states)?;
-        states.sort_unstable_by_key(|state| state.index);
-        Ok(states)
-    }
-
-    fn list_ports(&self, bridge: Target) -> Result<Vec<PortState>> {
-        let at = Self::at(Operation::Ports).on(bridge);
-        self.read(at, || Ok([self.bridge(at, bridge)?]), |[bridge]| self.ports_of(at, bridge, port::decode))
-    }
-
-    fn find_port(&self, port: Target) -> Result<Option<PortState>> {
-        self.port_of_any(Self::at(Operation::Ports).port(port), port)
-    }
-
-    fn list_interfaces(&self) -> Result<Vec<InterfaceState>> {
-        let at = Self::at(Operation::Interfaces);
-        let interfaces = self.macs(at)?.into_iter().map(|(name, mac)| {
-            let identity = self.control.identity(name)?;
-            let state = InterfaceState::new(name, identity.index(), mac);
-            Ok(InterfaceState { incarnation: identity.incarnation(), ..state })
-        });
-        let mut interfaces = still_there(at, interfaces)?;
-        interfaces.sort_unstable_by_key(|interface| interface.index);
-        Ok(interfaces)
-    }
-
-    fn list_fdb(&self, bridge: Target) -> Result<Vec<FdbEntry>> {
-        let at = Self::at(Operation::Fdb).on(bridge);
-        self.read(at, || Ok([self.bridge(at, bridge)?]), |[bridge]| self.entries(at, bridge.name()))
-    }
-
-    fn list_vlans(&self, bridge: Target, port: Target) -> Result<Vec<PortVlans>> {
-        self.port_vlans(Self::at(Operation::Vlans).on(bridge).port(port), bridge, port)
-    }
-
-    fn find_tap(&self, tap: Target) -> Result<Option<TapState>> {
-        found(self.tap(Self::at(Operation::Taps).on(tap), tap))
-    }
-
-    fn list_taps(&self) -> Result<Vec<TapState>> {
-        self.all_taps(Self::at(Operation::Taps))
-    }
-
-    fn persist_tap(&self, tap: &Tap) -> Result<()> {
-        self.keep_tap(Self::at(Operation::PersistTap).on(tap), tap)
-    }
-
-    fn open_events(&self) -> Result<Events> {
-        events::open(Self::at(Operation::Events))
+    /// The MACs of all interfaces.
+    pub(super) fn macs(&self, at: Attempt) -> Result<Macs> {
+        macs(at, &self.control)
     }
 }
 
-/// `None` for what is not found.
-fn found<T>(found: Result<T>) -> Result<Option<T>> {
-    match found {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        found => found.map(Some),
-    }
+pub(super) fn macs(at: Attempt, control: &Control) -> Result<Macs> {
+    let interfaces = control.interfaces().map_err(|errno| at.errno(errno))?;
+    list::decode(&interfaces).ok_or_else(|| at.error(ErrorKind::MalformedReply))
+}
+
+/// What was read of interfaces one by one, without those that vanished while they were read.
+pub(super) fn still_there<T>(at: Attempt, read: impl Iterator<Item = nix::Result<T>>) -> Result<Vec<T>> {
+    read.filter(|outcome| !matches!(outcome, Err(Errno::ENXIO)))
+        .map(|outcome| outcome.map_err(|errno| at.errno(errno)))
+        .collect()
 }
 
 /// Makes calls one after another, until one fails. A call that the kernel refuses changes nothing.

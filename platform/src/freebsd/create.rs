@@ -10,7 +10,8 @@
 
 use nix::errno::Errno;
 
-use super::bridge::{FreeBsdBackend, mtu_error};
+use super::backend::FreeBsdBackend;
+use super::bridge::mtu_error;
 use super::claim::Claim;
 use super::driver::Driver;
 use super::module;

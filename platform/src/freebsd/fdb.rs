@@ -11,7 +11,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 
 use super::abi::{self, ifbareq};
-use super::bridge::FreeBsdBackend;
+use super::backend::FreeBsdBackend;
 use super::port::not_a_port;
 use crate::error::Attempt;
 use crate::{

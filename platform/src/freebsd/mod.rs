@@ -10,6 +10,7 @@ mod abi15;
 mod backend;
 mod bridge;
 mod bridge_ioctl;
+mod calls;
 mod claim;
 mod control;
 mod create;
@@ -28,6 +29,7 @@ mod options;
 mod port;
 #[cfg(feature = "privileges")]
 mod privileges;
+mod resolve;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 mod staging;
@@ -38,7 +40,7 @@ mod verified;
 mod vlan;
 mod whole_list;
 
-pub use bridge::FreeBsdBackend;
+pub use backend::FreeBsdBackend;
 pub(crate) use identity::host_identity;
 #[cfg(feature = "privileges")]
 pub use privileges::NetworkPrivileges;

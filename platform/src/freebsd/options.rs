@@ -10,7 +10,7 @@ use nix::errno::Errno;
 
 use super::abi::{self, ifbrparam};
 use super::abi15;
-use super::bridge::FreeBsdBackend;
+use super::backend::FreeBsdBackend;
 use crate::error::Attempt;
 use crate::{BridgeOption, BridgeOptions, ErrorKind, Identity, InterfaceName, Result, StpProtocol, VlanId};
 

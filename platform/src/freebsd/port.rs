@@ -8,8 +8,7 @@ use libc::c_ulong;
 use nix::errno::Errno;
 
 use super::abi::{self, ifbreq};
-use super::backend::in_order;
-use super::bridge::{FreeBsdBackend, still_there};
+use super::backend::{FreeBsdBackend, in_order, still_there};
 use super::options::STP;
 use crate::error::Attempt;
 use crate::{

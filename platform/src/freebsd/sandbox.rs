@@ -8,7 +8,7 @@ use std::{env, io};
 
 use nix::unistd::geteuid;
 
-use super::bridge::FreeBsdBackend;
+use super::backend::FreeBsdBackend;
 use super::control::Control;
 use super::{jail, module};
 use crate::{InterfaceName, Operation, UnicastMac};

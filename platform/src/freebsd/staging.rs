@@ -15,7 +15,7 @@ use std::thread;
 use nix::errno::Errno;
 use nix::time::{ClockId, clock_gettime};
 
-use super::bridge::FreeBsdBackend;
+use super::backend::FreeBsdBackend;
 use super::claim::{Claim, PAUSE};
 use super::driver::Driver;
 use crate::error::Attempt;

@@ -18,7 +18,8 @@ use std::path::{Path, PathBuf};
 use libc::c_int;
 use nix::errno::Errno;
 
-use super::bridge::{FreeBsdBackend, macs, mtu_error, still_there};
+use super::backend::{FreeBsdBackend, macs, still_there};
+use super::bridge::mtu_error;
 use super::control::Control;
 use super::driver::Driver;
 use super::flags::Flags;

@@ -11,8 +11,7 @@ use libc::{c_int, c_ulong};
 use nix::errno::Errno;
 
 use super::abi15::{self, VlanBits};
-use super::backend::in_order;
-use super::bridge::FreeBsdBackend;
+use super::backend::{FreeBsdBackend, in_order};
 use super::bridge_ioctl::NO_VLANS;
 use super::port::not_a_port;
 use crate::error::Attempt;
