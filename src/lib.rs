@@ -22,6 +22,10 @@
 //! - [`model::Model`] is a backend in memory, to test without privilege. [`faults::FaultyBackend`] makes steps fail.
 //! - [`waiting`] lists every call that can wait, and how long.
 //!
+//! What a caller wants is built by methods that take the value and return it. Where the fields are public, a method has
+//! the name of its field: [`BridgeSpec::mac`]. Where a getter has that name, the method is `with_…`:
+//! [`network::Network::with_mac`].
+//!
 //! This crate is policy. The kernel side is the crate [`vmbridge_platform`], which is re-exported as [`platform`].
 #![forbid(unsafe_code)]
 #![doc(test(attr(deny(warnings))))]

@@ -1,5 +1,6 @@
 //! The changes that a caller wants for a bridge.
 
+use crate::setters::setters;
 use crate::{BridgeOptions, LinkState, UnicastMac};
 
 /// The changes that [`change`](crate::Bridges::change) makes to a bridge; `None` changes nothing.
@@ -26,31 +27,14 @@ pub struct BridgeChange {
 }
 
 impl BridgeChange {
-    /// To this MAC, for life.
-    #[must_use]
-    pub const fn mac(mut self, mac: UnicastMac) -> Self {
-        self.mac = Some(mac);
-        self
-    }
-
-    /// To this MTU, in bytes.
-    #[must_use]
-    pub const fn mtu(mut self, mtu: u32) -> Self {
-        self.mtu = Some(mtu);
-        self
-    }
-
-    /// Up or down.
-    #[must_use]
-    pub const fn link(mut self, link: LinkState) -> Self {
-        self.link = Some(link);
-        self
-    }
-
-    /// With these options.
-    #[must_use]
-    pub const fn options(mut self, options: BridgeOptions) -> Self {
-        self.options = options;
-        self
+    setters! {
+        /// Sets the MAC, for life.
+        mac: Option<UnicastMac>;
+        /// Sets the MTU, in bytes.
+        mtu: Option<u32>;
+        /// Sets it up or down.
+        link: Option<LinkState>;
+        /// Sets the options.
+        options: BridgeOptions;
     }
 }

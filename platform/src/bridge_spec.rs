@@ -1,5 +1,6 @@
 //! The bridge that a caller wants.
 
+use crate::setters::setters;
 use crate::{Attempt, BridgeOptions, Capabilities, ErrorKind, InterfaceName, LinkState, Result, UnicastMac};
 
 /// The bridge that [`create`](crate::Bridges::create) makes.
@@ -44,32 +45,15 @@ impl BridgeSpec {
         Self { name, mac: None, mtu: None, link: LinkState::Down, options: BridgeOptions::default() }
     }
 
-    /// With this MAC for life.
-    #[must_use]
-    pub const fn mac(mut self, mac: UnicastMac) -> Self {
-        self.mac = Some(mac);
-        self
-    }
-
-    /// With this MTU, in bytes.
-    #[must_use]
-    pub const fn mtu(mut self, mtu: u32) -> Self {
-        self.mtu = Some(mtu);
-        self
-    }
-
-    /// Up or down from the start.
-    #[must_use]
-    pub const fn link(mut self, link: LinkState) -> Self {
-        self.link = link;
-        self
-    }
-
-    /// With these options.
-    #[must_use]
-    pub const fn options(mut self, options: BridgeOptions) -> Self {
-        self.options = options;
-        self
+    setters! {
+        /// Sets the MAC, for life.
+        mac: Option<UnicastMac>;
+        /// Sets the MTU, in bytes.
+        mtu: Option<u32>;
+        /// Makes it up or down from the start.
+        link: LinkState;
+        /// Sets the options.
+        options: BridgeOptions;
     }
 
     /// Refuses a bridge that a backend with these capabilities cannot create, before it tries.

@@ -1,14 +1,11 @@
 //! Faults for tests: a backend whose steps fail, or that changes before a step, as a test plans.
 
 use std::fmt;
-use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::delegate::delegate_reading;
 use crate::error::Attempt;
-use crate::{
-    Backend, BridgeState, Bulk, Capabilities, ErrorKind, Events, FdbEntry, InterfaceState, Operation, Outcome,
-    PortState, PortVlans, Result, Seen, Step, Tap, TapState, Target,
-};
+use crate::{Backend, Capabilities, ErrorKind, Operation, Outcome, Result, Seen, Step, Tap};
 
 /// How a step fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -165,20 +162,10 @@ impl<B: Backend> fmt::Debug for FaultyBackend<B> {
 }
 
 impl<B: Backend> Backend for FaultyBackend<B> {
-    fn name(&self) -> &'static str {
-        self.inner.name()
-    }
+    delegate_reading!(inner);
 
     fn capabilities(&self) -> Capabilities {
         self.capabilities
-    }
-
-    fn look(&self, step: &Step) -> Result<Seen> {
-        self.inner.look(step)
-    }
-
-    fn look_all(&self, steps: &[&Step], each: &mut dyn FnMut(Result<Seen>)) {
-        self.inner.look_all(steps, each);
     }
 
     fn run(&self, step: &Step, seen: &Seen) -> Outcome {
@@ -203,46 +190,6 @@ impl<B: Backend> Backend for FaultyBackend<B> {
         })
     }
 
-    // One by one: each is a step.
-    fn run_all(&self, steps: &[(&Step, Seen)], bulk: Bulk, each: &mut dyn FnMut(usize, Outcome)) {
-        for (place, (step, seen)) in steps.iter().enumerate() {
-            let outcome = self.run(step, seen);
-            let is_last = bulk == Bulk::AllOrNothing && !matches!(outcome, Outcome::Done(_));
-            each(place, outcome);
-            if is_last {
-                break;
-            }
-        }
-    }
-
-    fn find_bridge(&self, bridge: Target) -> Result<Option<BridgeState>> {
-        self.inner.find_bridge(bridge)
-    }
-
-    fn list_bridges(&self) -> Result<Vec<BridgeState>> {
-        self.inner.list_bridges()
-    }
-
-    fn list_ports(&self, bridge: Target) -> Result<Vec<PortState>> {
-        self.inner.list_ports(bridge)
-    }
-
-    fn list_interfaces(&self) -> Result<Vec<InterfaceState>> {
-        self.inner.list_interfaces()
-    }
-
-    fn find_port(&self, port: Target) -> Result<Option<PortState>> {
-        self.inner.find_port(port)
-    }
-
-    fn find_tap(&self, tap: Target) -> Result<Option<TapState>> {
-        self.inner.find_tap(tap)
-    }
-
-    fn list_taps(&self) -> Result<Vec<TapState>> {
-        self.inner.list_taps()
-    }
-
     fn persist_tap(&self, tap: &Tap) -> Result<()> {
         self.step(|fault| {
             let error = |kind| Err(Attempt::new(self.name(), Operation::PersistTap).on(tap).error(kind));
@@ -257,26 +204,6 @@ impl<B: Backend> Backend for FaultyBackend<B> {
             Ok(())
         })
     }
-
-    fn adopt_descriptors(&self, queues: Vec<OwnedFd>) -> Result<Tap> {
-        self.inner.adopt_descriptors(queues)
-    }
-
-    fn list_fdb(&self, bridge: Target) -> Result<Vec<FdbEntry>> {
-        self.inner.list_fdb(bridge)
-    }
-
-    fn list_vlans(&self, bridge: Target, port: Target) -> Result<Vec<PortVlans>> {
-        self.inner.list_vlans(bridge, port)
-    }
-
-    fn bridge_has_carrier(&self, bridge: Target) -> Result<bool> {
-        self.inner.bridge_has_carrier(bridge)
-    }
-
-    fn open_events(&self) -> Result<Events> {
-        self.inner.open_events()
-    }
 }
 
 #[cfg(test)]
@@ -286,8 +213,8 @@ mod tests {
     use super::*;
     use crate::model::Model;
     use crate::{
-        BridgeSpec, Bridges, InterfaceName, MacAddr, PortOptions, Resolved, Rollback, StaticEntry, Transaction,
-        UnicastMac,
+        BridgeSpec, Bridges, InterfaceName, MacAddr, PortOptions, Resolved, Rollback, StaticEntry, Target,
+        Transaction, UnicastMac,
     };
 
     fn name(text: &str) -> InterfaceName {

@@ -31,6 +31,7 @@ mod bridge_spec;
 mod bridges;
 mod bulk;
 mod capability;
+mod delegate;
 mod error;
 mod events;
 pub mod faults;
@@ -48,6 +49,7 @@ mod random;
 mod retry;
 #[cfg(feature = "serde")]
 mod serde_forms;
+mod setters;
 mod setting;
 mod state;
 mod step;

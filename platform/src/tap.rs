@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use crate::identity::targets;
+use crate::setters::setters;
 use crate::words::words;
 use crate::{
     Attempt, Capabilities, Capability, ErrorKind, Identity, InterfaceIndex, InterfaceName, LinkState, MacAddr,
@@ -82,38 +83,25 @@ impl TapSpec {
         }
     }
 
-    /// Sets the name.
-    #[must_use]
-    pub const fn name(mut self, name: InterfaceName) -> Self {
-        self.name = Some(name);
-        self
+    setters! {
+        /// Sets the name.
+        name: Option<InterfaceName>;
+        /// Sets the MAC of the host's side.
+        mac: Option<UnicastMac>;
+        /// Sets the MTU, in bytes.
+        mtu: Option<u32>;
+        /// Sets the number of descriptors.
+        queues: NonZeroU16;
+        /// Sets the user who may open it.
+        owner: Option<u32>;
+        /// Sets the group whose members may open it.
+        group: Option<u32>;
     }
 
     /// Adopts an existing tap of this name. It keeps its owner and its group.
     #[must_use]
     pub const fn adopt_existing(mut self) -> Self {
         self.existing = ExistingTap::Adopt;
-        self
-    }
-
-    /// Sets the MAC of the host's side.
-    #[must_use]
-    pub const fn mac(mut self, mac: UnicastMac) -> Self {
-        self.mac = Some(mac);
-        self
-    }
-
-    /// Sets the MTU, in bytes.
-    #[must_use]
-    pub const fn mtu(mut self, mtu: u32) -> Self {
-        self.mtu = Some(mtu);
-        self
-    }
-
-    /// Sets the number of descriptors.
-    #[must_use]
-    pub const fn queues(mut self, queues: NonZeroU16) -> Self {
-        self.queues = queues;
         self
     }
 
@@ -134,20 +122,6 @@ impl TapSpec {
     #[must_use]
     pub fn offloads(mut self, offloads: impl Into<TapOffloads>) -> Self {
         self.offloads = Some(offloads.into());
-        self
-    }
-
-    /// Sets the user who may open it.
-    #[must_use]
-    pub const fn owner(mut self, uid: u32) -> Self {
-        self.owner = Some(uid);
-        self
-    }
-
-    /// Sets the group whose members may open it.
-    #[must_use]
-    pub const fn group(mut self, gid: u32) -> Self {
-        self.group = Some(gid);
         self
     }
 
@@ -300,32 +274,15 @@ pub struct TapChange {
 }
 
 impl TapChange {
-    /// To this MAC. It is one that the tap had or may have: a kernel refuses one of a group.
-    #[must_use]
-    pub const fn mac(mut self, mac: MacAddr) -> Self {
-        self.mac = Some(mac);
-        self
-    }
-
-    /// To this MTU, in bytes.
-    #[must_use]
-    pub const fn mtu(mut self, mtu: u32) -> Self {
-        self.mtu = Some(mtu);
-        self
-    }
-
-    /// Up or down.
-    #[must_use]
-    pub const fn link(mut self, link: LinkState) -> Self {
-        self.link = Some(link);
-        self
-    }
-
-    /// With a `virtio_net_hdr` before each frame, or without.
-    #[must_use]
-    pub const fn vnet_hdr(mut self, vnet_hdr: bool) -> Self {
-        self.vnet_hdr = Some(vnet_hdr);
-        self
+    setters! {
+        /// Sets the MAC of the host's side: one that the tap had or may have. A kernel refuses one of a group.
+        mac: Option<MacAddr>;
+        /// Sets the MTU, in bytes.
+        mtu: Option<u32>;
+        /// Sets it up or down.
+        link: Option<LinkState>;
+        /// Puts a `virtio_net_hdr` before each frame, or none.
+        vnet_hdr: Option<bool>;
     }
 }
 

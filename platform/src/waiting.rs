@@ -60,6 +60,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::setters::setters;
+
 /// How long the calls of a backend may wait.
 ///
 /// A limit of zero means one try without a wait; [`Duration::MAX`] means no limit. A backend ignores the limits of
@@ -109,20 +111,22 @@ impl Default for Limits {
     }
 }
 
-macro_rules! builder {
-    ($($limit:ident),+) => {
-        impl Limits {$(
-            #[doc = concat!("Sets [`", stringify!($limit), "`](field@Self::", stringify!($limit), ").")]
-            #[must_use]
-            pub const fn $limit(mut self, limit: Duration) -> Self {
-                self.$limit = limit;
-                self
-            }
-        )+}
-    };
+impl Limits {
+    setters! {
+        /// Sets [`answer`](field@Self::answer).
+        answer: Duration;
+        /// Sets [`udev`](field@Self::udev).
+        udev: Duration;
+        /// Sets [`carrier`](field@Self::carrier).
+        carrier: Duration;
+        /// Sets [`busy_tap`](field@Self::busy_tap).
+        busy_tap: Duration;
+        /// Sets [`closed_tap`](field@Self::closed_tap).
+        closed_tap: Duration;
+        /// Sets [`staging`](field@Self::staging).
+        staging: Duration;
+    }
 }
-
-builder!(answer, udev, carrier, busy_tap, closed_tap, staging);
 
 /// When a limit has passed. Never, for one that no clock reaches.
 #[derive(Debug, Clone, Copy)]
