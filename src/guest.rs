@@ -19,10 +19,10 @@ const ROOT: u32 = 0;
 /// What a guest is given on a bridge by [`plug`].
 ///
 /// ```no_run
-/// use vmbridge::{Guest, InterfaceName, NativeBackend, PortOptions, TapSpec, plug};
+/// use vmbridge::{Guest, InterfaceName, NativeBackend, PortOptions, TapSpec, VnetHeader, plug};
 ///
 /// let guest = Guest::new("52:54:00:ab:0c:01".parse()?)
-///     .tap(TapSpec::new().name("vnet0".parse()?).vnet_hdr())
+///     .tap(TapSpec::new().name("vnet0".parse()?).vnet_hdr(VnetHeader::Legacy))
 ///     .options(PortOptions::default().isolated(true))
 ///     .restricted();
 /// let bridge: InterfaceName = "virbr0".parse()?;
@@ -207,7 +207,7 @@ mod tests {
     use crate::testing::{
         Host, Moment, add_tap, assert_all_or_nothing, host, host_without, is_rolled_back, mac, name, snapshot,
     };
-    use crate::{BridgeChange, TapState};
+    use crate::{BridgeChange, TapState, VnetHeader};
 
     fn guest() -> Guest {
         Guest::new(mac(7))
@@ -233,7 +233,10 @@ mod tests {
     /// A host with a closed tap of another guest.
     fn host_with_tap() -> Host {
         let host = host();
-        drop(add_tap(host.inner(), &TapSpec::new().name(name("vnet0")).mac(mac(3)).mtu(1300).vnet_hdr()));
+        drop(add_tap(
+            host.inner(),
+            &TapSpec::new().name(name("vnet0")).mac(mac(3)).mtu(1300).vnet_hdr(VnetHeader::Legacy),
+        ));
         host
     }
 

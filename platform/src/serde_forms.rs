@@ -126,7 +126,7 @@ mod tests {
             .mac(mac)
             .mtu(9000)
             .queues(NonZeroU16::new(4).expect("not zero"))
-            .vnet_header_size(VnetHeader::MergeableBuffers)
+            .vnet_hdr(VnetHeader::MergeableBuffers)
             .offloads([TapOffload::Checksum, TapOffload::Tso4])
             .owner(1000)
             .group(36);

@@ -20,10 +20,10 @@ targets!(Tap, TapState);
 /// A tap to create or adopt with [`create_tap`](crate::Bridges::create_tap).
 ///
 /// ```
-/// use vmbridge_platform::{TapSpec, UnicastMac};
+/// use vmbridge_platform::{TapSpec, UnicastMac, VnetHeader};
 ///
 /// let guest: UnicastMac = "52:54:00:ab:0c:01".parse()?;
-/// let spec = TapSpec::new().name("vnet0".parse()?).mac(guest.host_side()).mtu(9000).vnet_hdr();
+/// let spec = TapSpec::new().name("vnet0".parse()?).mac(guest.host_side()).vnet_hdr(VnetHeader::Legacy);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +92,8 @@ impl TapSpec {
         mtu: Option<u32>;
         /// Sets the number of descriptors.
         queues: NonZeroU16;
+        /// Puts a header of this size before each frame.
+        vnet_hdr: Option<VnetHeader>;
         /// Sets the user who may open it.
         owner: Option<u32>;
         /// Sets the group whose members may open it.
@@ -102,19 +104,6 @@ impl TapSpec {
     #[must_use]
     pub const fn adopt_existing(mut self) -> Self {
         self.existing = ExistingTap::Adopt;
-        self
-    }
-
-    /// Puts a `virtio_net_hdr` of 10 bytes before each frame.
-    #[must_use]
-    pub const fn vnet_hdr(self) -> Self {
-        self.vnet_header_size(VnetHeader::Legacy)
-    }
-
-    /// Puts a header of this size before each frame.
-    #[must_use]
-    pub const fn vnet_header_size(mut self, header: VnetHeader) -> Self {
-        self.vnet_hdr = Some(header);
         self
     }
 

@@ -1,6 +1,6 @@
 //! The guest's tap.
 
-use vmbridge::{Backend, Bridges, Capability, Guest, InterfaceName, Tap, TapSpec};
+use vmbridge::{Backend, Bridges, Capability, Guest, InterfaceName, Tap, TapSpec, VnetHeader};
 
 use crate::args::Frames;
 
@@ -24,7 +24,7 @@ pub(crate) fn tap_on(bridges: &dyn Backend, bridge: InterfaceName, frames: Frame
     }
     let mut spec = TapSpec::new();
     if frames == Frames::WithVnetHeader && bridges.capabilities().contains(Capability::TapVnetHdr) {
-        spec = spec.vnet_hdr();
+        spec = spec.vnet_hdr(VnetHeader::Legacy);
     }
     // QEMU does not tell the guest's MAC; any will do to make one of the host's side.
     let guest = Guest::new(vmbridge::unused_mac(bridges)?).tap(spec);

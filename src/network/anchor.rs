@@ -28,7 +28,7 @@ use super::{AnchorState, Drift, NetworkFailure, Occupant, Occupied, ResolvedNetw
 use crate::port::join_unless_joined;
 use crate::{
     Attempt, Backend, BridgeState, Bridges, Capability, ErrorKind, Identity, InterfaceName, LinkState, Operation,
-    Result, Step, TapChange, TapSpec, TapState, Transaction,
+    Result, Step, TapChange, TapSpec, TapState, Transaction, VnetHeader,
 };
 
 /// How long the kernel may take beyond two forward delays; it notes a carrier once a second
@@ -178,7 +178,7 @@ pub(super) fn hold(steps: &mut Transaction<'_, dyn Backend + '_>, found: &Found)
         spec = spec.queues(NonZeroU16::MIN.saturating_add(1));
     }
     if found.state.vnet_hdr == Some(true) {
-        spec = spec.vnet_hdr();
+        spec = spec.vnet_hdr(VnetHeader::Legacy);
     }
     match steps.open_tap(spec) {
         Err(error) if error.kind() == ErrorKind::TapBusy && found.is_detached() => Ok(None),

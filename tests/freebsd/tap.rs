@@ -14,7 +14,7 @@ use std::{env, fs};
 
 use vmbridge::{
     Backend, BridgeSpec, Bridges, Capability, ErrorKind, Guest, LinkState, NativeBackend, Rollback, Tap,
-    TapChange, TapSpec, plug, unplug,
+    TapChange, TapSpec, VnetHeader, plug, unplug,
 };
 
 use crate::command::{done, program};
@@ -367,7 +367,7 @@ fn has_a_header_where_it_was_asked_for() {
     let host = open();
     for header in [0, 10] {
         let spec = spec("vnet0").mac(mac(MAC));
-        let spec = if header == 0 { spec } else { spec.vnet_hdr() };
+        let spec = if header == 0 { spec } else { spec.vnet_hdr(VnetHeader::Legacy) };
         let tap = host.create_tap(&spec).expect("the name is free");
         let mut card = File::from(tap.into_queues().remove(0));
         let frame = frame_from("vnet0", &mut card);
@@ -404,7 +404,7 @@ fn is_plugged_and_unplugged() {
     let host = open();
     done("create virbr0 --mac 52:54:00:01:02:03 --mtu 1400 --up");
     let before = snapshot();
-    let guest = Guest::new(mac("52:54:00:ab:0c:01")).tap(spec("vnet0").vnet_hdr());
+    let guest = Guest::new(mac("52:54:00:ab:0c:01")).tap(spec("vnet0").vnet_hdr(VnetHeader::Legacy));
     let plugged = plug(&host, name("virbr0"), &guest).expect("it can be plugged in");
     let seen = interface("vnet0").expect("it is there");
     assert_eq!((seen.mac.as_deref(), seen.mtu, seen.is_up), (Some("fe:54:00:ab:0c:01"), 1400, true));

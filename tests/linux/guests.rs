@@ -13,7 +13,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use vmbridge::{
     Available, Backend, BridgeSpec, Bridges, Capability, ErrorKind, Guest, LinkState, Plugged, PortOptions,
-    TapSpec, plug,
+    TapSpec, VnetHeader, plug,
 };
 
 use self::machine::{Image, Machine, Netdev};
@@ -211,7 +211,7 @@ fn two_on_a_bridge(backend: &Available, image: &Image) {
 /// Isolated, and where the backend can do that, bound to its MAC.
 fn plug_b(bridges: &dyn Backend) -> Plugged {
     let guest = Guest::new(B.mac.parse().expect("a MAC"))
-        .tap(TapSpec::new().vnet_hdr())
+        .tap(TapSpec::new().vnet_hdr(VnetHeader::Legacy))
         .options(PortOptions::default().isolated(true));
     let plugged = if bridges.capabilities().contains(Capability::Locked) {
         plug(bridges, name("br0"), &guest.restricted())

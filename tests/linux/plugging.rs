@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use nix::sched::{CloneFlags, unshare};
 use vmbridge::{
     Available, Backend, BridgeSpec, Bridges, Capability, ErrorKind, Guest, InterfaceName, LinkState, PortOptions,
-    TapSpec,
+    TapSpec, VnetHeader,
 };
 use vmbridge::{plug, unplug};
 
@@ -48,7 +48,7 @@ fn guest(backend: &dyn Backend, number: u16) -> Guest {
     let mac = vmbridge::MacAddr::new([0x52, 0x54, 0, 2, high, low]);
     let mut tap = TapSpec::new().queues(NonZeroU16::new(1 + number % 3).expect("not zero"));
     if number % 2 == 0 {
-        tap = tap.name(format!("vnet{number}").parse().expect("a name")).vnet_hdr();
+        tap = tap.name(format!("vnet{number}").parse().expect("a name")).vnet_hdr(VnetHeader::Legacy);
     }
     let mut guest = Guest::new(mac.try_into().expect("of one station")).tap(tap);
     guest = guest.options(PortOptions::default().isolated(true));

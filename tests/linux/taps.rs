@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::num::NonZeroU16;
 
 use nix::mount::{MsFlags, mount};
-use vmbridge::{Available, Bridges, ErrorKind, LinkState, Tap, TapChange, TapSpec, UnicastMac};
+use vmbridge::{Available, Bridges, ErrorKind, LinkState, Tap, TapChange, TapSpec, UnicastMac, VnetHeader};
 
 use crate::support::{
     Registry, enter_namespace, exists, ip, lacks_users, link, name, open, run, snapshot, sysfs, tests, wait_until,
@@ -110,7 +110,7 @@ fn carry_frames(backend: &Available) {
         bridges.change_tap(tap.name(), &TapChange::default().link(LinkState::Up)).expect("it can be changed");
         tap
     };
-    let (bare, with_header) = (plug(TapSpec::new()), plug(TapSpec::new().vnet_hdr()));
+    let (bare, with_header) = (plug(TapSpec::new()), plug(TapSpec::new().vnet_hdr(VnetHeader::Legacy)));
     wait_until("both ports forward", || {
         let forwards = |tap: &Tap| sysfs(&tap.name().to_string(), "brport/state") == "3";
         forwards(&bare) && forwards(&with_header)

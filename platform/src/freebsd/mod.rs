@@ -18,7 +18,7 @@ mod driver;
 mod events;
 mod fdb;
 mod flags;
-mod identity;
+mod host_identity;
 mod ifreq;
 mod interface;
 #[cfg(feature = "sandbox")]
@@ -41,7 +41,7 @@ mod vlan;
 mod whole_list;
 
 pub use backend::FreeBsdBackend;
-pub(crate) use identity::host_identity;
+pub(crate) use host_identity::host_identity;
 #[cfg(feature = "privileges")]
 pub use privileges::NetworkPrivileges;
 #[cfg(feature = "sandbox")]

@@ -9,7 +9,7 @@ mod capabilities;
 mod carrier;
 mod convert;
 mod events;
-mod identity;
+mod host_identity;
 mod ifreq;
 mod ioctl;
 mod listener;
@@ -25,7 +25,7 @@ mod tap;
 mod tun;
 mod udev;
 
-pub(crate) use identity::host_identity;
+pub(crate) use host_identity::host_identity;
 pub use ioctl::IoctlBackend;
 #[cfg(feature = "netlink")]
 pub use netlink::NetlinkBackend;

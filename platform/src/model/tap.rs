@@ -290,6 +290,7 @@ mod tests {
     use crate::model::Model;
     use crate::{
         Backend, BridgeSpec, Bridges, ErrorKind, InterfaceName, Outcome, Seen, Step, TapOffload, TapSpec,
+        VnetHeader,
     };
 
     fn vnet0() -> InterfaceName {
@@ -321,7 +322,7 @@ mod tests {
 
         let host = Model::new();
         let with = |offloads: &[TapOffload]| {
-            let mut spec = TapSpec::new().vnet_hdr();
+            let mut spec = TapSpec::new().vnet_hdr(VnetHeader::Legacy);
             spec.offloads = Some(offloads.iter().copied().collect());
             host.create_tap(&spec).map(|_| ()).map_err(|error| error.kind())
         };

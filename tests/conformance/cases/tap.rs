@@ -5,7 +5,9 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-use vmbridge::{Bridges, Capability, Error, ErrorKind, LinkState, MacAddr, Tap, TapChange, TapSpec, TapState};
+use vmbridge::{
+    Bridges, Capability, Error, ErrorKind, LinkState, MacAddr, Tap, TapChange, TapSpec, TapState, VnetHeader,
+};
 
 use super::{BRIDGE_MAC, Group, HIGH, LOW, create, refused};
 use crate::host::{Host, SeenTap, mac, name};
@@ -172,7 +174,7 @@ fn refuses_an_mtu_that_the_kernel_refuses(host: &dyn Host) {
 fn is_refused_by_name_where_the_backend_cannot(host: &dyn Host) {
     let specs = [
         (Capability::TapQueues, several()),
-        (Capability::TapVnetHdr, vnet0().vnet_hdr()),
+        (Capability::TapVnetHdr, vnet0().vnet_hdr(VnetHeader::Legacy)),
         (Capability::TapOwner, vnet0().owner(0)),
         (Capability::TapOwner, vnet0().group(0)),
     ];
@@ -235,7 +237,7 @@ fn is_as_before_when_adopting_fails(host: &dyn Host) {
         assert_eq!(state(host), before);
     }
     if host.bridges().capabilities().contains(Capability::TapVnetHdr) {
-        let spec = vnet0().adopt_existing().mac(mac(LOW)).mtu(0).vnet_hdr();
+        let spec = vnet0().adopt_existing().mac(mac(LOW)).mtu(0).vnet_hdr(VnetHeader::Legacy);
         refused(host, &[(ErrorKind::InvalidMtu, &|| attempt(host, &spec))]);
         assert_eq!(state(host), before);
     }
@@ -278,12 +280,12 @@ fn has_headers(host: &dyn Host) {
         assert_eq!(host.look_at_tap(name("vnet0")).map(|seen| seen.vnet_hdr), told);
         assert_eq!(told.unwrap_or(expected), expected);
     };
-    leave(host, &vnet0().vnet_hdr());
+    leave(host, &vnet0().vnet_hdr(VnetHeader::Legacy));
     has(true);
     drop(open(host, &vnet0().adopt_existing()));
     // Who opens it says whether it has them.
     has(false);
-    let refused_mtu = vnet0().adopt_existing().vnet_hdr().mtu(0);
+    let refused_mtu = vnet0().adopt_existing().vnet_hdr(VnetHeader::Legacy).mtu(0);
     refused(host, &[(ErrorKind::InvalidMtu, &|| attempt(host, &refused_mtu))]);
     has(false);
 }
