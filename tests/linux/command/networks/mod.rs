@@ -532,7 +532,7 @@ fn needs_privilege_to_start_but_not_to_look() {
 
 /// In the system's own directories, with the capabilities that the service has.
 fn ensures_with_no_more_than_its_service_has() {
-    let service = include_str!("../../../src/services/vmbridge.service");
+    let service = include_str!("../../../../src/services/vmbridge.service");
     assert!(service.contains("\nCapabilityBoundingSet=CAP_NET_ADMIN\nNoNewPrivileges=yes\n"));
     let command = service.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/bin/vmbridge "));
     for directory in ["/etc", "/run"] {

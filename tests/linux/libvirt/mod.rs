@@ -1,6 +1,6 @@
 //! libvirt as the witness: its reader, its schema and the bridges that it makes.
 
-#[path = "../../src/network/xml/any.rs"]
+#[path = "../../../src/network/xml/any.rs"]
 mod any;
 mod daemon;
 mod readers;
