@@ -149,7 +149,7 @@ fn set_up<B: Backend + ?Sized>(
     let tap = open_tap(steps, spec, guest.lifetime)?;
     join_unless_joined(steps, bridge, tap)?;
     let restriction = if guest.is_restricted {
-        Some(restrict(steps, bridge.into(), tap.into(), &guest.options, guest.mac)?)
+        Some(restrict(steps, bridge, tap, &guest.options, guest.mac)?)
     } else {
         if guest.options != PortOptions::default() {
             steps.run(Step::change_port(bridge, tap, guest.options))?;

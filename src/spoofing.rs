@@ -5,8 +5,8 @@
 //! (`sys/net/if_bridge.c`) of FreeBSD.
 
 use crate::{
-    Attempt, Backend, Bridges, Capabilities, Capability, ErrorKind, FdbEntry, FdbOrigin, Operation, PortOptions,
-    Result, StaticEntry, Step, Target, Transaction, UnicastMac,
+    Attempt, Backend, Bridges, Capabilities, Capability, ErrorKind, FdbEntry, FdbOrigin, Identity, Operation,
+    PortOptions, Result, StaticEntry, Step, Target, Transaction, UnicastMac,
 };
 
 /// What becomes of frames that come in through a restricted port under another MAC than its guest's.
@@ -68,14 +68,15 @@ pub fn restrict_to_mac<B: Backend + ?Sized>(
 ) -> Result<Restriction> {
     let (bridge, port) = (bridge.into(), port.into());
     check(backend, Operation::ChangePort, bridge, port)?;
+    let [bridge, port] = identities(backend, bridge, port)?;
     Transaction::of(backend, |steps| restrict(steps, bridge, port, &PortOptions::default(), mac))
 }
 
 /// Gives a port these options and restricts it, in one change of its options.
 pub(crate) fn restrict<B: Backend + ?Sized>(
     steps: &mut Transaction<'_, B>,
-    bridge: Target,
-    port: Target,
+    bridge: Identity,
+    port: Identity,
     options: &PortOptions,
     mac: UnicastMac,
 ) -> Result<Restriction> {
@@ -84,8 +85,7 @@ pub(crate) fn restrict<B: Backend + ?Sized>(
     let restricted = restricted(backend.capabilities(), true);
     let mut options = *options;
     options.extend(restricted.iter());
-    let changed = steps.run(Step::change_port(bridge, port, options))?;
-    let (bridge, port) = (changed.interface, changed.port_or_interface());
+    steps.run(Step::change_port(bridge, port, options))?;
     // Read after the port stopped learning, so that nothing is missed.
     for entry in backend.fdb(bridge)? {
         // No frame comes from a group's address.
@@ -104,10 +104,15 @@ pub(crate) fn restrict<B: Backend + ?Sized>(
 }
 
 /// Refuses a MAC that is static behind another port, or an interface's own.
-fn refuse_taken<B: Backend + ?Sized>(backend: &B, bridge: Target, port: Target, mac: UnicastMac) -> Result<()> {
+fn refuse_taken<B: Backend + ?Sized>(
+    backend: &B,
+    bridge: Identity,
+    port: Identity,
+    mac: UnicastMac,
+) -> Result<()> {
     let is_taken = |entry: &FdbEntry| match entry.origin {
         FdbOrigin::Learned => false,
-        FdbOrigin::Static => !is_behind(entry, port),
+        FdbOrigin::Static => entry.port_identity != Some(port),
         _ => true,
     };
     if backend.fdb(bridge)?.iter().any(|entry| entry.mac == mac && is_taken(entry)) {
@@ -117,8 +122,12 @@ fn refuse_taken<B: Backend + ?Sized>(backend: &B, bridge: Target, port: Target, 
     Ok(())
 }
 
-fn is_behind(entry: &FdbEntry, port: Target) -> bool {
-    entry.port_identity.is_some_and(|behind| port.is(behind))
+/// Returns the bridge and the port that are meant from here on, whatever has their names later.
+fn identities<B: Backend + ?Sized>(backend: &B, bridge: Target, port: Target) -> Result<[Identity; 2]> {
+    let at = Attempt::new(backend.name(), Operation::ChangePort).on(bridge).port(port);
+    let bridge = backend.find(bridge)?.ok_or_else(|| at.error(ErrorKind::NotFound))?.identity();
+    let port = backend.port(port)?;
+    if port.bridge == Some(bridge) { Ok([bridge, port.identity()]) } else { Err(at.error(ErrorKind::NotAPort)) }
 }
 
 /// Makes an interface a port with these options and restricts it to its guest's MAC
@@ -143,7 +152,7 @@ pub fn attach_restricted<B: Backend + ?Sized>(
     crate::port::check(backend, bridge, port, options)?;
     Transaction::of(backend, |steps| {
         let joined = steps.run(Step::add_port(bridge, port))?;
-        restrict(steps, joined.interface.into(), joined.port_or_interface().into(), options, mac)
+        restrict(steps, joined.interface, joined.port_or_interface(), options, mac)
     })
 }
 
@@ -163,16 +172,18 @@ pub fn lift_restriction<B: Backend + ?Sized>(
 ) -> Result<()> {
     let (bridge, port) = (bridge.into(), port.into());
     check(backend, Operation::ChangePort, bridge, port)?;
-    let is_own =
-        |entry: &FdbEntry| entry.mac == mac && is_behind(entry, port) && entry.origin == FdbOrigin::Static;
+    let [bridge, port] = identities(backend, bridge, port)?;
+    let is_own = |entry: &FdbEntry| {
+        entry.mac == mac && entry.port_identity == Some(port) && entry.origin == FdbOrigin::Static
+    };
     if !backend.fdb(bridge)?.iter().any(is_own) {
         let at = Attempt::new(backend.name(), Operation::RemoveFdbEntry).on(bridge).port(port);
         return Err(at.error(ErrorKind::EntryNotFound));
     }
     Transaction::of(backend, |steps| {
         let options = restricted(backend.capabilities(), false);
-        let changed = steps.run(Step::change_port(bridge, port, options))?;
-        steps.run(Step::remove_fdb_entry(changed.interface, mac, None)).map(drop)
+        steps.run(Step::change_port(bridge, port, options))?;
+        steps.run(Step::remove_fdb_entry(bridge, mac, None)).map(drop)
     })
 }
 

@@ -1,9 +1,9 @@
 //! The commands, each a call of the library and what is printed of it.
 
 use vmbridge::{
-    Attempt, Backend, BridgeChange, BridgeSpec, Bridges, Bulk, BulkError, ErrorKind, InterfaceName, LinkState,
-    Operation, PortOptions, PortState, PortVlans, StaticEntry, Step, Target, attach_many, attach_restricted,
-    bridge_of, bridges_of_ports, lift_restriction, plug, restrict_to_mac, unused_mac,
+    Attempt, Backend, BridgeChange, BridgeSpec, Bridges, Bulk, BulkError, ErrorKind, Identity, InterfaceName,
+    LinkState, Operation, PortOptions, PortState, PortVlans, StaticEntry, Step, Target, attach_many,
+    attach_restricted, bridge_of, bridges_of_ports, lift_restriction, plug, restrict_to_mac, unused_mac,
 };
 
 use super::args::{Args, Command, FdbCommand, MacChoice, PortChange, PortCommand, TapCommand, VlanCommand};
@@ -154,13 +154,26 @@ fn on_fdb(bridges: &dyn Backend, command: &FdbCommand) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Returns a port and its bridge.
+fn with_bridge(bridges: &dyn Backend, port: InterfaceName) -> Result<(Identity, Identity), Failure> {
+    let port = bridges.port(port)?.identity();
+    Ok((bridge_of(bridges, port)?, port))
+}
+
 fn on_vlans(bridges: &dyn Backend, command: &VlanCommand) -> Result<(), Failure> {
     match *command {
-        VlanCommand::List { port, json } => print::vlans(&bridges.vlans(bridge_of(bridges, port)?, port)?, json)?,
-        VlanCommand::Add { port, vlans, tagging } => {
-            bridges.add_vlans(bridge_of(bridges, port)?, port, PortVlans::new(vlans, tagging.into()))?;
+        VlanCommand::List { port, json } => {
+            let (bridge, port) = with_bridge(bridges, port)?;
+            print::vlans(&bridges.vlans(bridge, port)?, json)?;
         }
-        VlanCommand::Remove { port, vlans } => bridges.remove_vlans(bridge_of(bridges, port)?, port, vlans)?,
+        VlanCommand::Add { port, vlans, tagging } => {
+            let (bridge, port) = with_bridge(bridges, port)?;
+            bridges.add_vlans(bridge, port, PortVlans::new(vlans, tagging.into()))?;
+        }
+        VlanCommand::Remove { port, vlans } => {
+            let (bridge, port) = with_bridge(bridges, port)?;
+            bridges.remove_vlans(bridge, port, vlans)?;
+        }
     }
     Ok(())
 }

@@ -1,16 +1,17 @@
 //! Interfaces with alternative names (`ip link property`): the kernel finds them by any of their
 //! names, and a message about one of them may be larger than all others together.
 
-use vmbridge::{Available, Backend, BridgeSpec, Bridges, UnicastMac};
+use vmbridge::{Available, Backend, BridgeSpec, Bridges, Capability, ErrorKind, UnicastMac};
 
-use crate::support::{Registry, batch, exists, ip, link, name, open, tests};
+use crate::support::{Registry, batch, exists, ip, link, name, open, run, tests};
 
 type Case = fn(&dyn Backend);
 
-const CASES: [(&str, Case); 4] = tests![
+const CASES: [(&str, Case); 5] = tests![
     finds_by_any_name_and_tells_the_main_one,
     deletes_by_any_name,
     attaches_and_detaches_by_any_name,
+    restricts_by_any_name,
     is_not_disturbed_by_many
 ];
 
@@ -61,6 +62,29 @@ fn attaches_and_detaches_by_any_name(bridges: &dyn Backend) {
     assert_eq!(error.kind(), vmbridge::ErrorKind::PortBusy);
     bridges.remove_port(name("other"), name("plug")).expect("it is a port");
     assert_eq!(link("tap0").expect("it is there").get("master"), None);
+}
+
+/// The FDB tells the main names of ports only. The ioctls have no static entries.
+fn restricts_by_any_name(bridges: &dyn Backend) {
+    let guest: UnicastMac = "52:54:00:00:01:01".parse().expect("a MAC");
+    let is_static = || {
+        let entries = run("bridge", ["-j", "fdb", "show", "br", "br0"]);
+        entries.contains(&format!("\"mac\":\"{guest}\""))
+    };
+    bridges.add_port(name("other"), name("plug")).expect("it can be a port");
+    for _ in 0..2 {
+        let restricted = vmbridge::restrict_to_mac(bridges, name("other"), name("plug"), guest);
+        if bridges.capabilities().contains(Capability::FdbStatic) {
+            restricted.expect("it is a port");
+            assert!(is_static());
+        } else {
+            let error = restricted.expect_err("it cannot be restricted");
+            assert_eq!(error.kind(), ErrorKind::Unsupported);
+            return;
+        }
+    }
+    vmbridge::lift_restriction(bridges, name("other"), name("plug"), guest).expect("it is restricted");
+    assert!(!is_static());
 }
 
 /// 320 names of 127 bytes are 42 kB in one message about one interface.
