@@ -66,31 +66,36 @@ pub(super) fn find(backend: &dyn Backend, network: &ResolvedNetwork) -> Result<O
 }
 
 /// Returns the tap that [`stop`](super::stop) deletes: the one on the network's bridge, or one on no bridge.
-pub(super) fn left_over(backend: &dyn Backend, network: &ResolvedNetwork) -> Result<Option<Found>> {
-    Ok(find(backend, network)?.filter(|found| found.is_detached() || found.is_port_of(network.bridge())))
+pub(super) fn left_over(
+    backend: &dyn Backend,
+    network: &ResolvedNetwork,
+    bridge: Option<&BridgeState>,
+) -> Result<Option<Found>> {
+    Ok(find(backend, network)?.filter(|found| found.is_detached() || found.is_port_of(bridge)))
 }
 
-/// Refuses, before anything is done, what the backend cannot do, and a name that is taken.
-pub(super) fn check(backend: &dyn Backend, network: &ResolvedNetwork) -> std::result::Result<(), NetworkFailure> {
+/// Refuses, before anything is done, what the backend cannot do.
+pub(super) fn check(backend: &dyn Backend, network: &ResolvedNetwork) -> Result<()> {
     if network.has_anchor() && !backend.capabilities().contains(Capability::Tap) {
         let at = Attempt::new(backend.name(), Operation::CreateTap).on(network.anchor());
-        return Err(at.with(Capability::Tap).error(ErrorKind::Unsupported).into());
+        return Err(at.with(Capability::Tap).error(ErrorKind::Unsupported));
     }
-    check_name(backend, network)
+    Ok(())
 }
 
-/// Refuses the name of the anchor, if the network has one, where it is that of what is no tap or
-/// is a port of another bridge.
+/// Refuses the name of the anchor, if the network has one, when an interface that is not a tap has it, or a port of
+/// another bridge than the network's.
 pub(super) fn check_name(
     backend: &dyn Backend,
     network: &ResolvedNetwork,
+    bridge: Option<&BridgeState>,
 ) -> std::result::Result<(), NetworkFailure> {
     let name = network.anchor();
     if !network.has_anchor() || !backend.interfaces()?.iter().any(|interface| interface.name == name) {
         return Ok(());
     }
     let by = match find(backend, network)? {
-        Some(found) if found.is_detached() || found.is_port_of(network.bridge()) => return Ok(()),
+        Some(found) if found.is_detached() || found.is_port_of(bridge) => return Ok(()),
         Some(_) => Occupant::Tap,
         None => Occupant::Interface,
     };
@@ -98,11 +103,11 @@ pub(super) fn check_name(
 }
 
 /// Where an anchor, as it was [found](find), is not what is defined.
-pub(super) fn drift(network: &ResolvedNetwork, found: Option<&Found>) -> Option<Drift> {
+pub(super) fn drift(network: &ResolvedNetwork, bridge: &BridgeState, found: Option<&Found>) -> Option<Drift> {
     let (actual, mtu) = match found {
         None => (AnchorState::Absent, None),
         // Whoever has it, it is not the network's.
-        Some(found) if !network.has_anchor() && !found.is_port_of(network.bridge()) => return None,
+        Some(found) if !network.has_anchor() && !found.is_port_of(Some(bridge)) => return None,
         Some(Found { bridge: None, .. }) => (AnchorState::Detached, None),
         Some(&Found { state: TapState { mac, mtu, link, .. }, .. }) => {
             (AnchorState::Port { mac, mtu, link }, Some(mtu))
@@ -132,16 +137,21 @@ pub(super) fn begin(
     bridge: &BridgeState,
 ) -> Result<()> {
     let backend = steps.backend();
-    let mut spec = TapSpec::new().name(network.anchor()).mac(network.mac()).adopt_existing();
-    spec.mtu = network.network().mtu();
-    if before.is_none() {
-        spec.mtu = spec.mtu.or(Some(bridge.mtu));
-    }
+    let mtu = network.network().mtu();
     if backend.capabilities().contains(Capability::Carrier) {
         // It may still be told of a carrier that the bridge had before, which is not the anchor's.
         backend.has_carrier(bridge)?;
     }
-    let tap = steps.open_tap(spec)?;
+    let tap = if let Some(before) = before {
+        let tap = open(steps, before)?;
+        let mut change = TapChange::default().mac(network.mac().into());
+        change.mtu = mtu;
+        steps.run(Step::change_tap(tap, change))?;
+        tap
+    } else {
+        let spec = TapSpec::new().name(network.anchor()).mac(network.mac());
+        steps.open_tap(spec.mtu(mtu.unwrap_or(bridge.mtu)))?
+    };
     join_unless_joined(steps, bridge.identity(), tap)?;
     steps.run(Step::change_tap(tap, TapChange::default().link(LinkState::Up))).map(drop)
 }
@@ -173,6 +183,14 @@ fn await_carrier(backend: &dyn Backend, bridge: &BridgeState) -> Result<()> {
 /// Opens a tap that is or was a network's anchor, which proves that nobody else has it open. Returns `None` for one
 /// on no bridge that another process has open: it belongs to that process.
 pub(super) fn hold(steps: &mut Transaction<'_, dyn Backend + '_>, found: &Found) -> Result<Option<Identity>> {
+    match open(steps, found) {
+        Err(error) if error.kind() == ErrorKind::TapBusy && found.is_detached() => Ok(None),
+        opened => opened.map(Some),
+    }
+}
+
+/// Opens an existing tap, and changes nothing of it.
+fn open(steps: &mut Transaction<'_, dyn Backend + '_>, found: &Found) -> Result<Identity> {
     let mut spec = TapSpec::new().name(found.state.name).adopt_existing();
     if found.state.multi_queue == Some(true) {
         spec = spec.queues(NonZeroU16::MIN.saturating_add(1));
@@ -180,15 +198,13 @@ pub(super) fn hold(steps: &mut Transaction<'_, dyn Backend + '_>, found: &Found)
     if found.state.vnet_hdr == Some(true) {
         spec = spec.vnet_hdr(VnetHeader::Legacy);
     }
-    match steps.open_tap(spec) {
-        Err(error) if error.kind() == ErrorKind::TapBusy && found.is_detached() => Ok(None),
+    let opened = steps.open_tap(spec)?;
+    if opened != found.identity() {
         // Another tap has its name by now.
-        Ok(opened) if opened != found.identity() => {
-            let at = Attempt::new(steps.backend().name(), Operation::CreateTap).on(found.identity());
-            Err(at.error(ErrorKind::NotFound))
-        }
-        opened => opened.map(Some),
+        let at = Attempt::new(steps.backend().name(), Operation::CreateTap).on(found.identity());
+        return Err(at.error(ErrorKind::NotFound));
     }
+    Ok(opened)
 }
 
 impl Found {
@@ -198,8 +214,8 @@ impl Found {
     }
 
     /// Whether it is a port of this bridge.
-    pub(super) fn is_port_of(&self, bridge: InterfaceName) -> bool {
-        self.bridge.is_some_and(|of| of.name() == bridge)
+    pub(super) fn is_port_of(&self, bridge: Option<&BridgeState>) -> bool {
+        self.bridge.is_some() && self.bridge == bridge.map(BridgeState::identity)
     }
 
     /// Whether it is a port of no bridge.

@@ -23,6 +23,7 @@ pub fn status(backend: &dyn Backend, network: &ResolvedNetwork) -> std::result::
             Bridge::There(bridge) => bridge,
         };
         anchor::check(backend, network)?;
+        anchor::check_name(backend, network, Some(&bridge))?;
         let anchor = anchor::find(backend, network)?;
         let drifts = drifts(backend, network, &bridge, anchor.as_ref());
         Ok(if drifts.is_empty() { DriftStatus::AsDefined } else { DriftStatus::Drifted(drifts) })
@@ -66,7 +67,7 @@ pub(super) fn drifts(
     anchor: Option<&anchor::Found>,
 ) -> Vec<Drift> {
     let mut drifts = drifts_of_bridge(&network.spec(backend.capabilities()), bridge);
-    drifts.extend(anchor::drift(network, anchor));
+    drifts.extend(anchor::drift(network, bridge, anchor));
     drifts
 }
 

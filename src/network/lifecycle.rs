@@ -39,7 +39,8 @@ fn named<T>(network: &ResolvedNetwork, outcome: Outcome<T>) -> std::result::Resu
 /// # Errors
 /// [`NetworkFailure::Occupied`], [`NetworkFailure::Backend`].
 pub fn check_host(backend: &dyn Backend, network: &ResolvedNetwork) -> std::result::Result<(), NetworkError> {
-    named(network, own_bridge(backend, network).and_then(|_| anchor::check_name(backend, network)))
+    let check = |bridge: Option<BridgeState>| anchor::check_name(backend, network, bridge.as_ref());
+    named(network, own_bridge(backend, network).and_then(check))
 }
 
 /// Starts a network: makes its bridge, complete and up, and its anchor if it has one.
@@ -141,6 +142,7 @@ pub(super) fn check_ensure(backend: &dyn Backend, network: &ResolvedNetwork) -> 
 }
 
 fn to_create(backend: &dyn Backend, network: &ResolvedNetwork, spec: BridgeSpec) -> Outcome<Plan> {
+    anchor::check_name(backend, network, None)?;
     let anchor = if network.has_anchor() { anchor::find(backend, network)? } else { None };
     Ok(Plan { spec, adopted: None, anchor, drops_anchor: !network.has_anchor() })
 }
@@ -151,6 +153,7 @@ fn to_repair(
     spec: BridgeSpec,
     bridge: BridgeState,
 ) -> Outcome<Plan> {
+    anchor::check_name(backend, network, Some(&bridge))?;
     let anchor = anchor::find(backend, network)?;
     let drifts = inspect::drifts(backend, network, &bridge, anchor.as_ref());
     let mut change = inspect::repair(&spec, &bridge, &drifts);
@@ -242,7 +245,8 @@ fn begin_anchor(
 
 /// Removes an anchor that the network has no longer. This cannot be rolled back, and is done last.
 fn remove_anchor(backend: &dyn Backend, plan: &Plan) -> Result<()> {
-    let unwanted = plan.anchor.as_ref().filter(|found| plan.drops_anchor && found.is_port_of(plan.spec.name));
+    let bridge = plan.adopted.as_ref().map(|adopted| &adopted.bridge);
+    let unwanted = plan.anchor.as_ref().filter(|found| plan.drops_anchor && found.is_port_of(bridge));
     match unwanted.filter(|_| plan.concerns_anchor()).map(|found| backend.delete_tap(found.identity())) {
         Some(Err(error)) if error.kind() != ErrorKind::NotFound => Err(error),
         _ => Ok(()),
@@ -299,7 +303,7 @@ pub(super) fn stop_all(backend: &dyn Backend, networks: &[&ResolvedNetwork]) -> 
         .zip(&mut transactions)
         .map(|(network, steps)| {
             let bridge = own_bridge(backend, network)?;
-            let anchor = anchor::left_over(backend, network)?;
+            let anchor = anchor::left_over(backend, network, bridge.as_ref())?;
             let held = anchor.map(|anchor| anchor::hold(steps, &anchor)).transpose()?;
             Ok((bridge, held.flatten()))
         })

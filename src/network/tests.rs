@@ -184,9 +184,9 @@ fn is_all_or_nothing_whatever_fails() {
         host
     };
     assert_eq!(assert_all_or_nothing(host, start), 5);
-    assert_eq!(assert_all_or_nothing(left_over, start), 5);
+    assert_eq!(assert_all_or_nothing(left_over, start), 6);
     assert_eq!(assert_all_or_nothing(host, ensure), 5);
-    assert_eq!(assert_all_or_nothing(drifted, ensure), 4);
+    assert_eq!(assert_all_or_nothing(drifted, ensure), 5);
     let ensure = |host: &Host| of_backend(super::ensure(host, &plain()));
     assert_eq!(assert_all_or_nothing(with_unwanted_tap, ensure), 2);
 }
