@@ -59,7 +59,11 @@ impl FreeBsdBackend {
             Ok(interface) => Ok(Bare { identity: interface.identity, _claim: claim }),
             // Someone else has renamed or destroyed it since: nothing is left of it by that name.
             Err(Errno::ENXIO) => Err(Outcome::Refused(at.errno(Errno::ENXIO))),
-            Err(errno) => Err(Outcome::unclear(at.errno(errno))),
+            // Nobody else can tell what it is by then.
+            Err(errno) => {
+                let left = Err(at.errno(errno));
+                Err(Outcome::Refused(at.errno(errno).rolled_back(left, format_args!("{} {name}", driver.name()))))
+            }
         }
     }
 
