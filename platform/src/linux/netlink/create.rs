@@ -9,8 +9,8 @@ use super::{NetlinkBackend, requests};
 use crate::error::Attempt;
 use crate::linux::capabilities::BRIDGE_MTU;
 use crate::{
-    BridgeOption, BridgeOptions, BridgeSpec, Error, ErrorKind, Identity, InterfaceIndex, Made, Operation, Outcome,
-    Seen, Step, Target,
+    BridgeOption, BridgeOptions, BridgeSpec, BridgeState, Error, ErrorKind, Identity, InterfaceIndex, Made,
+    Operation, Outcome, Seen, Step, Target,
 };
 
 fn at(spec: &BridgeSpec) -> Attempt {
@@ -86,9 +86,20 @@ impl NetlinkBackend {
             Ok(Some(link)) if link.is_bridge && spec.mac.is_none_or(|mac| link.mac == Some(mac.into())) => {
                 check_options(spec, link.identity(), Ok(Some(link)))
             }
-            // Someone has deleted it: nothing is left.
-            Ok(_) => Outcome::Refused(at(spec).means(ErrorKind::NotFound, Errno::ENODEV)),
+            Ok(_) => Outcome::Refused(self.lost(spec)),
             Err(failure) => Outcome::unclear(error(at(spec), failure)),
+        }
+    }
+
+    /// The error when another process has deleted or renamed the new bridge. Its MAC shows a renamed one, but is no
+    /// proof: a bridge of another process may have the same MAC. So it is named, and not deleted.
+    fn lost(&self, spec: &BridgeSpec) -> Error {
+        let gone = || at(spec).means(ErrorKind::NotFound, Errno::ENODEV);
+        let is_it = |state: &BridgeState| spec.mac.is_some_and(|mac| state.mac == mac);
+        let renamed = self.read_bridges().ok().and_then(|all| all.into_iter().find(is_it));
+        match renamed {
+            Some(bridge) => gone().rolled_back(Err(gone()), format_args!("bridge {}", bridge.name)),
+            None => gone(),
         }
     }
 

@@ -80,8 +80,6 @@ pub(super) fn error(at: Attempt, failure: Failure) -> Error {
     match failure {
         Failure::Refused(errno, text) => with_text(at.errno(errno), text),
         Failure::Io(source) => match source.raw_os_error().map(Errno::from_raw) {
-            // The socket has waited as long as it may.
-            Some(Errno::EAGAIN) => at.means(ErrorKind::TimedOut, Errno::EAGAIN),
             Some(errno) => at.errno(errno),
             None => at.io(ErrorKind::Os, source),
         },

@@ -53,42 +53,32 @@ impl NetlinkBackend {
 
     /// The messages that change a port's options and look whether it is a port of the bridge still: the first names
     /// the port alone. `None` if nothing changes.
-    pub(super) fn port_messages(options: &PortOptions, seen: &Seen) -> Option<[Request; 2]> {
-        let Seen::Port(port) = seen else { return None };
+    pub(super) fn port_messages(step: &Step, seen: &Seen) -> Option<[Request; 2]> {
+        let (Step::ChangePort { options, .. }, Seen::Port(port)) = (step, seen) else { return None };
         let changes: PortOptions = options.unlike(&port.options).collect();
         let index = port.port.index();
         (changes != PortOptions::default()).then(|| [set(index, &changes), requests::get_by_index(index)])
     }
 
-    /// Changes the options of many ports.
+    /// Changes the options of many ports, several in one send. All that were sent are reported.
     pub(super) fn change_ports(&self, steps: &[(&Step, Seen)], report: &mut dyn FnMut(usize, Outcome) -> bool) {
-        let of = |(step, seen): &(&Step, Seen)| match step {
-            Step::ChangePort { options, .. } => Self::port_messages(options, seen),
-            _ => None,
-        };
-        let mut rest: Vec<(usize, Option<Request>)> = Vec::with_capacity(2 * steps.len());
-        for (place, step) in steps.iter().enumerate() {
-            match of(step) {
-                None => rest.extend([(place, None)]),
-                Some(messages) => rest.extend(messages.map(|message| (place, Some(message)))),
-            }
-        }
+        let messages = |(step, seen): &(&Step, Seen)| Self::port_messages(step, seen);
+        let mut begun = 0;
         let mut is_over = false;
-        let mut rest = rest.into_iter().peekable();
-        while let Some((place, message)) = rest.next() {
-            if is_over {
-                break;
+        while begun < steps.len() && !is_over {
+            let rest = steps[begun..].iter().filter_map(messages).flatten();
+            let mut answers = self.socket.exchange_some::<Reply>(rest).into_iter();
+            while let Some(of @ (step, seen)) = steps.get(begun) {
+                let outcome = if messages(of).is_none() {
+                    Outcome::DONE
+                } else if let Some(changed) = answers.next() {
+                    self.conclude_port(step, seen, Some(changed), answers.next())
+                } else {
+                    break;
+                };
+                is_over |= report(begun, outcome);
+                begun += 1;
             }
-            let Some(message) = message else {
-                is_over = report(place, Outcome::DONE);
-                continue;
-            };
-            // Both messages of a port are in one send.
-            let look = rest.next().and_then(|(_, message)| message);
-            let mut answers =
-                self.socket.exchange_some::<Reply>([Some(message), look].into_iter().flatten()).into_iter();
-            let (step, seen) = &steps[place];
-            is_over = report(place, self.conclude_port(step, seen, answers.next(), answers.next()));
         }
     }
 

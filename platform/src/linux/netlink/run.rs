@@ -31,7 +31,7 @@ impl NetlinkBackend {
             Step::Create(spec) => self.create(spec),
             Step::Delete(_) => self.delete_one(step.attempt(Self::NAME), interface_of(seen)),
             Step::CreateTap(_) | Step::ChangeTap { .. } | Step::DeleteTap(_) => taps::run(self, step, seen),
-            Step::ChangePort { options, .. } => match Self::port_messages(options, seen) {
+            Step::ChangePort { .. } => match Self::port_messages(step, seen) {
                 None => Outcome::DONE,
                 Some(messages) => {
                     let mut answers = self.socket.exchange_some(messages.into_iter()).into_iter();
