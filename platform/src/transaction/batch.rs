@@ -84,7 +84,8 @@ pub(super) fn carry_out<'s, B: Backend + ?Sized>(
             Err(error) => failures.push((place, error)),
         }
     }
-    while !rest.is_empty() && !is_over(&failures) {
+    // Even if a step was refused, the first look tells what else is wrong.
+    while !rest.is_empty() && (waves.is_empty() || !is_over(&failures)) {
         let mut split = Split::of(backend.name(), &rest);
         let mut next = places.iter().zip(&rest);
         backend.look_all(&rest, &mut |seen| {
