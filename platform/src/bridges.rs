@@ -272,19 +272,18 @@ pub trait Bridges: Backend {
 
     /// Carries out many steps, each all or nothing. [`Bulk`] chooses what happens to the others when one fails.
     ///
-    /// Independent steps are carried out together: netlink sends many messages in one call. A step on an interface that
-    /// an earlier step changes waits for that step.
+    /// The steps are carried out in their order. Steps of one kind that follow one another, on different interfaces or
+    /// addresses, are looked at together and then carried out together: netlink sends many messages in one call.
     ///
-    /// With [`Bulk::AllOrNothing`], independent steps are looked at before the first is carried out. Steps that
-    /// [cannot be rolled back](Backend), such as [`Step::Delete`], stay done when a later step fails
-    /// ([`BulkError::done`](crate::BulkError::done)).
+    /// Steps that [cannot be rolled back](Backend), such as [`Step::Delete`], stay done when a later step fails
+    /// ([`BulkError::done`](crate::BulkError::done)): put them last.
     ///
     /// Netlink deletes bridges by a temporary group, 64 in a call, in half the time. The kernel's lock for network
-    /// configuration is held for about a second then. An interface that another process puts into this group between
-    /// the check and the call is deleted, too.
+    /// configuration is held for about a second then.
     ///
     /// # Errors
-    /// The failures, each with the place of its step in `steps`, from 0.
+    /// The failures, each with the place of its step in `steps`, from 0. `Unsupported` for [`Step::CreateTap`], whose
+    /// tap would be closed: use a [`Transaction`](crate::Transaction).
     fn apply(&self, steps: &[Step], bulk: Bulk) -> BulkResult {
         apply(self, steps, bulk)
     }

@@ -1,6 +1,4 @@
-//! Many steps in one call: those that do not depend on one another are carried out together.
-
-use std::hash::{Hash, Hasher};
+//! Many steps in one call: those of one kind that follow one another are carried out together.
 
 use rustc_hash::{FxBuildHasher, FxHashSet};
 
@@ -8,11 +6,10 @@ use super::execute::conclude;
 use super::record::Record;
 use super::rollback::roll_back;
 use crate::{
-    Backend, Bulk, BulkError, BulkResult, Error, ErrorKind, Identity, InterfaceIndex, InterfaceName, MacAddr,
-    Made, Outcome, Result, Seen, Step, Target,
+    Backend, Bulk, BulkError, BulkResult, Error, ErrorKind, MacAddr, Made, Outcome, Seen, Step, Target, VlanId,
 };
 
-/// Steps that do not depend on one another, and were carried out together.
+/// Steps of one kind on different interfaces or addresses, which were carried out together.
 pub(super) struct Wave<'s> {
     /// The place of each in the caller's list.
     places: Vec<usize>,
@@ -21,7 +18,17 @@ pub(super) struct Wave<'s> {
     made: Vec<Option<Made>>,
 }
 
-impl Wave<'_> {
+impl<'s> Wave<'s> {
+    fn with_capacity(room: usize) -> Self {
+        Self { places: Vec::with_capacity(room), steps: Vec::with_capacity(room), made: Vec::with_capacity(room) }
+    }
+
+    fn push(&mut self, place: usize, step: &'s Step, seen: Seen) {
+        self.places.push(place);
+        self.steps.push((step, seen));
+        self.made.push(None);
+    }
+
     /// Returns the records of what is done, with their places.
     pub(super) fn into_records(self) -> impl Iterator<Item = (usize, Record)> {
         let done = self.places.into_iter().zip(self.steps).zip(self.made);
@@ -30,20 +37,28 @@ impl Wave<'_> {
 
     /// Carries its steps out, and returns the failures.
     fn carry_out<B: Backend + ?Sized>(&mut self, backend: &B, bulk: Bulk) -> Vec<(usize, Error)> {
-        let Self { places, steps, made } = self;
-        let (mut failures, mut unclear) = (Vec::new(), Vec::new());
-        backend.run_all(steps, bulk, &mut |at, outcome| match outcome {
+        let mut outcomes: Vec<(usize, Outcome)> = Vec::new();
+        let made = &mut self.made;
+        backend.run_all(&self.steps, bulk, &mut |at, outcome| match outcome {
             Outcome::Done(done) => made[at] = Some(done),
-            outcome => unclear.push((at, outcome)),
+            outcome => outcomes.push((at, outcome)),
         });
-        for (at, outcome) in unclear {
-            let (step, seen) = &steps[at];
-            match conclude(backend, (*step).clone(), seen.clone(), outcome) {
-                Ok(record) => made[at] = Some(record.into_made()),
-                Err(error) => failures.push((places[at], error)),
+        let mut failures = Vec::new();
+        loop {
+            let was_stopped = bulk == Bulk::AllOrNothing && !outcomes.is_empty();
+            for (at, outcome) in outcomes.drain(..) {
+                let (step, seen) = &self.steps[at];
+                match conclude(backend, (*step).clone(), seen.clone(), outcome) {
+                    Ok(record) => self.made[at] = Some(record.into_made()),
+                    Err(error) => failures.push((self.places[at], error)),
+                }
             }
+            // What has stopped the others was done, and only its answer was lost.
+            let next = self.made.iter().position(Option::is_none).filter(|_| was_stopped && failures.is_empty());
+            let Some(at) = next else { return failures };
+            let (step, seen) = &self.steps[at];
+            outcomes.push((at, backend.run(step, seen)));
         }
-        failures
     }
 
     fn places(&self) -> impl Iterator<Item = usize> {
@@ -54,6 +69,11 @@ impl Wave<'_> {
 
 /// Carries out steps, each all or nothing, and says what came of them.
 pub(crate) fn apply<B: Backend + ?Sized>(backend: &B, steps: &[Step], bulk: Bulk) -> BulkResult {
+    // The descriptors of a new tap would be closed, and most taps vanish then.
+    if let Some(place) = steps.iter().position(|step| matches!(step, Step::CreateTap(_))) {
+        let at = steps[place].attempt(backend.name());
+        return BulkError::result(vec![(place, at.error(ErrorKind::Unsupported))], Vec::new());
+    }
     let (waves, mut failures) = carry_out(backend, steps.iter().enumerate(), bulk);
     let done = if bulk == Bulk::AllOrNothing && !failures.is_empty() {
         taken_back(backend, waves, &mut failures)
@@ -63,8 +83,8 @@ pub(crate) fn apply<B: Backend + ?Sized>(backend: &B, steps: &[Step], bulk: Bulk
     BulkError::result(failures, done)
 }
 
-/// Carries out steps in waves, each with its place in the caller's list: a step that depends on another comes in a
-/// later wave. Returns what is done, and the failures.
+/// Carries out steps, each with its place in the caller's list, in waves: steps of one kind that follow one another,
+/// until one concerns what an earlier one does. Returns what is done, and the failures.
 pub(super) fn carry_out<'s, B: Backend + ?Sized>(
     backend: &B,
     steps: impl Iterator<Item = (usize, &'s Step)>,
@@ -73,28 +93,44 @@ pub(super) fn carry_out<'s, B: Backend + ?Sized>(
     let (mut waves, mut failures) = (Vec::new(), Vec::new());
     let is_over = |failures: &[_]| bulk == Bulk::AllOrNothing && !failures.is_empty();
     let capabilities = backend.capabilities();
-    let (mut places, mut rest) =
-        (Vec::with_capacity(steps.size_hint().0), Vec::with_capacity(steps.size_hint().0));
+    let room = steps.size_hint().0;
+    let (mut places, mut checked) = (Vec::with_capacity(room), Vec::with_capacity(room));
     for (place, step) in steps {
         match step.check(backend.name(), capabilities) {
             Ok(()) => {
                 places.push(place);
-                rest.push(step);
+                checked.push(step);
             }
             Err(error) => failures.push((place, error)),
         }
     }
+    let mut begin = 0;
     // Even if a step was refused, the first look tells what else is wrong.
-    while !rest.is_empty() && (waves.is_empty() || !is_over(&failures)) {
-        let mut split = Split::of(backend.name(), &rest);
-        let mut next = places.iter().zip(&rest);
-        backend.look_all(&rest, &mut |seen| {
-            let (&place, &step) = next.next().expect("there is a result for each step");
-            split.take(place, step, seen);
+    while begin < checked.len() && (waves.is_empty() || !is_over(&failures)) {
+        let (places, rest) = (&places[begin..], &checked[begin..]);
+        let alike = &rest[..alike(rest, bulk)];
+        let mut wave = Wave::with_capacity(alike.len());
+        let mut interfaces = room_for(if address(alike[0]).is_some() { 0 } else { alike.len() });
+        let (mut taken, mut is_cut) = (0, false);
+        backend.look_all(alike, &mut |seen| {
+            let (place, step) = (places[taken], alike[taken]);
+            let interface = seen.as_ref().ok().and_then(|seen| seen.port().or(seen.interface()));
+            // An interface may have several names.
+            let is_second =
+                address(step).is_none() && interface.is_some_and(|one| !interfaces.insert(one.index()));
+            is_cut |= is_second && !is_known_to_be_gone(step, bulk);
+            if is_cut {
+                return;
+            }
+            taken += 1;
+            let gone = || Err(step.attempt(backend.name()).error(ErrorKind::NotFound));
+            let seen = if is_second { gone() } else { seen };
+            match seen.and_then(|seen| seen.check(step, backend.name()).map(|()| seen)) {
+                Ok(seen) => wave.push(place, step, seen),
+                Err(error) => failures.push((place, error)),
+            }
         });
-        failures.extend(split.refused);
-        let mut wave = split.now;
-        (places, rest) = (split.later_places, split.later);
+        begin += taken;
         if !is_over(&failures) {
             failures.extend(wave.carry_out(backend, bulk));
         }
@@ -122,133 +158,53 @@ fn taken_back<B: Backend + ?Sized>(
     kept
 }
 
-/// What a step changes, or what it is about besides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Subject {
-    Name(InterfaceName),
-    Index(InterfaceIndex),
-    Entry(InterfaceIndex, MacAddr),
-}
-
-/// One write: the hasher's cost is by the write.
-impl Hash for Subject {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        match self {
-            Self::Name(name) => state.write(name.as_bytes()),
-            Self::Index(index) => state.write_u32(index.get()),
-            Self::Entry(bridge, mac) => {
-                let mut key = [0; 8];
-                key[..6].copy_from_slice(&mac.bytes());
-                key[6..].copy_from_slice(&bridge.get().to_le_bytes()[..2]);
-                state.write_u64(u64::from_ne_bytes(key));
-            }
-        }
-    }
-}
-
-/// Splits off those steps that neither change what an earlier one is about, nor the other way round.
-struct Split<'s> {
-    backend: &'static str,
-    /// Whether none can depend on another.
-    are_apart: bool,
-    now: Wave<'s>,
-    later_places: Vec<usize>,
-    later: Vec<&'s Step>,
-    refused: Vec<(usize, Error)>,
-    changed: FxHashSet<Subject>,
-    involved: FxHashSet<Subject>,
-    deleted: FxHashSet<InterfaceIndex>,
-    /// The bridge and the port of the last step, if that was on an FDB entry.
-    last: Option<(InterfaceIndex, InterfaceIndex)>,
-}
-
-impl<'s> Split<'s> {
-    fn of(backend: &'static str, steps: &[&Step]) -> Self {
-        let room = steps.len();
-        let now = Wave {
-            places: Vec::with_capacity(room),
-            steps: Vec::with_capacity(room),
-            made: std::iter::repeat_with(|| None).take(room).collect(),
-        };
+/// How many steps, from the first on, are of one kind and do not concern the same by its name.
+fn alike(steps: &[&Step], bulk: Bulk) -> usize {
+    let kind = |step: &Step| (step.operation(), address(step).map(|(_, vlan)| vlan.is_some()));
+    let first = kind(steps[0]);
+    let alike = steps.iter().take_while(|step| kind(step) == first);
+    match steps[0] {
         // The kernel itself refuses the second of two that create one name.
-        let are_apart = room == 1 || steps.iter().all(|step| matches!(step, Step::Create(_)));
-        let changed = FxHashSet::with_capacity_and_hasher(if are_apart { 0 } else { room }, FxBuildHasher);
-        let (involved, deleted) = (FxHashSet::default(), FxHashSet::default());
-        let (later_places, later, refused) = (Vec::new(), Vec::new(), Vec::new());
-        Self { backend, are_apart, now, later_places, later, refused, changed, involved, deleted, last: None }
-    }
-
-    /// Takes the next step.
-    fn take(&mut self, place: usize, step: &'s Step, mut seen: Result<Seen>) {
-        if let Err(error) = seen.as_ref().map_or(Ok(()), |seen| seen.check(step, self.backend)) {
-            seen = Err(error);
+        Step::Create(_) => alike.count(),
+        first if is_known_to_be_gone(first, bulk) => alike.count(),
+        // Taps are opened one by one.
+        Step::CreateTap(_) => 1,
+        first if address(first).is_some() => {
+            let mut addresses = room_for(steps.len());
+            alike.take_while(|step| addresses.insert(address(step).map(key))).count()
         }
-        let is_second = match (step, seen.as_ref().map(Seen::interface)) {
-            (Step::Delete(_) | Step::DeleteTap(_), Ok(Some(interface))) if !self.are_apart => {
-                !self.deleted.insert(interface.index())
-            }
-            _ => false,
-        };
-        if is_second {
-            // It will not be there any longer, by whatever name.
-            self.refused.push((place, step.attempt(self.backend).error(ErrorKind::NotFound)));
-        } else if !self.are_apart && self.waits(step, seen.as_ref().ok()) {
-            self.later_places.push(place);
-            self.later.push(step);
-        } else {
-            match seen {
-                Ok(seen) => {
-                    self.now.places.push(place);
-                    self.now.steps.push((step, seen));
-                }
-                Err(error) => self.refused.push((place, error)),
-            }
+        _ => {
+            let mut names = room_for(steps.len());
+            let name = |step: &Step| step.port().or(step.interface()).map(Target::name);
+            alike.take_while(|step| names.insert(name(step))).count()
         }
-    }
-
-    /// Whether a step has to wait for an earlier one.
-    fn waits(&mut self, step: &Step, seen: Option<&Seen>) -> bool {
-        // Of many entries behind one port, only the address differs.
-        let last = self.last.take();
-        if let Step::AddFdbEntry { entry, .. } | Step::ReplaceFdbEntry { entry, .. } = step {
-            if let Some((Some(bridge), Some(port))) = seen.map(|seen| (seen.interface(), seen.port())) {
-                self.last = Some((bridge.index(), port.index()));
-                if self.last == last {
-                    return !self.changed.insert(Subject::Entry(bridge.index(), entry.mac.into()));
-                }
-            }
-        }
-        let (targets, about) = subjects(step, seen);
-        let mut waits = targets.iter().flatten().any(|it| self.involved.contains(it));
-        for target in targets.into_iter().flatten() {
-            waits |= !self.changed.insert(target);
-        }
-        waits |= about.iter().flatten().any(|it| self.changed.contains(it));
-        self.involved.extend(about.into_iter().flatten());
-        waits
     }
 }
 
-/// What a step changes, and what it is about besides, by name and by index: a name may be an alternative one.
-fn subjects(step: &Step, seen: Option<&Seen>) -> ([Option<Subject>; 2], [Option<Subject>; 4]) {
-    let (interface, port) = (seen.and_then(Seen::interface), seen.and_then(Seen::port));
-    let both = |target: Option<Target>, seen: Option<Identity>| {
-        let index = seen.or(target.and_then(Target::identity)).map(|identity| Subject::Index(identity.index()));
-        [target.map(|target| Subject::Name(target.name())), index]
-    };
-    let of_interface = both(step.interface(), interface);
-    let of_port = both(step.port(), port);
-    let entry = |mac: MacAddr| [interface.map(|bridge| Subject::Entry(bridge.index(), mac)), None];
-    let [a, b] = of_interface;
-    let [c, d] = of_port;
+fn room_for<T>(count: usize) -> FxHashSet<T> {
+    FxHashSet::with_capacity_and_hasher(count, FxBuildHasher)
+}
+
+/// Whether it is known before the first step is done that a second one on its interface cannot be done.
+fn is_known_to_be_gone(step: &Step, bulk: Bulk) -> bool {
+    bulk == Bulk::AllOrNothing && matches!(step, Step::Delete(_) | Step::DeleteTap(_))
+}
+
+/// The address and the VLAN of a step on an FDB entry. Of many entries behind one port, only these differ.
+fn address(step: &Step) -> Option<(MacAddr, Option<VlanId>)> {
     match step {
-        Step::Create(spec) => ([Some(Subject::Name(spec.name)), None], [None; 4]),
-        Step::CreateTap(spec) => (both(spec.name.map(Target::Name), interface), [None; 4]),
-        Step::AddFdbEntry { entry: of, .. } | Step::ReplaceFdbEntry { entry: of, .. } => {
-            (entry(of.mac.into()), [a, b, c, d])
+        Step::AddFdbEntry { entry, .. } | Step::ReplaceFdbEntry { entry, .. } => {
+            Some((entry.mac.into(), entry.vlan))
         }
-        Step::RemoveFdbEntry { mac, .. } => (entry((*mac).into()), [a, b, None, None]),
-        _ if step.port().is_some() => (of_port, [a, b, None, None]),
-        _ => (of_interface, [None; 4]),
+        Step::RemoveFdbEntry { mac, vlan, .. } => Some(((*mac).into(), *vlan)),
+        _ => None,
     }
+}
+
+/// The hasher's cost is by the write.
+fn key((mac, vlan): (MacAddr, Option<VlanId>)) -> u64 {
+    let mut key = [0; 8];
+    key[..6].copy_from_slice(&mac.bytes());
+    key[6..].copy_from_slice(&vlan.map_or(0, VlanId::get).to_ne_bytes());
+    u64::from_ne_bytes(key)
 }

@@ -6,6 +6,8 @@
 mod batch;
 mod execute;
 mod inverse;
+#[cfg(test)]
+mod properties;
 mod record;
 mod rollback;
 
@@ -140,7 +142,10 @@ pub fn run_each<B: Backend + ?Sized>(
     let Some(backend) = transactions.first().map(|first| first.backend) else { return Vec::new() };
     let mut results: Vec<Result<_>> = transactions.iter().map(|_| Ok(None)).collect();
     let placed = steps.iter().enumerate().filter_map(|(place, step)| Some((place, step.as_ref()?)));
-    let (waves, failures) = batch::carry_out(backend, placed, Bulk::AsMuchAsPossible);
+    let mut placed: Vec<_> = placed.collect();
+    // The transactions do not depend on one another, and steps of one kind in a row go together.
+    placed.sort_by_key(|(_, step)| step.operation() as u8);
+    let (waves, failures) = batch::carry_out(backend, placed.into_iter(), Bulk::AsMuchAsPossible);
     for (place, error) in failures {
         results[place] = Err(error);
     }

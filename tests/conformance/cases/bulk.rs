@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use vmbridge::{
-    BridgeChange, BridgeOptions, BridgeSpec, Bridges, Bulk, BulkError, BulkResult, Capability, ErrorKind,
-    InterfaceName, LinkState, MacAddr, StaticEntry, UnicastMac,
+    BridgeChange, BridgeOptions, BridgeSpec, Bridges, Bulk, BulkError, BulkResult, Capability, Error, ErrorKind,
+    InterfaceName, LinkState, MacAddr, Rollback, StaticEntry, UnicastMac,
 };
 
 use super::{BRIDGE_MAC, Group, HIGH, LOW, create};
@@ -51,12 +51,19 @@ pub(super) fn fails_for_each(count: usize, kind: ErrorKind, state: &dyn Fn() -> 
     let before = state();
     let error = act(Bulk::AllOrNothing).expect_err("it is refused");
     assert!(failures(&error).iter().all(|&(_, other)| other == kind), "{error}");
+    nothing_is_said_to_be_left(&error);
     assert!(error.done().is_empty(), "{error}");
     assert_eq!(state(), before, "after: {error}");
     let error = act(Bulk::AsMuchAsPossible).expect_err("it is refused");
     assert_eq!(failures(&error), (0..count).map(|item| (item, kind)).collect::<Vec<_>>(), "{error}");
+    nothing_is_said_to_be_left(&error);
     assert!(error.done().is_empty(), "{error}");
     assert_eq!(state(), before, "after: {error}");
+}
+
+fn nothing_is_said_to_be_left(error: &BulkError) {
+    let is_failed = |(_, error): &(usize, Error)| matches!(error.rollback(), Rollback::Failed { .. });
+    assert!(!error.failures().iter().any(is_failed), "{}", error.report());
 }
 
 fn spec(bridge: &str) -> BridgeSpec {
