@@ -8,7 +8,7 @@ use crate::step::{SeenEntries, SeenEntry, SeenPort, SeenVlans, settable};
 use crate::{
     Backend, BridgeChange, BridgeOption, BridgeOptions, BridgeSpec, BridgeState, ErrorKind, FdbOrigin, LinkState,
     MacAddr, PortOption, PortOptions, PortState, PortVlans, Result, Seen, StaticEntry, Step, TapChange, TapSpec,
-    TapState, Target, UnicastMac, VlanRange,
+    TapState, Target, UnicastMac, VlanId, VlanRange,
 };
 
 /// What to do next.
@@ -130,7 +130,8 @@ pub(super) fn next<B: Backend + ?Sized>(
             Seen::Entries(now),
         ) => {
             let before = &possible(backend, before)?;
-            let back = of_entry(*bridge, entry, before, now);
+            let back =
+                of_entry(*bridge, entry, before, now).or_else(|| surplus_entry(*bridge, entry.mac, before, now));
             // FreeBSD removes a static entry before it sets another in its place.
             let may_miss = record.is_unclear || !now.is_port;
             let missing = || may_miss.then(|| missing_entry(*bridge, entry.mac, before, now)).flatten();
@@ -141,6 +142,7 @@ pub(super) fn next<B: Backend + ?Sized>(
         }
         (&Step::RemoveFdbEntry { bridge, mac, .. }, Seen::Entries(before), Seen::Entries(now)) => {
             missing_entry(bridge, mac, &possible(backend, before)?, now)
+                .or_else(|| surplus_entry(bridge, mac, before, now))
         }
         (&Step::AddVlans { bridge, port, vlans }, Seen::Vlans(before), Seen::Vlans(now)) => {
             of_vlans(bridge, port, vlans.vlans, before, now)
@@ -333,6 +335,24 @@ fn missing_entry(bridge: Target, mac: UnicastMac, before: &SeenEntries, now: &Se
     Some(Step::AddFdbEntry { bridge, entry: StaticEntry { mac, port: port.into(), vlan } })
 }
 
+/// An entry without a VLAN that is added again is added in each VLAN that its port has by then, too.
+fn surplus_entry(bridge: Target, mac: UnicastMac, before: &SeenEntries, now: &SeenEntries) -> Option<Step> {
+    let was = |vlan: Option<VlanId>, port| {
+        before
+            .entries
+            .iter()
+            .any(|entry| (entry.vlan, entry.port, entry.origin) == (vlan, port, FdbOrigin::Static))
+    };
+    let is_surplus = |entry: &&SeenEntry| {
+        entry.origin == FdbOrigin::Static
+            && entry.vlan.is_some()
+            && !was(entry.vlan, entry.port)
+            && was(None, entry.port)
+    };
+    let vlan = now.entries.iter().find(is_surplus)?.vlan;
+    Some(Step::RemoveFdbEntry { bridge, mac, vlan })
+}
+
 /// Where the entry without a VLAN was removed again, those that the port already had in VLANs went with it.
 fn of_swept(bridge: Target, asked: &StaticEntry, before: &SeenEntries, now: &SeenEntries) -> Option<Step> {
     let has = |entries: &SeenEntries, vlan| entries.entries.iter().any(|entry| entry.vlan == vlan);
@@ -349,16 +369,16 @@ fn of_swept(bridge: Target, asked: &StaticEntry, before: &SeenEntries, now: &See
 /// VLANs of the range that a port has now and had not are removed; then those that it had come back, and its
 /// former PVID, which another may have replaced.
 fn of_vlans(bridge: Target, port: Target, range: VlanRange, before: &SeenVlans, now: &SeenVlans) -> Option<Step> {
-    let had = |id| before.vlans.iter().any(|one| one.vlans.contains(id));
-    let mut common = now.vlans.iter().filter_map(|one| one.vlans.common(range));
-    if let Some(vlans) = common.find(|one| !one.iter().any(had)) {
+    let had = |id: &VlanId| before.vlans.iter().any(|one| one.vlans.contains(*id));
+    let common = now.vlans.iter().filter_map(|one| one.vlans.common(range));
+    // As many in a row as are new.
+    let mut new = common.filter_map(|one| {
+        let first = one.iter().find(|id| !had(id))?;
+        let last = one.iter().skip_while(|&id| id < first).take_while(|id| !had(id)).last()?;
+        VlanRange::new(first, last).ok()
+    });
+    if let Some(vlans) = new.next() {
         return Some(Step::RemoveVlans { bridge, port, vlans });
-    }
-    // One by one where only some of a row are new.
-    if let Some(id) =
-        now.vlans.iter().filter_map(|one| one.vlans.common(range)).flat_map(VlanRange::iter).find(|&id| !had(id))
-    {
-        return Some(Step::RemoveVlans { bridge, port, vlans: id.into() });
     }
     let affected = |one: &PortVlans| {
         let vlans = if one.tagging.is_pvid() { Some(one.vlans) } else { one.vlans.common(range) };

@@ -4,8 +4,9 @@ use super::inverse::{self, Inverse};
 use super::record::Record;
 use crate::{Backend, Bulk, Error, ErrorKind, Outcome, Result, Seen, Step};
 
-/// How often a step is looked at again, until nothing of it is left: one may have several effects.
-const ROUNDS: usize = 64;
+/// How often a step is looked at again, until nothing of it is left. One may have an effect on each VLAN of a port, and
+/// each may take a step to remove and a step to restore.
+const ROUNDS: usize = 2 * 4094 + 64;
 
 /// How many looks may fail in a row.
 const FAILURES: usize = 3;
@@ -42,6 +43,7 @@ pub(super) fn joined(cause: Error, failed: Option<Left>) -> Error {
 struct Returning {
     place: usize,
     record: Record,
+    /// How many looks have failed in a row.
     failures: usize,
     last: Option<Step>,
     /// Whether the last step succeeded.
@@ -69,7 +71,10 @@ pub(super) fn roll_back<B: Backend + ?Sized>(backend: &B, records: Vec<(usize, R
         for (mut one, inverse) in inverses(backend, returning) {
             match inverse {
                 Ok(None) => {}
-                Ok(Some(step)) => next.push((one, step)),
+                Ok(Some(step)) => {
+                    one.failures = 0;
+                    next.push((one, step));
+                }
                 Err(_) if one.failures < FAILURES => {
                     one.failures += 1;
                     next.push((one, Inverse::LookAgain));
@@ -142,7 +147,9 @@ fn carry_out<B: Backend + ?Sized>(backend: &B, steps: &[Step]) -> Vec<Result<()>
     let mut iter = steps.iter();
     backend.look_all(&steps.iter().collect::<Vec<_>>(), &mut |seen| {
         let step = iter.next().expect("there is a result for each step");
-        results.push(seen.map(|seen| ready.push((step, seen))));
+        // Another process may have moved the port since the inverse was chosen.
+        let checked = seen.and_then(|seen| seen.check(step, backend.name()).map(|()| seen));
+        results.push(checked.map(|seen| ready.push((step, seen))));
     });
     let mut outcomes: Vec<_> = ready.iter().map(|_| Ok(())).collect();
     backend.run_all(&ready, Bulk::AsMuchAsPossible, &mut |place, outcome| {
