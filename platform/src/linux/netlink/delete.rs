@@ -120,12 +120,13 @@ impl NetlinkBackend {
         let mut outcomes: Vec<Option<Outcome>> = doomed.iter().zip(answers).map(refused).collect();
         let joined = doomed.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_none());
         let joined: Vec<_> = joined.map(|(one, _)| one.bridge.index()).collect();
+        let was_refused: Vec<bool> = outcomes.iter().map(Option::is_some).collect();
         let is_theirs = self.members(|member| member.group == group).map(|members| are_the_same(joined, &members));
         if let Ok(true) = is_theirs {
             self.delete_group(doomed, group, &mut outcomes);
         }
-        // Whatever is left of them gets its former group.
-        let is_left = |place: &usize| !matches!(outcomes[*place], Some(Outcome::Done(_)));
+        // Whatever is left of those that have joined gets its former group.
+        let is_left = |place: &usize| !was_refused[*place] && !matches!(outcomes[*place], Some(Outcome::Done(_)));
         let left: Vec<usize> = (0..doomed.len()).filter(is_left).collect();
         let former = |&place: &usize| {
             let index = doomed[place].bridge.index();

@@ -1,5 +1,7 @@
 //! Carrying out steps: the messages of many in one send.
 
+use std::collections::VecDeque;
+
 use nix::errno::Errno;
 
 use super::look::{interface_of, port_of};
@@ -88,36 +90,32 @@ impl NetlinkBackend {
     }
 
     /// Sends the messages of steps: the first of each, then the second of each that has one, and so on. When it is
-    /// over, what has begun is reported as done: the whole is rolled back, which compares each bridge with what it was.
+    /// over, only those that have begun go on.
     fn send_all(&self, steps: &[(&Step, Seen)], report: &mut dyn FnMut(usize, Outcome) -> bool) {
-        let mut waiting: Vec<_> =
-            steps.iter().enumerate().map(|(place, (step, seen))| Work::new(place, step, seen)).collect();
+        let works = steps.iter().enumerate().map(|(place, (step, seen))| Work::new(place, step, seen));
+        let (done, waiting): (Vec<_>, Vec<_>) = works.partition(Work::is_done);
+        for work in done {
+            report(work.place, Outcome::DONE);
+        }
+        let mut waiting = VecDeque::from(waiting);
         let mut entries = Vec::new();
         let mut is_over = false;
-        waiting.retain(|work| {
-            let is_done = work.is_done();
-            if is_done {
-                report(work.place, Outcome::DONE);
+        loop {
+            if is_over {
+                waiting.retain(|work| work.taken > 0);
             }
-            !is_done
-        });
-        while !waiting.is_empty() && !is_over {
-            let mut rest = std::mem::take(&mut waiting).into_iter();
-            while !rest.as_slice().is_empty() && !is_over {
-                let messages = rest.as_slice().iter().filter_map(Work::message);
-                let answers = self.socket.exchange_some::<Reply>(messages);
-                for (answer, mut work) in answers.into_iter().zip(rest.by_ref()) {
-                    match self.conclude(&mut work, answer) {
-                        None => waiting.push(work),
-                        Some(Outcome::Done(_)) if adds_entry(work.step) => entries.push(work.place),
-                        Some(outcome) => is_over |= report(work.place, outcome),
-                    }
+            if waiting.is_empty() {
+                break;
+            }
+            let answers = self.socket.exchange_some::<Reply>(waiting.iter().filter_map(Work::message));
+            for answer in answers {
+                let Some(mut work) = waiting.pop_front() else { break };
+                match self.conclude(&mut work, answer) {
+                    None => waiting.push_back(work),
+                    Some(Outcome::Done(_)) if adds_entry(work.step) => entries.push(work.place),
+                    Some(outcome) => is_over |= report(work.place, outcome),
                 }
             }
-            waiting.extend(rest);
-        }
-        for work in waiting.into_iter().filter(|work| work.taken > 0) {
-            report(work.place, Outcome::DONE);
         }
         // Many entries of one port are one look.
         let port_at = |place: usize| port_of(&steps[place].1);
@@ -202,9 +200,15 @@ impl<'s> Work<'s> {
         Self { place, step, seen, settings, taken: 0 }
     }
 
-    /// Whether there was nothing to do from the start.
+    /// Whether there is nothing to do from the start.
     fn is_done(&self) -> bool {
-        matches!(self.step, Step::Change { .. }) && self.settings.is_empty()
+        match (self.step, self.seen) {
+            (Step::Change { .. }, _) => self.settings.is_empty(),
+            (Step::RemoveFdbEntry { vlan, .. }, Seen::Entries(seen)) => {
+                !seen.entries.iter().any(|entry| entry.vlan == *vlan)
+            }
+            _ => false,
+        }
     }
 
     /// The next message.
