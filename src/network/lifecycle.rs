@@ -11,8 +11,7 @@ use crate::{
     Target, Transaction, run_each,
 };
 
-/// How many anchors are raised at the same time: each is an open descriptor until its bridge has a
-/// carrier.
+/// How many anchors are open at the same time: each is a descriptor until its bridge has a carrier, or is deleted.
 const ANCHORS_AT_ONCE: usize = 64;
 
 /// What [`ensure`] has done.
@@ -297,6 +296,10 @@ pub(super) fn stop_one(backend: &dyn Backend, network: &ResolvedNetwork) -> Outc
 /// The anchor is opened first, which proves it free; then the bridge is deleted, and the anchor last. Nothing brings
 /// a deleted bridge back: should the anchor stay, stopping the network again deletes it.
 pub(super) fn stop_all(backend: &dyn Backend, networks: &[&ResolvedNetwork]) -> Vec<Outcome<()>> {
+    networks.chunks(ANCHORS_AT_ONCE).flat_map(|some| stop_together(backend, some)).collect()
+}
+
+fn stop_together(backend: &dyn Backend, networks: &[&ResolvedNetwork]) -> Vec<Outcome<()>> {
     let mut transactions: Vec<_> = networks.iter().map(|_| Transaction::new(backend)).collect();
     let looked_at: Vec<Outcome<_>> = networks
         .iter()
