@@ -20,7 +20,8 @@ use crate::{
 /// 1. **All or nothing.** When a call returns an error, the host is as it was before. If rollback fails, too,
 ///    [`Error::rollback`](crate::Error::rollback) names what is left.
 ///    *Exceptions:* [`Step::Delete`], [`Step::RemovePort`], [`Step::FlushFdb`] and [`Step::DeleteTap`] cannot be
-///    rolled back. A bridge whose MAC or MTU was set back no longer follows its ports.
+///    rolled back. A bridge whose MAC or MTU was set back no longer follows its ports. The header and the offloads of
+///    an adopted tap stay as they were set.
 /// 2. **The MAC is part of creation.** No bridge has its final name before it has the MAC of its spec. With
 ///    [`AtomicCreate`](Capability::AtomicCreate), the kernel takes the MAC in the call that creates the bridge.
 ///    Elsewhere the backend sets the MAC before `create` returns, waits for udev, and reads the MAC back.
@@ -29,8 +30,12 @@ use crate::{
 ///    that its [`Target`] had when the operation began.
 ///    *Exception:* where the kernel's call takes a name (Linux ioctl, FreeBSD), the backend compares the name with
 ///    the index directly before the call. It does not see a rename between these two calls.
-///    A VLAN or an FDB entry is added and removed by its port alone on netlink. If another process moves the port to
-///    another bridge meanwhile, the step adds or removes VLANs there, and removes an equal FDB entry there.
+///    On netlink a message about a port names no bridge. If another process moves the port to another bridge
+///    meanwhile, [`Step::RemovePort`] releases it from there, the steps on VLANs change those that it has there, and
+///    [`Step::RemoveFdbEntry`] removes an equal entry there. Bridges that are deleted together are a temporary group:
+///    an interface that another process puts into it before the call is deleted, too.
+///    Linux ioctl, and netlink before Linux 6.2, do not tell which bridge they have created: it is found by its name,
+///    and on netlink by its MAC. FreeBSD cannot tell two interfaces that had one index within the same second.
 /// 4. **Names and MACs are validated before the kernel sees them**, by their types. Too long is an error.
 /// 5. **An existing interface is an error on `create`** ([`BridgeExists`](ErrorKind::BridgeExists),
 ///    [`NameInUse`](ErrorKind::NameInUse)).

@@ -76,8 +76,8 @@ pub(super) type Macs = BTreeMap<InterfaceName, Option<MacAddr>>;
 /// - A tap that is closed goes down and loses its addresses, but for one that was
 ///   [persisted](crate::Backend::persist_tap): it has the flag `link0` then, and stays as it is
 ///   (tap(4)).
-/// - The `virtio_net_hdr` of a tap has 10 bytes, and is that of a descriptor: whoever opens the tap
-///   next has none.
+/// - The header before the frames of a tap is that of a descriptor: whoever opens the tap next has none. It has 10 or
+///   12 bytes.
 /// - The MTU of a tap that is a port is that of its bridge; setting another is `Unsupported`
 ///   (`EOPNOTSUPP`). An MTU is from 72 to 65535.
 /// - A process that has entered another jail since it opened the backend can do nothing with taps
