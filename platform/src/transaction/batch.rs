@@ -1,13 +1,13 @@
 //! Many steps in one call: those of one kind that follow one another are carried out together.
 
+use std::mem::discriminant;
+
 use rustc_hash::{FxBuildHasher, FxHashSet};
 
 use super::execute::conclude;
 use super::record::Record;
 use super::rollback::roll_back;
-use crate::{
-    Backend, Bulk, BulkError, BulkResult, Error, ErrorKind, MacAddr, Made, Outcome, Seen, Step, Target, VlanId,
-};
+use crate::{Backend, Bulk, BulkError, BulkResult, Error, ErrorKind, MacAddr, Made, Outcome, Seen, Step, VlanId};
 
 /// Steps of one kind on different interfaces or addresses, which were carried out together.
 pub(super) struct Wave<'s> {
@@ -20,13 +20,12 @@ pub(super) struct Wave<'s> {
 
 impl<'s> Wave<'s> {
     fn with_capacity(room: usize) -> Self {
-        Self { places: Vec::with_capacity(room), steps: Vec::with_capacity(room), made: Vec::with_capacity(room) }
+        Self { places: Vec::with_capacity(room), steps: Vec::with_capacity(room), made: Vec::new() }
     }
 
     fn push(&mut self, place: usize, step: &'s Step, seen: Seen) {
         self.places.push(place);
         self.steps.push((step, seen));
-        self.made.push(None);
     }
 
     /// Returns the records of what is done, with their places.
@@ -39,6 +38,7 @@ impl<'s> Wave<'s> {
     fn carry_out<B: Backend + ?Sized>(&mut self, backend: &B, bulk: Bulk) -> Vec<(usize, Error)> {
         let mut outcomes: Vec<(usize, Outcome)> = Vec::new();
         let made = &mut self.made;
+        made.resize_with(self.steps.len(), || None);
         backend.run_all(&self.steps, bulk, &mut |at, outcome| match outcome {
             Outcome::Done(done) => made[at] = Some(done),
             outcome => outcomes.push((at, outcome)),
@@ -74,7 +74,7 @@ pub(crate) fn apply<B: Backend + ?Sized>(backend: &B, steps: &[Step], bulk: Bulk
         let at = steps[place].attempt(backend.name());
         return BulkError::result(vec![(place, at.error(ErrorKind::Unsupported))], Vec::new());
     }
-    let (waves, mut failures) = carry_out(backend, steps.iter().enumerate(), bulk);
+    let (waves, mut failures) = carry_out(backend, (0..steps.len()).collect(), steps.iter().collect(), bulk);
     let done = if bulk == Bulk::AllOrNothing && !failures.is_empty() {
         taken_back(backend, waves, &mut failures)
     } else {
@@ -83,48 +83,51 @@ pub(crate) fn apply<B: Backend + ?Sized>(backend: &B, steps: &[Step], bulk: Bulk
     BulkError::result(failures, done)
 }
 
-/// Carries out steps, each with its place in the caller's list, in waves: steps of one kind that follow one another,
+/// Carries out steps, each at its place in the caller's list, in waves: steps of one kind that follow one another,
 /// until one concerns what an earlier one does. Returns what is done, and the failures.
 pub(super) fn carry_out<'s, B: Backend + ?Sized>(
     backend: &B,
-    steps: impl Iterator<Item = (usize, &'s Step)>,
+    mut places: Vec<usize>,
+    mut steps: Vec<&'s Step>,
     bulk: Bulk,
 ) -> (Vec<Wave<'s>>, Vec<(usize, Error)>) {
     let (mut waves, mut failures) = (Vec::new(), Vec::new());
     let is_over = |failures: &[_]| bulk == Bulk::AllOrNothing && !failures.is_empty();
     let capabilities = backend.capabilities();
-    let room = steps.size_hint().0;
-    let (mut places, mut checked) = (Vec::with_capacity(room), Vec::with_capacity(room));
-    for (place, step) in steps {
-        match step.check(backend.name(), capabilities) {
-            Ok(()) => {
-                places.push(place);
-                checked.push(step);
-            }
-            Err(error) => failures.push((place, error)),
+    let mut refused = Vec::new();
+    for (at, step) in steps.iter().enumerate() {
+        if let Err(error) = step.check(backend.name(), capabilities) {
+            failures.push((places[at], error));
+            refused.push(at);
         }
+    }
+    for at in refused.into_iter().rev() {
+        places.remove(at);
+        steps.remove(at);
     }
     let mut begin = 0;
     // Even if a step was refused, the first look tells what else is wrong.
-    while begin < checked.len() && (waves.is_empty() || !is_over(&failures)) {
-        let (places, rest) = (&places[begin..], &checked[begin..]);
+    while begin < steps.len() && (waves.is_empty() || !is_over(&failures)) {
+        let (places, rest) = (&places[begin..], &steps[begin..]);
         let alike = &rest[..alike(rest, bulk)];
         let mut wave = Wave::with_capacity(alike.len());
-        let mut interfaces = room_for(if address(alike[0]).is_some() { 0 } else { alike.len() });
+        let concerns_interface = !matches!(alike[0], Step::Create(_)) && address(alike[0]).is_none();
+        let mut interfaces = room_for(if concerns_interface { alike.len() } else { 0 });
         let (mut taken, mut is_cut) = (0, false);
-        backend.look_all(alike, &mut |seen| {
+        backend.look_all(alike, &mut |mut seen| {
             let (place, step) = (places[taken], alike[taken]);
-            let interface = seen.as_ref().ok().and_then(|seen| seen.port().or(seen.interface()));
-            // An interface may have several names.
-            let is_second =
-                address(step).is_none() && interface.is_some_and(|one| !interfaces.insert(one.index()));
-            is_cut |= is_second && !is_known_to_be_gone(step, bulk);
+            if concerns_interface {
+                let interface = seen.as_ref().ok().and_then(|seen| seen.port().or(seen.interface()));
+                // An interface may have several names.
+                if interface.is_some_and(|one| !interfaces.insert(one.index().get().into())) {
+                    is_cut |= !is_known_to_be_gone(step, bulk);
+                    seen = Err(step.attempt(backend.name()).error(ErrorKind::NotFound));
+                }
+            }
             if is_cut {
                 return;
             }
             taken += 1;
-            let gone = || Err(step.attempt(backend.name()).error(ErrorKind::NotFound));
-            let seen = if is_second { gone() } else { seen };
             match seen.and_then(|seen| seen.check(step, backend.name()).map(|()| seen)) {
                 Ok(seen) => wave.push(place, step, seen),
                 Err(error) => failures.push((place, error)),
@@ -160,29 +163,27 @@ fn taken_back<B: Backend + ?Sized>(
 
 /// How many steps, from the first on, are of one kind and do not concern the same by its name.
 fn alike(steps: &[&Step], bulk: Bulk) -> usize {
-    let kind = |step: &Step| (step.operation(), address(step).map(|(_, vlan)| vlan.is_some()));
-    let first = kind(steps[0]);
-    let alike = steps.iter().take_while(|step| kind(step) == first);
-    match steps[0] {
+    let first = steps[0];
+    let alike = steps.iter().take_while(|step| discriminant(**step) == discriminant(first));
+    match (first, address(first)) {
         // The kernel itself refuses the second of two that create one name.
-        Step::Create(_) => alike.count(),
-        first if is_known_to_be_gone(first, bulk) => alike.count(),
+        (Step::Create(_), _) => alike.count(),
         // Taps are opened one by one.
-        Step::CreateTap(_) => 1,
-        first if address(first).is_some() => {
-            let mut addresses = room_for(steps.len());
-            alike.take_while(|step| addresses.insert(address(step).map(key))).count()
+        (Step::CreateTap(_), _) => 1,
+        _ if is_known_to_be_gone(first, bulk) => alike.count(),
+        (_, Some((_, vlan))) => {
+            let mut keys = room_for(steps.len());
+            let mut is_other =
+                |mac, other: Option<VlanId>| other.is_some() == vlan.is_some() && keys.insert(key_of(mac, other));
+            alike.map_while(|step| address(step)).take_while(|&(mac, other)| is_other(mac, other)).count()
         }
-        _ => {
+        (_, None) => {
             let mut names = room_for(steps.len());
-            let name = |step: &Step| step.port().or(step.interface()).map(Target::name);
+            let name =
+                |step: &Step| step.port().or(step.interface()).map_or(0, |target| key(target.name().as_bytes()));
             alike.take_while(|step| names.insert(name(step))).count()
         }
     }
-}
-
-fn room_for<T>(count: usize) -> FxHashSet<T> {
-    FxHashSet::with_capacity_and_hasher(count, FxBuildHasher)
 }
 
 /// Whether it is known before the first step is done that a second one on its interface cannot be done.
@@ -201,10 +202,22 @@ fn address(step: &Step) -> Option<(MacAddr, Option<VlanId>)> {
     }
 }
 
-/// The hasher's cost is by the write.
-fn key((mac, vlan): (MacAddr, Option<VlanId>)) -> u64 {
-    let mut key = [0; 8];
+/// Names, addresses and indices as numbers, which are cheap to compare.
+type Keys = FxHashSet<u128>;
+
+fn room_for(count: usize) -> Keys {
+    FxHashSet::with_capacity_and_hasher(count, FxBuildHasher)
+}
+
+fn key(bytes: &[u8]) -> u128 {
+    let mut key = [0; 16];
+    key[..bytes.len()].copy_from_slice(bytes);
+    u128::from_ne_bytes(key)
+}
+
+fn key_of(mac: MacAddr, vlan: Option<VlanId>) -> u128 {
+    let mut key = [0; 16];
     key[..6].copy_from_slice(&mac.bytes());
-    key[6..].copy_from_slice(&vlan.map_or(0, VlanId::get).to_ne_bytes());
-    u64::from_ne_bytes(key)
+    key[8..10].copy_from_slice(&vlan.map_or(0, VlanId::get).to_ne_bytes());
+    u128::from_ne_bytes(key)
 }

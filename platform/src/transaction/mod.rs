@@ -141,11 +141,12 @@ pub fn run_each<B: Backend + ?Sized>(
 ) -> Vec<Result<Option<Resolved>>> {
     let Some(backend) = transactions.first().map(|first| first.backend) else { return Vec::new() };
     let mut results: Vec<Result<_>> = transactions.iter().map(|_| Ok(None)).collect();
-    let placed = steps.iter().enumerate().filter_map(|(place, step)| Some((place, step.as_ref()?)));
-    let mut placed: Vec<_> = placed.collect();
+    let asked = steps.iter().enumerate().filter_map(|(place, step)| Some((place, step.as_ref()?)));
+    let mut asked: Vec<_> = asked.collect();
     // The transactions do not depend on one another, and steps of one kind in a row go together.
-    placed.sort_by_key(|(_, step)| step.operation() as u8);
-    let (waves, failures) = batch::carry_out(backend, placed.into_iter(), Bulk::AsMuchAsPossible);
+    asked.sort_by_key(|(_, step)| step.operation() as u8);
+    let (places, steps) = asked.into_iter().unzip();
+    let (waves, failures) = batch::carry_out(backend, places, steps, Bulk::AsMuchAsPossible);
     for (place, error) in failures {
         results[place] = Err(error);
     }

@@ -4,6 +4,7 @@
 //! carried out ([`run`]); both send the messages of many steps at once. Every message names interfaces by index.
 
 mod attribute;
+mod change;
 mod create;
 mod delete;
 mod fdb;

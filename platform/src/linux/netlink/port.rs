@@ -1,4 +1,4 @@
-//! The settings of a bridge and the options of a port.
+//! The options of a port.
 //!
 //! `br_setport()` takes the flags of a port first, then the path cost, then the priority: what it has taken when it
 //! comes upon one that it refuses stays.
@@ -6,14 +6,12 @@
 use nix::errno::Errno;
 
 use super::look::{interface_of, port_of};
-use super::outcome::{Cause, conclude, conclude_partial, found};
+use super::outcome::{Cause, conclude_partial, found};
 use super::request::Request;
 use super::socket::{Failure, Reply};
 use super::{NetlinkBackend, options, requests};
-use crate::error::Attempt;
 use crate::linux::abi::netlink::{NLA_F_NESTED, NLM_F_ACK};
-use crate::setting::Setting;
-use crate::{BridgeOption, ErrorKind, InterfaceIndex, Outcome, PortOption, PortOptions, Seen, Step};
+use crate::{ErrorKind, InterfaceIndex, Outcome, PortOption, PortOptions, Seen, Step};
 
 /// An answer to a message of a step.
 type Answer = std::result::Result<Reply, Failure>;
@@ -26,31 +24,6 @@ fn set(port: InterfaceIndex, asked: &PortOptions) -> Request {
 }
 
 impl NetlinkBackend {
-    /// Takes the answer to the message of a setting.
-    pub(super) fn conclude_setting(
-        at: Attempt,
-        seen: &Seen,
-        setting: Setting,
-        answer: std::result::Result<(), Failure>,
-    ) -> Outcome {
-        let outcome = conclude(at, answer, |errno, _| match (setting, errno) {
-            (Setting::Mtu(_), Errno::EINVAL | Errno::ERANGE) => ErrorKind::InvalidMtu.into(),
-            (Setting::Option(option), errno) => {
-                Cause::of_options(errno, [option.capability()]).unwrap_or(ErrorKind::of(errno).into())
-            }
-            (_, errno) => ErrorKind::of(errno).into(),
-        });
-        match (outcome, setting, seen) {
-            // The kernel ignores an option that it does not know.
-            (Outcome::Done(_), Setting::Option(option), Seen::Bridge { bridge, .. })
-                if !bridge.options.iter().any(|known: BridgeOption| known.capability() == option.capability()) =>
-            {
-                Outcome::unclear(at.with(option.capability()).error(ErrorKind::Unsupported))
-            }
-            (outcome, ..) => outcome,
-        }
-    }
-
     /// The messages that change a port's options and look whether it is a port of the bridge still: the first names
     /// the port alone. `None` if nothing changes.
     pub(super) fn port_messages(step: &Step, seen: &Seen) -> Option<[Request; 2]> {

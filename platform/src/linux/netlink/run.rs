@@ -1,7 +1,5 @@
 //! Carrying out steps: the messages of many in one send.
 
-use std::collections::VecDeque;
-
 use nix::errno::Errno;
 
 use super::look::{interface_of, port_of};
@@ -10,21 +8,10 @@ use super::request::Request;
 use super::socket::{Failure, Reply};
 use super::{NetlinkBackend, requests};
 use crate::linux::tap as taps;
-use crate::setting::{self, Setting};
 use crate::{Bulk, ErrorKind, Outcome, Seen, Step, Target};
 
 /// An answer to a message of a step.
 type Answer = std::result::Result<Reply, Failure>;
-
-/// A step on its way. Most are one message; a change of a bridge is one for each setting, since the kernel takes
-/// some of a message that it then refuses.
-struct Work<'s> {
-    place: usize,
-    step: &'s Step,
-    seen: &'s Seen,
-    settings: Vec<Setting>,
-    taken: usize,
-}
 
 impl NetlinkBackend {
     /// Carries out one step.
@@ -40,21 +27,14 @@ impl NetlinkBackend {
                     self.conclude_port(step, seen, answers.next(), answers.next())
                 }
             },
-            _ => {
-                let mut work = Work::new(0, step, seen);
-                while let Some(message) = work.message() {
-                    let answer = self.socket.execute(message).map(|()| Reply::Done);
-                    match self.conclude(&mut work, answer) {
-                        None => {}
-                        Some(Outcome::Done(_)) if adds_entry(step) => {
-                            let port = self.look_for(port_of(seen).into());
-                            return Self::conclude_port_of_entry(step, seen, &port);
-                        }
-                        Some(outcome) => return outcome,
-                    }
+            Step::Change { .. } => self.change_one(step, seen),
+            _ => match self.conclude(step, seen, self.socket.execute(message(step, seen)).map(|()| Reply::Done)) {
+                Outcome::Done(_) if adds_entry(step) => {
+                    let port = self.look_for(port_of(seen).into());
+                    Self::conclude_port_of_entry(step, seen, &port)
                 }
-                Outcome::DONE
-            }
+                outcome => outcome,
+            },
         }
     }
 
@@ -82,6 +62,7 @@ impl NetlinkBackend {
                     }
                 }
                 Kind::Creation => self.create_all(block, &mut report),
+                Kind::Bridge => self.change_all(block, &mut report),
                 Kind::Port => self.change_ports(block, &mut report),
                 Kind::Messages => self.send_all(block, &mut report),
             }
@@ -89,32 +70,20 @@ impl NetlinkBackend {
         }
     }
 
-    /// Sends the messages of steps: the first of each, then the second of each that has one, and so on. When it is
-    /// over, only those that have begun go on.
+    /// Sends the messages of steps, one for each. All that were sent are reported.
     fn send_all(&self, steps: &[(&Step, Seen)], report: &mut dyn FnMut(usize, Outcome) -> bool) {
-        let works = steps.iter().enumerate().map(|(place, (step, seen))| Work::new(place, step, seen));
-        let (done, waiting): (Vec<_>, Vec<_>) = works.partition(Work::is_done);
-        for work in done {
-            report(work.place, Outcome::DONE);
-        }
-        let mut waiting = VecDeque::from(waiting);
         let mut entries = Vec::new();
+        let mut begun = 0;
         let mut is_over = false;
-        loop {
-            if is_over {
-                waiting.retain(|work| work.taken > 0);
-            }
-            if waiting.is_empty() {
-                break;
-            }
-            let answers = self.socket.exchange_some::<Reply>(waiting.iter().filter_map(Work::message));
-            for answer in answers {
-                let Some(mut work) = waiting.pop_front() else { break };
-                match self.conclude(&mut work, answer) {
-                    None => waiting.push_back(work),
-                    Some(Outcome::Done(_)) if adds_entry(work.step) => entries.push(work.place),
-                    Some(outcome) => is_over |= report(work.place, outcome),
+        while begun < steps.len() && !is_over {
+            let messages = steps[begun..].iter().map(|(step, seen)| message(step, seen));
+            for answer in self.socket.exchange_some::<Reply>(messages) {
+                let (step, seen) = &steps[begun];
+                match self.conclude(step, seen, answer) {
+                    Outcome::Done(_) if adds_entry(step) => entries.push(begun),
+                    outcome => is_over |= report(begun, outcome),
                 }
+                begun += 1;
             }
         }
         // Many entries of one port are one look.
@@ -130,27 +99,14 @@ impl NetlinkBackend {
         }
     }
 
-    /// Takes the answer to a message of a step; `None` if another message follows.
-    fn conclude(&self, work: &mut Work<'_>, answer: Answer) -> Option<Outcome> {
-        let (step, seen) = (work.step, work.seen);
-        if answer.is_ok() && !matches!(step, Step::Change { .. }) {
-            return Some(Outcome::DONE);
+    /// Takes the answer to the message of a step.
+    fn conclude(&self, step: &Step, seen: &Seen, answer: Answer) -> Outcome {
+        if answer.is_ok() {
+            return Outcome::DONE;
         }
         let at = step.attempt(Self::NAME);
         let answer = answer.map(drop);
-        Some(match step {
-            Step::Change { .. } => {
-                let setting = work.settings[work.taken];
-                let outcome = Self::conclude_setting(at, seen, setting, answer);
-                return match outcome {
-                    Outcome::Done(_) => {
-                        work.taken += 1;
-                        (work.taken == work.settings.len()).then_some(Outcome::DONE)
-                    }
-                    Outcome::Refused(error) if work.taken > 0 => Some(Outcome::unclear(error)),
-                    outcome => Some(outcome),
-                };
-            }
+        match step {
             Step::AddPort { .. } => conclude(at, answer, |errno, _| match errno {
                 Errno::ELOOP => ErrorKind::PortIsBridge,
                 Errno::EBUSY => ErrorKind::PortBusy,
@@ -182,7 +138,7 @@ impl NetlinkBackend {
                 Ok(()) => Outcome::DONE,
                 Err(failure) => Outcome::unclear(error(at, failure)),
             },
-        })
+        }
     }
 }
 
@@ -191,55 +147,30 @@ const fn adds_entry(step: &Step) -> bool {
     matches!(step, Step::AddFdbEntry { .. } | Step::ReplaceFdbEntry { .. })
 }
 
-impl<'s> Work<'s> {
-    fn new(place: usize, step: &'s Step, seen: &'s Seen) -> Self {
-        let settings = match (step, seen) {
-            (Step::Change { change, .. }, Seen::Bridge { bridge, .. }) => setting::of_bridge(bridge, change),
-            _ => Vec::new(),
-        };
-        Self { place, step, seen, settings, taken: 0 }
-    }
+/// The message of a step that is one message.
+fn message(step: &Step, seen: &Seen) -> Request {
+    use super::{neighbour, vlan_info};
+    use crate::linux::abi::netlink::{NLM_F_EXCL, NLM_F_REPLACE};
 
-    /// Whether there is nothing to do from the start.
-    fn is_done(&self) -> bool {
-        match (self.step, self.seen) {
-            (Step::Change { .. }, _) => self.settings.is_empty(),
-            (Step::RemoveFdbEntry { vlan, .. }, Seen::Entries(seen)) => {
-                !seen.entries.iter().any(|entry| entry.vlan == *vlan)
-            }
-            _ => false,
+    let port = || port_of(seen).index();
+    match step {
+        Step::AddPort { .. } => requests::set_master(port(), Some(interface_of(seen).index())),
+        Step::RemovePort { .. } => requests::set_master(port(), None),
+        Step::AddFdbEntry { entry, .. } => neighbour::add(NLM_F_EXCL, port(), entry.mac.into(), entry.vlan),
+        Step::ReplaceFdbEntry { entry, .. } => neighbour::add(NLM_F_REPLACE, port(), entry.mac.into(), entry.vlan),
+        Step::RemoveFdbEntry { mac, vlan, .. } => {
+            let bridge = interface_of(seen);
+            let entry = match seen {
+                Seen::Entries(seen) => seen.entries.iter().find(|entry| entry.vlan == *vlan),
+                _ => None,
+            };
+            let port = entry.map_or(bridge, |entry| entry.port);
+            neighbour::remove(bridge.index(), port.index(), (*mac).into(), *vlan)
         }
-    }
-
-    /// The next message.
-    fn message(&self) -> Option<Request> {
-        use super::{neighbour, vlan_info};
-        use crate::linux::abi::netlink::{NLM_F_EXCL, NLM_F_REPLACE};
-
-        let seen = self.seen;
-        Some(match self.step {
-            Step::Change { .. } => {
-                let &setting = self.settings.get(self.taken)?;
-                requests::set(interface_of(seen).index(), setting)
-            }
-            Step::AddPort { .. } => requests::set_master(port_of(seen).index(), Some(interface_of(seen).index())),
-            Step::RemovePort { .. } => requests::set_master(port_of(seen).index(), None),
-            Step::AddFdbEntry { entry, .. } => {
-                neighbour::add(NLM_F_EXCL, port_of(seen).index(), entry.mac.into(), entry.vlan)
-            }
-            Step::ReplaceFdbEntry { entry, .. } => {
-                neighbour::add(NLM_F_REPLACE, port_of(seen).index(), entry.mac.into(), entry.vlan)
-            }
-            Step::RemoveFdbEntry { mac, vlan, .. } => {
-                let Seen::Entries(entries) = seen else { return None };
-                let entry = entries.entries.iter().find(|entry| entry.vlan == *vlan)?;
-                neighbour::remove(entries.bridge.index(), entry.port.index(), (*mac).into(), *vlan)
-            }
-            Step::FlushFdb(_) => requests::flush_fdb(interface_of(seen).index()),
-            Step::AddVlans { vlans, .. } => vlan_info::add(port_of(seen).index(), *vlans),
-            Step::RemoveVlans { vlans, .. } => vlan_info::remove(port_of(seen).index(), *vlans),
-            _ => return None,
-        })
+        Step::AddVlans { vlans, .. } => vlan_info::add(port(), *vlans),
+        Step::RemoveVlans { vlans, .. } => vlan_info::remove(port(), *vlans),
+        // The others have ways of their own.
+        _ => requests::flush_fdb(interface_of(seen).index()),
     }
 }
 
@@ -249,6 +180,8 @@ enum Kind {
     Creation,
     Deletion,
     Tap,
+    /// A change of a bridge, which is a message for each setting.
+    Bridge,
     /// A change of a port's options, which is two messages.
     Port,
     Messages,
@@ -260,6 +193,7 @@ impl Kind {
             Step::Create(_) => Self::Creation,
             Step::Delete(_) => Self::Deletion,
             Step::CreateTap(_) | Step::ChangeTap { .. } | Step::DeleteTap(_) => Self::Tap,
+            Step::Change { .. } => Self::Bridge,
             Step::ChangePort { .. } => Self::Port,
             _ => Self::Messages,
         }
