@@ -38,6 +38,7 @@ pub mod faults;
 mod fdb;
 mod host_identity;
 mod identity;
+mod ifreq;
 mod index;
 mod link_state;
 mod mac;

@@ -7,24 +7,24 @@
 use libc::{IFNAMSIZ, c_char, c_int, c_short, c_ulong, ifconf, ifdrv, ifreq, timeval};
 use nix::{request_code_read, request_code_readwrite, request_code_write};
 
-pub(super) const SIOCSIFFLAGS: c_ulong = request_code_write!(b'i', 16, size_of::<ifreq>());
-pub(super) const SIOCGIFFLAGS: c_ulong = request_code_readwrite!(b'i', 17, size_of::<ifreq>());
-pub(super) const SIOCGIFINDEX: c_ulong = request_code_readwrite!(b'i', 32, size_of::<ifreq>());
+pub(crate) const SIOCSIFFLAGS: c_ulong = request_code_write!(b'i', 16, size_of::<ifreq>());
+pub(crate) const SIOCGIFFLAGS: c_ulong = request_code_readwrite!(b'i', 17, size_of::<ifreq>());
+pub(crate) const SIOCGIFINDEX: c_ulong = request_code_readwrite!(b'i', 32, size_of::<ifreq>());
 pub(super) const SIOCGIFCONF: c_ulong = request_code_readwrite!(b'i', 36, size_of::<ifconf>());
 pub(super) const SIOCSIFNAME: c_ulong = request_code_write!(b'i', 40, size_of::<ifreq>());
 pub(super) const SIOCGIFDATA: c_ulong = request_code_write!(b'i', 44, size_of::<ifreq>());
-pub(super) const SIOCGIFMTU: c_ulong = request_code_readwrite!(b'i', 51, size_of::<ifreq>());
-pub(super) const SIOCSIFMTU: c_ulong = request_code_write!(b'i', 52, size_of::<ifreq>());
-pub(super) const SIOCSIFLLADDR: c_ulong = request_code_write!(b'i', 60, size_of::<ifreq>());
+pub(crate) const SIOCGIFMTU: c_ulong = request_code_readwrite!(b'i', 51, size_of::<ifreq>());
+pub(crate) const SIOCSIFMTU: c_ulong = request_code_write!(b'i', 52, size_of::<ifreq>());
+pub(crate) const SIOCSIFLLADDR: c_ulong = request_code_write!(b'i', 60, size_of::<ifreq>());
 pub(super) const SIOCIFGCLONERS: c_ulong = request_code_readwrite!(b'i', 120, size_of::<if_clonereq>());
-pub(super) const SIOCIFDESTROY: c_ulong = request_code_write!(b'i', 121, size_of::<ifreq>());
+pub(crate) const SIOCIFDESTROY: c_ulong = request_code_write!(b'i', 121, size_of::<ifreq>());
 pub(super) const SIOCSDRVSPEC: c_ulong = request_code_write!(b'i', 123, size_of::<ifdrv>());
 pub(super) const SIOCGDRVSPEC: c_ulong = request_code_readwrite!(b'i', 123, size_of::<ifdrv>());
 pub(super) const SIOCIFCREATE2: c_ulong = request_code_readwrite!(b'i', 124, size_of::<ifreq>());
 pub(super) const SIOCGIFGMEMB: c_ulong = request_code_readwrite!(b'i', 138, size_of::<ifgroupreq>());
 
 // net/if_tap.h, net/if_tun.h
-pub(super) const TAPGIFNAME: c_ulong = request_code_read!(b't', 93, size_of::<ifreq>());
+pub(crate) const TAPGIFNAME: c_ulong = request_code_read!(b't', 93, size_of::<ifreq>());
 /// From 13.0 on.
 pub(super) const TAPSVNETHDR: c_ulong = request_code_write!(b't', 91, size_of::<c_int>());
 
@@ -83,7 +83,7 @@ pub(super) const IFF_LINK0: c_short = 0x1000;
 pub(super) const IF_MAXUNIT: u16 = 0x7fff;
 
 /// As `sa_family` has it.
-pub(super) const AF_LINK: u8 = 18;
+pub(crate) const AF_LINK: u8 = 18;
 
 /// A member of a bridge.
 #[repr(C)]

@@ -6,9 +6,9 @@ use std::sync::OnceLock;
 use libc::c_int;
 use nix::errno::Errno;
 
-use super::control::Control;
 use super::{list, sysctl};
 use crate::error::Attempt;
+use crate::ifreq::Control;
 use crate::waiting::Limits;
 use crate::{ErrorKind, InterfaceName, MacAddr, Operation, Outcome, Result};
 

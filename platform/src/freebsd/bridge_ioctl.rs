@@ -16,11 +16,10 @@ use nix::errno::Errno;
 
 use super::abi::{self, ifbaconf, ifbareq, ifbifconf, ifbreq, ifbropreq, ifbrparam};
 use super::abi15::{self, VlanBits, ifbif_vlan_req};
-use super::control::Control;
-use super::ifreq::{c_name, from_c_name};
 use super::verified::Verified;
 use super::whole_list::whole_list;
 use crate::InterfaceName;
+use crate::ifreq::{Control, c_name, from_c_name};
 use crate::retry::retry;
 
 nix::ioctl_write_ptr_bad!(set_driver, abi::SIOCSDRVSPEC, ifdrv);

@@ -10,19 +10,18 @@
 #![allow(unsafe_code)]
 
 use std::mem::offset_of;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd};
 
 use libc::{c_int, if_data, ifconf, ifreq};
 use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
 use super::abi::{self, if_clonereq, ifgroupreq};
 use super::flags::Flags;
-use super::ifreq::{Call, IfReq, c_name, from_c_name};
 use super::interface::Interface;
 use super::list::MAX_RECORD;
 use super::verified::Verified;
 use super::whole_list::whole_list;
+use crate::ifreq::{Call, Control, IfReq, c_name, from_c_name};
 use crate::retry::retry;
 use crate::{Identity, InterfaceIndex, InterfaceName, MacAddr};
 
@@ -36,22 +35,7 @@ nix::ioctl_readwrite_bad!(get_group, abi::SIOCGIFGMEMB, ifgroupreq);
 /// How often the members of a group are read while it grows.
 const GROUP_READINGS: usize = 16;
 
-/// A socket of the VNET that it was opened in, for ioctls.
-#[derive(Debug)]
-pub(super) struct Control(OwnedFd);
-
-impl AsFd for Control {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
-
 impl Control {
-    pub(super) fn open() -> nix::Result<Self> {
-        // The family does not matter for these calls, and AF_LOCAL is there in every jail.
-        socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).map(Self)
-    }
-
     /// Returns the index of the interface of this name.
     pub(super) fn index(&self, name: InterfaceName) -> nix::Result<InterfaceIndex> {
         self.call(Call::GET_INDEX, IfReq::on(name))?.index().ok_or(Errno::ENXIO)
@@ -80,10 +64,10 @@ impl Control {
     /// Returns the bytes of the `struct if_data` of an interface.
     fn data(&self, name: InterfaceName) -> nix::Result<[u8; size_of::<if_data>()]> {
         let mut data = [0_u8; size_of::<if_data>()];
-        let request = IfReq::on(name).with_data(data.as_mut_ptr().cast());
+        let request = IfReq::on(name).with_data(data.as_mut_ptr());
         // SAFETY: SIOCGIFDATA reads one ifreq, and writes one if_data to where that points, as many
         // bytes as `data` has.
-        match retry(|| unsafe { get_data(self.0.as_raw_fd(), &raw const request) }) {
+        match retry(|| unsafe { get_data(self.as_fd().as_raw_fd(), &raw const request) }) {
             Ok(_) => Ok(data),
             // FreeBSD 12 has no such call.
             Err(Errno::EINVAL) => Err(Errno::EOPNOTSUPP),
@@ -99,16 +83,9 @@ impl Control {
         self.call(Call::SET_FLAGS, interface.into_request().with_flags(flags)).map(drop)
     }
 
-    pub(super) fn mtu(&self, name: InterfaceName) -> nix::Result<u32> {
-        let mtu = self.call(Call::GET_MTU, IfReq::on(name))?.mtu();
-        u32::try_from(mtu).map_err(|_| Errno::EINVAL)
-    }
-
     /// `EINVAL` for an MTU that the interface, or a member of the bridge, cannot have.
     pub(super) fn set_mtu(&self, interface: Verified, mtu: u32) -> nix::Result<()> {
-        // The kernel has a C int here; a larger number must not turn into another one.
-        let mtu = c_int::try_from(mtu).map_err(|_| Errno::EINVAL)?;
-        self.call(Call::SET_MTU, interface.into_request().with_mtu(mtu)).map(drop)
+        self.call(Call::SET_MTU, interface.into_request().with_mtu(mtu)?).map(drop)
     }
 
     pub(super) fn set_mac(&self, interface: Verified, mac: MacAddr) -> nix::Result<()> {
@@ -121,7 +98,7 @@ impl Control {
         let request = interface.into_request().with_data(to.as_mut_ptr());
         // SAFETY: SIOCSIFNAME reads one ifreq, and at most IFNAMSIZ bytes from where that points, as
         // many as `to` has.
-        retry(|| unsafe { set_name(self.0.as_raw_fd(), &raw const request) }).map(drop)
+        retry(|| unsafe { set_name(self.as_fd().as_raw_fd(), &raw const request) }).map(drop)
     }
 
     /// Creates an interface and gives its name: the name of a driver gets its lowest free unit
@@ -131,10 +108,10 @@ impl Control {
     /// user's may come here.
     pub(super) fn create(&self, name: InterfaceName) -> nix::Result<InterfaceName> {
         // Without parameters for the driver.
-        let mut request = IfReq::on(name).with_data(std::ptr::null_mut());
+        let mut request = IfReq::on(name).with_data(std::ptr::null_mut::<u8>());
         // SAFETY: SIOCIFCREATE2 reads and writes one ifreq, and reads nothing from where that points,
         // which is nowhere.
-        retry(|| unsafe { create(self.0.as_raw_fd(), &raw mut request) })?;
+        retry(|| unsafe { create(self.as_fd().as_raw_fd(), &raw mut request) })?;
         from_c_name(&request.ifr_name).ok_or(Errno::ENXIO)
     }
 
@@ -170,7 +147,7 @@ impl Control {
         let mut list =
             ifgroupreq { ifgr_name: c_name(group), ifgr_len: bytes, ifgr_groups: members.as_mut_ptr(), _rest: 0 };
         // SAFETY: SIOCGIFGMEMB reads and writes one ifgroupreq, and writes at most `bytes` bytes to `members`.
-        retry(|| unsafe { get_group(self.0.as_raw_fd(), &raw mut list) })?;
+        retry(|| unsafe { get_group(self.as_fd().as_raw_fd(), &raw mut list) })?;
         Ok(list.ifgr_len as usize / libc::IFNAMSIZ)
     }
 
@@ -180,7 +157,7 @@ impl Control {
             let room = c_int::try_from(names.len()).map_err(|_| Errno::ENOBUFS)?;
             let mut list = if_clonereq { ifcr_total: 0, ifcr_count: room, ifcr_buffer: names.as_mut_ptr() };
             // SAFETY: the kernel writes at most `room` names of IFNAMSIZ bytes to `names`.
-            retry(|| unsafe { get_cloners(self.0.as_raw_fd(), &raw mut list) })?;
+            retry(|| unsafe { get_cloners(self.as_fd().as_raw_fd(), &raw mut list) })?;
             Ok(usize::try_from(list.ifcr_total.min(room)).unwrap_or(0))
         })?;
         Ok(names.iter().any(|known| known.split(|&byte| byte == 0).next() == Some(name.as_bytes())))
@@ -195,12 +172,8 @@ impl Control {
                 ifc_ifcu: libc::__c_anonymous_ifc_ifcu { ifcu_buf: bytes.as_mut_ptr().cast() },
             };
             // SAFETY: the kernel writes at most `ifc_len` bytes, as many as `bytes` has.
-            retry(|| unsafe { get_interfaces(self.0.as_raw_fd(), &raw mut list) })?;
+            retry(|| unsafe { get_interfaces(self.as_fd().as_raw_fd(), &raw mut list) })?;
             usize::try_from(list.ifc_len).map_err(|_| Errno::EINVAL)
         })
-    }
-
-    fn call(&self, call: Call, request: IfReq) -> nix::Result<IfReq> {
-        call.on(&self.0, request)
     }
 }

@@ -5,7 +5,7 @@
 //! `if_clone.c`, `if_bridge.c` and `if_tuntap.c`; what is of FreeBSD 15 was read and compiled, not
 //! seen. 13.0 is the oldest that will do: it brought `SIOCGIFDATA`.
 
-mod abi;
+pub(crate) mod abi;
 mod abi15;
 mod backend;
 mod bridge;
@@ -19,7 +19,6 @@ mod events;
 mod fdb;
 mod flags;
 mod host_identity;
-mod ifreq;
 mod interface;
 #[cfg(feature = "sandbox")]
 mod jail;

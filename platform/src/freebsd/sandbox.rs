@@ -9,8 +9,8 @@ use std::{env, io};
 use nix::unistd::geteuid;
 
 use super::backend::FreeBsdBackend;
-use super::control::Control;
 use super::{jail, module};
+use crate::ifreq::Control;
 use crate::{InterfaceName, Operation, UnicastMac};
 
 /// A network without any interface but loopback, which the process alone is in.

@@ -20,12 +20,12 @@ use nix::errno::Errno;
 
 use super::backend::{FreeBsdBackend, macs, still_there};
 use super::bridge::mtu_error;
-use super::control::Control;
 use super::driver::Driver;
 use super::flags::Flags;
 use super::sysctl;
 use super::tuntap::{self, Closed};
 use crate::error::Attempt;
+use crate::ifreq::Control;
 use crate::setting::{self, Setting};
 use crate::{
     Capability, Error, ErrorKind, ExistingTap, Identity, InterfaceName, LinkState, MacAddr, Made, Outcome, Result,

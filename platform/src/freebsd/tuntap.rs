@@ -11,9 +11,9 @@ use std::path::Path;
 
 use libc::c_int;
 
-use super::ifreq::{Call, IfReq};
 use super::{abi, abi15};
 use crate::InterfaceName;
+use crate::ifreq::{Call, IfReq};
 use crate::retry::retry;
 
 nix::ioctl_write_ptr_bad!(set_header, abi::TAPSVNETHDR, c_int);

@@ -11,7 +11,7 @@
 //!   Within one second, an interface may go and another may come with its index, and so with its identity. As a
 //!   bridge, only another bridge is taken for it.
 
-use super::ifreq::IfReq;
+use crate::ifreq::IfReq;
 use crate::{Identity, InterfaceName};
 
 /// The name of an interface, compared with its identity directly before. A call that changes the interface

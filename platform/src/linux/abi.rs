@@ -6,8 +6,8 @@ use libc::{c_int, c_ulong};
 // linux/sockios.h
 pub(super) const SIOCBRADDBR: c_int = 0x89a0;
 pub(super) const SIOCBRDELBR: c_int = 0x89a1;
-pub(super) const SIOCBRADDIF: c_int = 0x89a2;
-pub(super) const SIOCBRDELIF: c_int = 0x89a3;
+pub(crate) const SIOCBRADDIF: c_int = 0x89a2;
+pub(crate) const SIOCBRDELIF: c_int = 0x89a3;
 /// The older calls, on all bridges of a namespace...
 pub(super) const SIOCGIFBR: c_int = 0x8940;
 /// ... and on one.

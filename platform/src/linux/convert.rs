@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use crate::InterfaceIndex;
 
 /// Returns an index for a kernel's structure, in which it is a C int.
-pub(super) fn c_index(index: InterfaceIndex) -> c_int {
+pub(crate) fn c_index(index: InterfaceIndex) -> c_int {
     index.get().try_into().expect("InterfaceIndex::new takes none beyond i32::MAX")
 }
 

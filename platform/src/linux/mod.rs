@@ -3,14 +3,13 @@
 //! Facts not marked otherwise were seen on Linux 6.18 or read in `net/bridge`, `net/core/dev.c`
 //! and `net/core/rtnetlink.c`.
 
-mod abi;
+pub(crate) mod abi;
 mod bridge_indices;
 mod capabilities;
 mod carrier;
-mod convert;
+pub(crate) mod convert;
 mod events;
 mod host_identity;
-mod ifreq;
 mod ioctl;
 mod listener;
 mod namespace;

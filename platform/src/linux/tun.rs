@@ -11,7 +11,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use libc::c_int;
 use nix::errno::Errno;
 
-use super::ifreq::{Call, IfReq};
+use crate::ifreq::{Call, IfReq};
 use crate::retry::retry;
 use crate::{InterfaceName, MacAddr, TapOffload, TapOffloads, VnetHeader};
 

@@ -7,10 +7,10 @@
 
 use std::os::fd::{AsFd, AsRawFd};
 
-use libc::{c_int, c_ulong, ifreq};
+use libc::{c_char, c_int, c_ulong, ifreq};
 use nix::errno::Errno;
 
-use super::control::Control;
+use crate::ifreq::{Call, Control, IfReq, c_name};
 use crate::linux::abi::{
     __bridge_info, __fdb_entry, __port_info, BRCTL_GET_BRIDGE_INFO, BRCTL_GET_FDB_ENTRIES, BRCTL_GET_PORT_INFO,
     BRCTL_GET_PORT_LIST, BRCTL_SET_AGEING_TIME, BRCTL_SET_BRIDGE_FORWARD_DELAY, BRCTL_SET_BRIDGE_HELLO_TIME,
@@ -18,7 +18,6 @@ use crate::linux::abi::{
     BRCTL_SET_PORT_PRIORITY, SIOCBRADDBR, SIOCBRDELBR, SIOCDEVPRIVATE,
 };
 use crate::linux::bridge_indices::{self, MAX_BRIDGES};
-use crate::linux::ifreq::{Call, IfReq, c_name};
 use crate::retry::retry;
 use crate::{Identity, InterfaceIndex, InterfaceName};
 
@@ -28,8 +27,8 @@ const MAX_PORTS: usize = 1024;
 pub(super) const FDB_CHUNK: usize = 256;
 
 nix::ioctl_readwrite_bad!(bridge_private, SIOCDEVPRIVATE, ifreq);
-nix::ioctl_write_ptr_bad!(add_bridge, SIOCBRADDBR, [u8; libc::IFNAMSIZ]);
-nix::ioctl_write_ptr_bad!(delete_bridge, SIOCBRDELBR, [u8; libc::IFNAMSIZ]);
+nix::ioctl_write_ptr_bad!(add_bridge, SIOCBRADDBR, [c_char; libc::IFNAMSIZ]);
+nix::ioctl_write_ptr_bad!(delete_bridge, SIOCBRDELBR, [c_char; libc::IFNAMSIZ]);
 
 /// A value of a bridge that the older calls set; times in 1/100 s.
 #[derive(Debug, Clone, Copy)]
@@ -69,12 +68,12 @@ impl Control {
     /// `EINVAL` for an interface that cannot be a port, `ELOOP` for a bridge, `EBUSY` for an interface
     /// that has a master.
     pub(super) fn add_port(&self, bridge: Identity, port: InterfaceIndex) -> nix::Result<()> {
-        self.on(bridge, |name| Call::ADD_PORT.on(self, IfReq::on(name).with_index(port)).map(drop))
+        self.on(bridge, |name| self.call(Call::ADD_PORT, IfReq::on(name).with_index(port)).map(drop))
     }
 
     /// `EINVAL` for an interface that is not a port of this bridge.
     pub(super) fn remove_port(&self, bridge: Identity, port: InterfaceIndex) -> nix::Result<()> {
-        self.on(bridge, |name| Call::REMOVE_PORT.on(self, IfReq::on(name).with_index(port)).map(drop))
+        self.on(bridge, |name| self.call(Call::REMOVE_PORT, IfReq::on(name).with_index(port)).map(drop))
     }
 
     /// Returns the indices of all bridges, or `None` if the kernel may have more than it can tell.
@@ -174,7 +173,7 @@ impl Control {
     /// # Safety
     /// A pointer among the arguments must point to what the kernel writes there.
     unsafe fn bridge_call(&self, bridge: InterfaceName, mut arguments: [c_ulong; 4]) -> nix::Result<c_int> {
-        let mut request = IfReq::on(bridge).with_data((&raw mut arguments).cast());
+        let mut request = IfReq::on(bridge).with_data(&raw mut arguments);
         // SAFETY: the kernel reads one ifreq, and the four longs that it points to. The caller vouches
         // for what these point to.
         retry(|| unsafe { bridge_private(self.as_fd().as_raw_fd(), &raw mut request) })

@@ -8,16 +8,16 @@
 #![allow(unsafe_code)]
 
 use std::ffi::OsStr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
 
-use libc::{c_int, ifreq};
+use libc::ifreq;
 use nix::errno::Errno;
+use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::BindToDevice;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socket};
 
+use crate::ifreq::{Call, Control, IfReq};
 use crate::linux::abi::{ETHTOOL_GDRVINFO, IFF_UP, ethtool_drvinfo};
-use crate::linux::ifreq::{Call, IfReq};
 use crate::retry::retry;
 use crate::{Identity, InterfaceIndex, InterfaceName, LinkState, MacAddr};
 
@@ -34,22 +34,7 @@ pub(super) enum Driver {
     Other,
 }
 
-/// A socket of the network namespace that it was opened in, for ioctls.
-#[derive(Debug)]
-pub(super) struct Control(OwnedFd);
-
-impl AsFd for Control {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
-
 impl Control {
-    pub(super) fn open() -> nix::Result<Self> {
-        // The family does not matter for these calls, and AF_UNIX is always there.
-        socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).map(Self)
-    }
-
     /// Reads something by the name of an interface, compares the name with the index, and makes a call
     /// directly after that. It starts over if the interface is renamed meanwhile.
     ///
@@ -98,7 +83,7 @@ impl Control {
     /// `CAP_NET_RAW` before 5.7, and later where the socket is bound. Without that capability,
     /// the ioctl asks, as `ifconfig` does.
     pub(super) fn is_free(&self, name: InterfaceName) -> nix::Result<bool> {
-        let bind = |name: &[u8]| setsockopt(&self.0, BindToDevice, &OsStr::from_bytes(name).to_owned());
+        let bind = |name: &[u8]| setsockopt(self, BindToDevice, &OsStr::from_bytes(name).to_owned());
         match bind(name.as_bytes()) {
             Err(Errno::ENODEV) => return Ok(true),
             Err(_) => {}
@@ -135,10 +120,10 @@ impl Control {
             bus_info: [0; 32],
             _rest: [0; 64],
         };
-        let mut request = IfReq::on(name).with_data((&raw mut info).cast());
+        let mut request = IfReq::on(name).with_data(&raw mut info);
         // SAFETY: SIOCETHTOOL reads one ifreq. It reads the command that this points to, which is
         // ETHTOOL_GDRVINFO, and writes one ethtool_drvinfo there, which `info` is.
-        match retry(|| unsafe { ethtool(self.0.as_raw_fd(), &raw mut request) }) {
+        match retry(|| unsafe { ethtool(self.as_fd().as_raw_fd(), &raw mut request) }) {
             Ok(_) if info.driver.starts_with(b"bridge\0") => Ok(Driver::Bridge),
             // `tun_get_drvinfo()`; that of a tun says "tun" twice.
             Ok(_) if info.driver.starts_with(b"tun\0") && info.bus_info.starts_with(b"tap\0") => Ok(Driver::Tap),
@@ -170,16 +155,10 @@ impl Control {
         Ok(self.call(Call::GET_FLAGS, IfReq::on(name))?.flags())
     }
 
-    pub(super) fn mtu(&self, name: InterfaceName) -> nix::Result<u32> {
-        let mtu = self.call(Call::GET_MTU, IfReq::on(name))?.mtu();
-        u32::try_from(mtu).map_err(|_| Errno::EINVAL)
-    }
-
     /// `EINVAL` for an MTU that the interface cannot have.
     pub(super) fn set_mtu(&self, on: Identity, mtu: u32) -> nix::Result<()> {
-        // The kernel has a C int here; a larger number must not turn into another one.
-        let mtu = c_int::try_from(mtu).map_err(|_| Errno::EINVAL)?;
-        self.on(on, |name| self.call(Call::SET_MTU, IfReq::on(name).with_mtu(mtu)).map(drop))
+        let request = IfReq::empty().with_mtu(mtu)?;
+        self.on(on, |name| self.call(Call::SET_MTU, request.with_name(name)).map(drop))
     }
 
     /// Returns the MAC of an interface, or `None` if its addresses are of another kind.
@@ -195,9 +174,5 @@ impl Control {
     /// `EEXIST` for a name that is taken; before 6.2 `EBUSY` for an interface that is up.
     pub(super) fn rename(&self, on: Identity, to: InterfaceName) -> nix::Result<()> {
         self.on(on, |name| self.call(Call::SET_NAME, IfReq::on(name).with_new_name(to)).map(drop))
-    }
-
-    fn call(&self, call: Call, request: IfReq) -> nix::Result<IfReq> {
-        call.on(&self.0, request)
     }
 }

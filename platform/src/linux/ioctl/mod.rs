@@ -22,9 +22,10 @@ use std::sync::OnceLock;
 
 use nix::errno::Errno;
 
-use self::control::{Control, Driver};
+use self::control::Driver;
 use self::sysfs::{Directory, Sysfs};
 use crate::error::Attempt;
+use crate::ifreq::Control;
 use crate::linux::capabilities::CAPABILITIES;
 use crate::linux::carrier;
 use crate::linux::convert::errno;
