@@ -1,6 +1,7 @@
 //! The error of every backend: the operation, the interface, the backend, the cause, and the outcome of rollback.
 
 mod attempt;
+mod call;
 mod kind;
 mod operation;
 
@@ -9,6 +10,7 @@ use std::{fmt, io};
 use nix::errno::Errno;
 
 pub use self::attempt::Attempt;
+pub(crate) use self::call::{CallResult, Meanings, unless};
 pub use self::kind::ErrorKind;
 pub use self::operation::Operation;
 use crate::{Capability, InterfaceName, Target};

@@ -7,7 +7,7 @@ use libc::c_int;
 use nix::errno::Errno;
 
 use super::{list, sysctl};
-use crate::error::Attempt;
+use crate::error::{Attempt, CallResult};
 use crate::ifreq::Control;
 use crate::waiting::Limits;
 use crate::{ErrorKind, InterfaceName, MacAddr, Operation, Outcome, Result};
@@ -110,8 +110,8 @@ impl FreeBsdBackend {
     /// Those of [`open`](Self::open).
     pub fn open_with(limits: Limits) -> Result<Self> {
         let at = Self::at(Operation::Open);
-        let control = Control::open().map_err(|errno| at.errno(errno))?;
-        let version = sysctl::version().map_err(|errno| at.errno(errno))?;
+        let control = Control::open().at(at)?;
+        let version = sysctl::version().at(at)?;
         Ok(Self { control, version, has_vlans: OnceLock::new(), limits })
     }
 
@@ -126,15 +126,13 @@ impl FreeBsdBackend {
 }
 
 pub(super) fn macs(at: Attempt, control: &Control) -> Result<Macs> {
-    let interfaces = control.interfaces().map_err(|errno| at.errno(errno))?;
+    let interfaces = control.interfaces().at(at)?;
     list::decode(&interfaces).ok_or_else(|| at.error(ErrorKind::MalformedReply))
 }
 
 /// What was read of interfaces one by one, without those that vanished while they were read.
 pub(super) fn still_there<T>(at: Attempt, read: impl Iterator<Item = nix::Result<T>>) -> Result<Vec<T>> {
-    read.filter(|outcome| !matches!(outcome, Err(Errno::ENXIO)))
-        .map(|outcome| outcome.map_err(|errno| at.errno(errno)))
-        .collect()
+    read.filter(|outcome| !matches!(outcome, Err(Errno::ENXIO))).map(|outcome| outcome.at(at)).collect()
 }
 
 /// Makes calls one after another, until one fails. A call that the kernel refuses changes nothing.

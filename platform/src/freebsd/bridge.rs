@@ -7,7 +7,7 @@ use super::backend::{FreeBsdBackend, Macs, still_there};
 use super::driver::Driver;
 use super::interface::Interface;
 use super::{options, port, sysctl};
-use crate::error::Attempt;
+use crate::error::{Attempt, CallResult};
 use crate::setting::{self, Setting};
 use crate::{
     BridgeChange, BridgeOptions, BridgeState, Error, ErrorKind, Identity, InterfaceName, MacAddr, Outcome, Result,
@@ -53,8 +53,8 @@ impl FreeBsdBackend {
     /// The state of a bridge.
     pub(super) fn state(&self, at: Attempt, bridge: Identity) -> Result<BridgeState> {
         let mac = self.mac(at, bridge.name())?;
-        let state = self.state_without_options(bridge, mac).map_err(|errno| at.errno(errno))?;
-        let options = self.options(bridge.name()).map_err(|errno| at.errno(errno))?;
+        let state = self.state_without_options(bridge, mac).at(at)?;
+        let options = self.options(bridge.name()).at(at)?;
         Ok(BridgeState { options, ..state })
     }
 
@@ -79,9 +79,9 @@ impl FreeBsdBackend {
             || Ok([self.bridge(at, bridge)?]),
             |[bridge]| {
                 let mac = if is_all || change.mac.is_some() { self.mac(at, bridge.name())? } else { None };
-                let mut state = self.state_without_options(bridge, mac).map_err(|errno| at.errno(errno))?;
+                let mut state = self.state_without_options(bridge, mac).at(at)?;
                 if is_all || change.options != BridgeOptions::default() {
-                    state.options = self.options(bridge.name()).map_err(|errno| at.errno(errno))?;
+                    state.options = self.options(bridge.name()).at(at)?;
                 }
                 // A new protocol changes them.
                 let ports = match change.options.stp_protocol {
@@ -98,7 +98,7 @@ impl FreeBsdBackend {
         let name = || self.verified_bridge(at, bridge);
         setting::set_all(&setting::of_bridge(before, change), |setting| match setting {
             Setting::Mtu(mtu) => self.control.set_mtu(name()?, mtu).map_err(|errno| mtu_error(at, errno)),
-            Setting::Mac(mac) => self.control.set_mac(name()?, mac).map_err(|errno| at.errno(errno)),
+            Setting::Mac(mac) => self.control.set_mac(name()?, mac).at(at),
             Setting::Link(link) => self.set_link(at, bridge, link),
             Setting::Option(option) => self.set_option(at, bridge, option),
         })
@@ -135,9 +135,9 @@ impl FreeBsdBackend {
         };
         let find = |bridges: &mut dyn Iterator<Item = InterfaceName>| {
             let found = bridges.map(as_port_of).find(|found| !matches!(found, Ok(None) | Err(Errno::ENXIO)));
-            found.unwrap_or(Ok(None)).map_err(|errno| at.errno(errno))
+            found.unwrap_or(Ok(None)).at(at)
         };
-        let group = self.control.group(Driver::Bridge.group()).map_err(|errno| at.errno(errno))?;
+        let group = self.control.group(Driver::Bridge.group()).at(at)?;
         match find(&mut group.into_iter())? {
             None => find(&mut self.macs(at)?.into_keys()),
             found => Ok(found),

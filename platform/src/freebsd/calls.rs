@@ -2,6 +2,7 @@
 
 use super::backend::{FreeBsdBackend, in_order, still_there};
 use super::{events, port, vlan};
+use crate::error::{CallResult, unless};
 use crate::{
     Backend, BridgeState, Capabilities, Capability, ErrorKind, Events, FdbEntry, InterfaceState, Operation,
     Outcome, PortState, PortVlans, Result, Seen, Step, Tap, TapState, Target,
@@ -75,12 +76,12 @@ impl Backend for FreeBsdBackend {
         let at = step.attempt(Self::NAME);
         match (step, seen) {
             (Step::Create(spec), _) => self.make(at, spec),
-            (Step::Delete(_), &Seen::Interface(bridge)) => in_order([self
-                .verified_bridge(at, bridge)
-                .and_then(|bridge| self.control.destroy(bridge).map_err(|errno| at.errno(errno)))]),
+            (Step::Delete(_), &Seen::Interface(bridge)) => {
+                in_order([self.verified_bridge(at, bridge).and_then(|bridge| self.control.destroy(bridge).at(at))])
+            }
             (Step::FlushFdb(_), &Seen::Interface(bridge)) => in_order([self
                 .verified_bridge(at, bridge)
-                .and_then(|bridge| self.control.flush_addresses(bridge).map_err(|errno| at.errno(errno)))]),
+                .and_then(|bridge| self.control.flush_addresses(bridge).at(at))]),
             (Step::Change { change, .. }, Seen::Bridge { bridge, .. }) => self.change_bridge(at, bridge, change),
             (Step::AddPort { .. }, Seen::Port(seen)) => self.attach(at, seen),
             (Step::RemovePort { .. }, Seen::Port(seen)) => in_order([self.release(at, seen)]),
@@ -103,7 +104,8 @@ impl Backend for FreeBsdBackend {
 
     fn find_bridge(&self, bridge: Target) -> Result<Option<BridgeState>> {
         let at = Self::at(Operation::Find).on(bridge);
-        found(self.read(at, || Ok([self.bridge(at, bridge)?]), |[bridge]| self.state(at, bridge)))
+        let found = self.read(at, || Ok([self.bridge(at, bridge)?]), |[bridge]| self.state(at, bridge));
+        unless(ErrorKind::NotFound, found)
     }
 
     fn list_bridges(&self) -> Result<Vec<BridgeState>> {
@@ -148,7 +150,7 @@ impl Backend for FreeBsdBackend {
     }
 
     fn find_tap(&self, tap: Target) -> Result<Option<TapState>> {
-        found(self.tap(Self::at(Operation::Taps).on(tap), tap))
+        unless(ErrorKind::NotFound, self.tap(Self::at(Operation::Taps).on(tap), tap))
     }
 
     fn list_taps(&self) -> Result<Vec<TapState>> {
@@ -161,13 +163,5 @@ impl Backend for FreeBsdBackend {
 
     fn open_events(&self) -> Result<Events> {
         events::open(Self::at(Operation::Events))
-    }
-}
-
-/// `None` for what is not found.
-fn found<T>(found: Result<T>) -> Result<Option<T>> {
-    match found {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        found => found.map(Some),
     }
 }

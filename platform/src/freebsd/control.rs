@@ -21,6 +21,7 @@ use super::interface::Interface;
 use super::list::MAX_RECORD;
 use super::verified::Verified;
 use super::whole_list::whole_list;
+use crate::error::CallResult;
 use crate::ifreq::{Call, Control, IfReq, c_name, from_c_name};
 use crate::retry::retry;
 use crate::{Identity, InterfaceIndex, InterfaceName, MacAddr};
@@ -123,11 +124,7 @@ impl Control {
     /// Returns the names of the interfaces of a group. Root may put interfaces into it, and take some from it.
     pub(super) fn group(&self, group: InterfaceName) -> nix::Result<Vec<InterfaceName>> {
         for _ in 0..GROUP_READINGS {
-            let room = match self.read_group(group, &mut []) {
-                Ok(room) => room,
-                Err(Errno::ENOENT) => return Ok(Vec::new()),
-                Err(errno) => return Err(errno),
-            };
+            let Some(room) = self.read_group(group, &mut []).unless(Errno::ENOENT)? else { return Ok(Vec::new()) };
             let mut members = vec![[0; libc::IFNAMSIZ]; room];
             match self.read_group(group, &mut members) {
                 Ok(_) => {

@@ -16,7 +16,7 @@ use super::claim::Claim;
 use super::driver::Driver;
 use super::module;
 use super::staging::is_taken;
-use crate::error::Attempt;
+use crate::error::{Attempt, CallResult};
 use crate::{BridgeSpec, ErrorKind, Identity, InterfaceName, LinkState, Made, Outcome, Result, UnicastMac};
 
 /// An interface that was just made, and may have to be renamed.
@@ -111,15 +111,12 @@ impl FreeBsdBackend {
         match self.control.create(name) {
             // So says the kernel of a name that no driver knows.
             Err(Errno::EINVAL) => {}
-            outcome => return outcome.map_err(|errno| at.errno(errno)),
+            outcome => return outcome.at(at),
         }
-        if !self.control.has_driver(driver.name()).map_err(|errno| at.errno(errno))? {
+        if !self.control.has_driver(driver.name()).at(at)? {
             module::load(driver.module()).map_err(|errno| at.means(ErrorKind::NoDriver, errno))?;
         }
-        self.control.create(name).map_err(|errno| match errno {
-            Errno::EINVAL => at.means(ErrorKind::NoDriver, errno),
-            errno => at.errno(errno),
-        })
+        self.control.create(name).meaning(at, &[(Errno::EINVAL, ErrorKind::NoDriver)])
     }
 
     /// Gives a bridge that was just made all that its spec says; its name last but for the link.
@@ -160,7 +157,7 @@ impl FreeBsdBackend {
     /// Sets the MAC of what is new. A bridge keeps it then: the kernel gives a port's MAC only to one
     /// that still has its first one.
     pub(super) fn fix_mac(&self, at: Attempt, interface: Identity, mac: UnicastMac) -> Result<()> {
-        self.control.set_mac(self.verified(at, interface)?, mac.into()).map_err(|errno| at.errno(errno))?;
+        self.control.set_mac(self.verified(at, interface)?, mac.into()).at(at)?;
         self.read(
             at,
             || Ok([self.interface(at, interface.into())?.identity]),

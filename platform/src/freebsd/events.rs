@@ -12,13 +12,11 @@
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
-use crate::error::Attempt;
+use crate::error::{Attempt, CallResult};
 use crate::{Events, Result};
 
 /// Follows the interfaces of the calling process's jail.
 pub(super) fn open(at: Attempt) -> Result<Events> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    socket(AddressFamily::Route, SockType::Raw, flags, None)
-        .map(|socket| Events::new(socket, at))
-        .map_err(|errno| at.errno(errno))
+    socket(AddressFamily::Route, SockType::Raw, flags, None).map(|socket| Events::new(socket, at)).at(at)
 }

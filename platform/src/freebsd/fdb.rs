@@ -12,8 +12,8 @@ use nix::errno::Errno;
 
 use super::abi::{self, ifbareq};
 use super::backend::FreeBsdBackend;
-use super::port::not_a_port;
-use crate::error::Attempt;
+use super::port::NOT_A_PORT;
+use crate::error::{Attempt, CallResult};
 use crate::{
     Error, ErrorKind, FdbEntry, FdbOrigin, Identity, InterfaceName, MacAddr, Outcome, Result, SeenEntries,
     SeenEntry, StaticEntry, Target, UnicastMac, VlanId,
@@ -35,11 +35,11 @@ const ATTEMPTS: u8 = 4;
 impl FreeBsdBackend {
     /// The FDB of a bridge.
     pub(super) fn entries(&self, at: Attempt, bridge: InterfaceName) -> Result<Vec<FdbEntry>> {
-        let timeout = self.control.parameter(bridge, abi::BRDGGTO).map_err(|errno| at.errno(errno))?;
+        let timeout = self.control.parameter(bridge, abi::BRDGGTO).at(at)?;
         let untagged = self.untagged(at, bridge)?;
         let mut ports = BTreeMap::new();
         let mut entries = Vec::new();
-        for (name, entry) in self.control.addresses(bridge).map_err(|errno| at.errno(errno))? {
+        for (name, entry) in self.control.addresses(bridge).at(at)? {
             let port = ports.entry(name).or_insert_with(|| self.control.identity(name));
             match *port {
                 Ok(port) => entries.push(decode(port, &entry, timeout.ifbrp_ifbrpu, untagged)),
@@ -84,7 +84,7 @@ impl FreeBsdBackend {
                 seen.has_vlans = true;
                 let untagged = self.untagged(at, bridge.name())?;
                 let number = number_of(vlan, untagged);
-                for (port, there) in self.control.addresses(bridge.name()).map_err(|errno| at.errno(errno))? {
+                for (port, there) in self.control.addresses(bridge.name()).at(at)? {
                     if MacAddr::new(there.ifba_dst) != mac || number != 0 && there.ifba_vlan != number {
                         continue;
                     }
@@ -132,7 +132,7 @@ impl FreeBsdBackend {
             let port = self.verified_port(at, port)?;
             let bridge = self.verified_bridge(at, bridge)?;
             let set = self.control.set_address(bridge, port, address, abi::IFBAF_STATIC);
-            set.map_err(|errno| not_a_port(at, errno))
+            set.meaning(at, NOT_A_PORT)
         };
         for attempt in 0..ATTEMPTS {
             match set() {
@@ -168,7 +168,7 @@ impl FreeBsdBackend {
                 |other: &ifbareq| other.ifba_dst == dst && other.ifba_vlan != number && !is_learned(other);
             let mut others = Vec::new();
             if number == 0 {
-                for (port, other) in self.control.addresses(name).map_err(|errno| at.errno(errno))? {
+                for (port, other) in self.control.addresses(name).at(at)? {
                     if goes_with_it(&other) {
                         // With the port its entries are gone.
                         others.extend(self.identity_of(at, port)?.map(|port| (port, other)));
@@ -191,7 +191,7 @@ impl FreeBsdBackend {
                 let port = self.verified_port(at, port)?;
                 let bridge = self.verified_bridge(at, bridge)?;
                 let set = self.control.set_address(bridge, port, (dst, other.ifba_vlan), other.ifba_flags);
-                set.map_err(|errno| not_a_port(at, errno))
+                set.meaning(at, NOT_A_PORT)
             };
             // Rollback knows only the entry that the step is about.
             let tried = (1..ATTEMPTS).fold(set(), |tried, _| match tried {
@@ -208,7 +208,7 @@ impl FreeBsdBackend {
     }
 
     fn untagged(&self, at: Attempt, bridge: InterfaceName) -> Result<Untagged> {
-        let flags = self.control.bridge_flags(bridge).map_err(|errno| at.errno(errno))?;
+        let flags = self.control.bridge_flags(bridge).at(at)?;
         Ok(if flags.is_some() { Untagged::Null } else { Untagged::One })
     }
 
@@ -222,7 +222,7 @@ impl FreeBsdBackend {
     ) -> Result<Option<SeenEntry>> {
         let number = number_of(vlan, self.untagged(at, bridge.name())?);
         let wanted = |entry: &ifbareq| MacAddr::new(entry.ifba_dst) == mac && entry.ifba_vlan == number;
-        match self.control.find_address(bridge.name(), wanted).map_err(|errno| at.errno(errno))? {
+        match self.control.find_address(bridge.name(), wanted).at(at)? {
             Some((port, there)) => self.seen(at, port, vlan, &there),
             None => Ok(None),
         }

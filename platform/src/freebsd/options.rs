@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use super::abi::{self, ifbrparam};
 use super::abi15;
 use super::backend::FreeBsdBackend;
-use crate::error::Attempt;
+use crate::error::{Attempt, CallResult};
 use crate::{BridgeOption, BridgeOptions, ErrorKind, Identity, InterfaceName, Result, StpProtocol, VlanId};
 
 /// `ifbrp_proto` and `ifbop_protocol` (`BSTP_PROTO_*` in `net/bridgestp.h`).
@@ -58,7 +58,7 @@ impl FreeBsdBackend {
         if let BridgeOption::VlanFiltering(_) | BridgeOption::DefaultPvid(_) = option {
             // They know no value to refuse, but a kernel before 15 does not know them.
             let name = self.bridge(at, bridge.into())?.name();
-            let flags = self.control.bridge_flags(name).map_err(|errno| at.errno(errno))?;
+            let flags = self.control.bridge_flags(name).at(at)?;
             let flags = flags.ok_or_else(|| at.error(ErrorKind::Unsupported))?;
             if command == abi15::BRDGSFLAGS {
                 // All flags are set at once.
@@ -73,13 +73,13 @@ impl FreeBsdBackend {
                     && self.control.may_change(self.verified_bridge(at, bridge)?) =>
             {
                 let name = self.bridge(at, bridge.into())?.name();
-                let now = self.options(name).map_err(|errno| at.errno(errno))?;
+                let now = self.options(name).at(at)?;
                 if now.hello_time.map(BridgeOption::HelloTime) == Some(option) {
                     return Ok(());
                 }
                 Err(at.means(ErrorKind::InvalidOption, errno))
             }
-            outcome => outcome.map_err(|errno| at.errno(errno)),
+            outcome => outcome.at(at),
         }
     }
 }

@@ -10,9 +10,9 @@ use nix::errno::Errno;
 use super::abi::{self, ifbreq};
 use super::backend::{FreeBsdBackend, in_order, still_there};
 use super::options::STP;
-use crate::error::Attempt;
+use crate::error::{Attempt, CallResult, Meanings};
 use crate::{
-    Capability, Error, ErrorKind, Identity, InterfaceName, LinkState, MacAddr, Outcome, PortOption, PortOptions,
+    Capability, ErrorKind, Identity, InterfaceName, LinkState, MacAddr, Outcome, PortOption, PortOptions,
     PortState, PortStpState, Result, SeenPort, Target,
 };
 
@@ -28,6 +28,9 @@ struct Call {
     values: ifbreq,
 }
 
+/// What a call on a port fails with where the bridge has no such port.
+pub(super) const NOT_A_PORT: &Meanings = &[(Errno::ENOENT, ErrorKind::NotAPort)];
+
 impl FreeBsdBackend {
     /// What a step on a bridge and a port is about. Options are read where the step changes some.
     pub(super) fn seen_port(
@@ -41,7 +44,7 @@ impl FreeBsdBackend {
             at,
             || self.bridge_and_port(at, bridge, port),
             |[bridge, port]| {
-                let mtu = |of: Identity| self.control.mtu(of.name()).map_err(|errno| at.errno(errno));
+                let mtu = |of: Identity| self.control.mtu(of.name()).at(at);
                 let mut seen = SeenPort::new(bridge, mtu(bridge)?, port, mtu(port)?);
                 let member = self.member(at, bridge, port)?;
                 seen.is_port = member.is_some();
@@ -88,7 +91,7 @@ impl FreeBsdBackend {
     pub(super) fn release(&self, at: Attempt, seen: &SeenPort) -> Result<()> {
         let port = self.verified_port(at, seen.port)?;
         let bridge = self.verified_bridge(at, seen.bridge)?;
-        self.control.remove_port(bridge, port).map_err(|errno| not_a_port(at, errno))
+        self.control.remove_port(bridge, port).meaning(at, NOT_A_PORT)
     }
 
     /// Changes options of a port: first the numbers, which the kernel may well refuse.
@@ -109,7 +112,7 @@ impl FreeBsdBackend {
             let bridge = self.verified_bridge(at, seen.bridge)?;
             self.control.set_member(bridge, port, command, values).map_err(|errno| match errno {
                 Errno::EINVAL => at.means(ErrorKind::InvalidOption, errno),
-                errno => not_a_port(at, errno),
+                errno => at.meaning(errno, NOT_A_PORT),
             })
         }))
     }
@@ -130,7 +133,7 @@ impl FreeBsdBackend {
         bridge: Identity,
         decode: fn(&ifbreq) -> PortOptions,
     ) -> Result<Vec<PortState>> {
-        let members = self.control.ports(bridge.name()).map_err(|errno| at.errno(errno))?;
+        let members = self.control.ports(bridge.name()).at(at)?;
         let macs = self.macs(at)?;
         let ports = members.into_iter().map(|(name, member)| {
             let mac = *macs.get(&name).ok_or(Errno::ENXIO)?;
@@ -146,7 +149,7 @@ impl FreeBsdBackend {
         let read = |[port]: [Identity; 1]| {
             let Some((bridge, member)) = self.bridge_of(at, port.name())? else { return Ok(None) };
             let state = self.port_state(port, bridge, self.mac(at, port.name())?, &member, decode);
-            state.map(Some).map_err(|errno| at.errno(errno))
+            state.map(Some).at(at)
         };
         match self.read(at, || Ok([self.interface_of_port(at, port)?]), read) {
             Err(error) if error.kind() == ErrorKind::PortNotFound => Ok(None),
@@ -176,14 +179,6 @@ impl FreeBsdBackend {
     /// Whether an interface is a port of any bridge but this one, or of a lagg(4).
     fn is_port_elsewhere(&self, at: Attempt, bridge: Identity, port: InterfaceName) -> Result<bool> {
         Ok(self.is_lagg_port(port) || self.bridge_of(at, port)?.is_some_and(|(other, _)| other != bridge))
-    }
-}
-
-/// The error of a call on a port, of which the kernel says that it is none of the bridge.
-pub(super) fn not_a_port(at: Attempt, errno: Errno) -> Error {
-    match errno {
-        Errno::ENOENT => at.means(ErrorKind::NotAPort, errno),
-        errno => at.errno(errno),
     }
 }
 

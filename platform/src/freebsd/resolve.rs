@@ -6,7 +6,7 @@ use super::backend::FreeBsdBackend;
 use super::flags::Flags;
 use super::interface::Interface;
 use super::verified::Verified;
-use crate::error::Attempt;
+use crate::error::{Attempt, CallResult};
 use crate::{ErrorKind, Identity, LinkState, Result, Target};
 
 /// How often interfaces are read, or looked for, that others rename meanwhile.
@@ -120,11 +120,11 @@ impl FreeBsdBackend {
             let flags = self.control.flags(name);
             let verified = self.verified(at, interface)?;
             if verified.name() == name {
-                let flags = flags.map_err(|errno| at.errno(errno))?;
+                let flags = flags.at(at)?;
                 if change(flags) == flags {
                     return Ok(());
                 }
-                return self.control.set_flags(verified, change(flags)).map_err(|errno| at.errno(errno));
+                return self.control.set_flags(verified, change(flags)).at(at);
             }
             name = verified.name();
         }

@@ -18,7 +18,7 @@ use nix::time::{ClockId, clock_gettime};
 use super::backend::FreeBsdBackend;
 use super::claim::{Claim, PAUSE};
 use super::driver::Driver;
-use crate::error::Attempt;
+use crate::error::{Attempt, CallResult};
 use crate::waiting::Deadline;
 use crate::{Error, Identity, InterfaceName, LinkState, Outcome, Result};
 
@@ -99,10 +99,10 @@ impl FreeBsdBackend {
         let name = self.bridge(at, bridge.into())?.name();
         let is_idle =
             || Ok(self.control.flags(name)?.link() == LinkState::Down && self.control.ports(name)?.is_empty());
-        if !is_idle().map_err(|errno| at.errno(errno))? {
+        if !is_idle().at(at)? {
             return Ok(false);
         }
-        self.control.destroy(self.verified_bridge(at, bridge)?).map_err(|errno| at.errno(errno))?;
+        self.control.destroy(self.verified_bridge(at, bridge)?).at(at)?;
         Ok(true)
     }
 

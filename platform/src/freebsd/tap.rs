@@ -24,7 +24,7 @@ use super::driver::Driver;
 use super::flags::Flags;
 use super::sysctl;
 use super::tuntap::{self, Closed};
-use crate::error::Attempt;
+use crate::error::{Attempt, CallResult};
 use crate::ifreq::Control;
 use crate::setting::{self, Setting};
 use crate::{
@@ -43,7 +43,7 @@ impl FreeBsdBackend {
     /// interface is, and so which device a tap has, the kernel tells by sysctl(3), and that for the
     /// network of the process. A jail does not tell which one it is, so both networks are looked at.
     pub(super) fn check_network(&self, at: Attempt) -> Result<()> {
-        let here = Control::open().map_err(|errno| at.errno(errno))?;
+        let here = Control::open().at(at)?;
         for _ in 0..NETWORK_LOOKS {
             // They differ as well if an interface comes or goes between the two.
             if self.macs(at)? == macs(at, &here)? {
@@ -171,7 +171,7 @@ impl FreeBsdBackend {
         let name = || self.verified(at, tap.identity());
         match setting {
             Setting::Mtu(mtu) => self.control.set_mtu(name()?, mtu).map_err(|errno| mtu_error(at, errno)),
-            Setting::Mac(mac) => self.control.set_mac(name()?, mac).map_err(|errno| at.errno(errno)),
+            Setting::Mac(mac) => self.control.set_mac(name()?, mac).at(at),
             Setting::Link(link) => self.set_link(at, tap.identity(), link),
             Setting::Option(_) => Ok(()),
         }
@@ -197,7 +197,7 @@ impl FreeBsdBackend {
         let destroy = || match self.verified(at, tap.identity()) {
             // From FreeBSD 15 on, closing has destroyed it.
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            verified => self.control.destroy(verified?).map_err(|errno| at.errno(errno)),
+            verified => self.control.destroy(verified?).at(at),
         };
         // Between the two calls it may have been renamed, or have gone: the next try tells.
         match checked.and_then(|()| destroy().or_else(|_| destroy()).or_else(|_| destroy())) {
@@ -230,7 +230,7 @@ impl FreeBsdBackend {
             || Ok([self.interface(at, tap)?.identity]),
             |[tap]| {
                 let mac = if wants_mac { self.mac(at, tap.name())? } else { None };
-                let state = self.tap_with(tap, mac).map_err(|errno| at.errno(errno))?;
+                let state = self.tap_with(tap, mac).at(at)?;
                 state.ok_or_else(|| at.error(ErrorKind::NotATap))
             },
         )
@@ -271,7 +271,7 @@ impl FreeBsdBackend {
             if self.control.identity(name)? == tap { Ok(()) } else { Err(Errno::ENXIO) }
         };
         // Between the two calls it may have been renamed.
-        is_it().or_else(|_| is_it()).map_err(|errno| at.errno(errno))
+        is_it().or_else(|_| is_it()).at(at)
     }
 }
 

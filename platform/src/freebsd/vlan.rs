@@ -13,8 +13,8 @@ use nix::errno::Errno;
 use super::abi15::{self, VlanBits};
 use super::backend::{FreeBsdBackend, in_order};
 use super::bridge_ioctl::NO_VLANS;
-use super::port::not_a_port;
-use crate::error::Attempt;
+use super::port::NOT_A_PORT;
+use crate::error::{Attempt, CallResult};
 use crate::{
     Capability, ErrorKind, Identity, Operation, Outcome, PortVlans, Result, SeenVlans, Target, VlanId, VlanRange,
     VlanTagging, vlan,
@@ -139,7 +139,7 @@ impl FreeBsdBackend {
     /// The VLANs of an interface; `None` if it is no port of the bridge.
     fn vlans_of(&self, at: Attempt, bridge: Identity, port: Identity) -> Result<Option<Vlans>> {
         let (bridge, port) = (bridge.name(), port.name());
-        if self.control.bridge_flags(bridge).map_err(|errno| at.errno(errno))?.is_none() {
+        if self.control.bridge_flags(bridge).at(at)?.is_none() {
             return Err(at.with(Capability::PortVlans).error(ErrorKind::Unsupported));
         }
         let read = || {
@@ -175,7 +175,7 @@ impl FreeBsdBackend {
             Step::Tag(set) => self.control.change_vlans(bridge, port, abi15::BRDG_VLAN_OP_ADD, &encode(set)),
             Step::Untag(set) => self.control.change_vlans(bridge, port, abi15::BRDG_VLAN_OP_DEL, &encode(set)),
         };
-        taken.map_err(|errno| not_a_port(at, errno))
+        taken.meaning(at, NOT_A_PORT)
     }
 }
 

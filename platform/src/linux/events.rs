@@ -4,7 +4,7 @@ use nix::sys::socket::SockProtocol;
 
 use super::listener;
 use super::namespace::Namespace;
-use crate::error::Attempt;
+use crate::error::{Attempt, CallResult};
 use crate::{Events, Result};
 
 const _: () = assert!(libc::RTMGRP_LINK == 1);
@@ -13,5 +13,5 @@ const _: () = assert!(libc::RTMGRP_LINK == 1);
 pub(super) fn open(namespace: &Namespace, at: Attempt) -> Result<Events> {
     let open = || listener::open(SockProtocol::NetlinkRoute, libc::RTMGRP_LINK.unsigned_abs());
     let socket = namespace.run(open).and_then(|socket| socket);
-    socket.map(|socket| Events::new(socket, at)).map_err(|errno| at.errno(errno))
+    socket.map(|socket| Events::new(socket, at)).at(at)
 }

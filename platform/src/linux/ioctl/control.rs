@@ -16,6 +16,7 @@ use nix::errno::Errno;
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::BindToDevice;
 
+use crate::error::CallResult;
 use crate::ifreq::{Call, Control, IfReq};
 use crate::linux::abi::{ETHTOOL_GDRVINFO, IFF_UP, ethtool_drvinfo};
 use crate::retry::retry;
@@ -93,10 +94,7 @@ impl Control {
                 return Ok(false);
             }
         }
-        match self.index(name) {
-            Err(Errno::ENODEV) => Ok(true),
-            found => found.map(|_| false),
-        }
+        Ok(self.index(name).unless(Errno::ENODEV)?.is_none())
     }
 
     /// Returns the index of the interface of this name, which may be an alternative one; `ENODEV`

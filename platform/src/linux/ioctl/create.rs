@@ -4,7 +4,7 @@ use nix::errno::Errno;
 
 use super::staging::{self, Claim};
 use super::{IoctlBackend, mtu_error};
-use crate::error::Attempt;
+use crate::error::{Attempt, CallResult};
 use crate::linux::convert::errno;
 use crate::linux::ioctl::control::Driver;
 use crate::linux::udev::Watch;
@@ -19,7 +19,7 @@ impl IoctlBackend {
         let begin = || {
             self.check_free(at, spec.name)?;
             let watch = match spec.mac {
-                Some(_) => self.udev.watch().map_err(|errno| at.errno(errno))?,
+                Some(_) => self.udev.watch().at(at)?,
                 None => None,
             };
             let claim = spec.mac.and_then(|_| Claim::for_bridge(&self.namespace, spec.name));
@@ -149,21 +149,21 @@ impl IoctlBackend {
             }
         }
         if spec.link == LinkState::Up {
-            self.control.set_link(named, LinkState::Up).map_err(|errno| at.errno(errno))?;
+            self.control.set_link(named, LinkState::Up).at(at)?;
         }
         Ok(named)
     }
 
     /// Sets the MAC of a new bridge so that it stays, whatever udevd does.
     fn fix_mac(&self, at: Attempt, bridge: Identity, mac: UnicastMac, watch: Option<&Watch<'_>>) -> Result<()> {
-        let set = || self.control.set_mac(bridge, mac.into()).map_err(|errno| at.errno(errno));
+        let set = || self.control.set_mac(bridge, mac.into()).at(at);
         let has_it = || {
-            let now = self.control.read(bridge, |name| self.control.mac(name)).map_err(|errno| at.errno(errno))?;
+            let now = self.control.read(bridge, |name| self.control.mac(name)).at(at)?;
             Ok(now == Some(mac.into()))
         };
         set()?;
         if let Some(watch) = watch {
-            watch.wait_for(bridge.index()).map_err(|errno| at.errno(errno))?;
+            watch.wait_for(bridge.index()).at(at)?;
             if !has_it()? {
                 // udevd had decided before the first call, and will not decide again.
                 set()?;

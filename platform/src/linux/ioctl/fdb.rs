@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::bridge_ioctl::FDB_CHUNK;
 use super::{IoctlBackend, still_there};
-use crate::error::Attempt;
+use crate::error::{Attempt, CallResult};
 use crate::{ErrorKind, FdbEntry, FdbOrigin, Identity, MacAddr, Result};
 
 /// How often a list is read that is too long for one call, until two readings agree.
@@ -23,7 +23,7 @@ type Reading = BTreeMap<(u16, [u8; 6]), (bool, u32)>;
 impl IoctlBackend {
     /// The FDB of an interface that is known to be a bridge.
     pub(super) fn read_fdb(&self, at: Attempt, bridge: Identity) -> Result<Vec<FdbEntry>> {
-        let read = || self.fdb_reading(bridge).map_err(|errno| at.errno(errno));
+        let read = || self.fdb_reading(bridge).at(at);
         let (mut before, mut is_whole) = read()?;
         for _ in 0..READINGS {
             let is_clear = before.values().all(|&(is_local, age)| is_local || age > 0);
@@ -67,7 +67,7 @@ impl IoctlBackend {
         now: &Reading,
         before: &Reading,
     ) -> Result<Vec<FdbEntry>> {
-        let ports = self.fdb_ports(bridge).map_err(|errno| at.errno(errno))?;
+        let ports = self.fdb_ports(bridge).at(at)?;
         let mut entries: Vec<_> = now
             .iter()
             .filter_map(|(&(number, mac), &(is_local, age))| {

@@ -24,7 +24,7 @@ use nix::errno::Errno;
 
 use self::control::Driver;
 use self::sysfs::{Directory, Sysfs};
-use crate::error::Attempt;
+use crate::error::{Attempt, CallResult, unless};
 use crate::ifreq::Control;
 use crate::linux::capabilities::CAPABILITIES;
 use crate::linux::carrier;
@@ -74,7 +74,7 @@ impl IoctlBackend {
     /// Those of [`open`](Self::open).
     pub fn open_with(limits: Limits) -> Result<Self> {
         let at = Self::at(Operation::Open);
-        let control = Control::open().map_err(|errno| at.errno(errno))?;
+        let control = Control::open().at(at)?;
         let namespace = Namespace::open();
         // Where it could not be found again, now is the time.
         let sysfs = if namespace.is_known() { OnceLock::new() } else { Sysfs::open().into() };
@@ -127,7 +127,7 @@ impl IoctlBackend {
     /// The bridge of a target.
     fn bridge(&self, at: Attempt, target: Target) -> Result<Identity> {
         let found = self.resolve(target).and_then(|bridge| Ok((bridge, self.driver(bridge)?)));
-        match found.map_err(|errno| at.errno(errno))? {
+        match found.at(at)? {
             (bridge, Driver::Bridge) => Ok(bridge),
             (_, Driver::Tap | Driver::Other) => Err(at.error(ErrorKind::NotABridge)),
         }
@@ -169,8 +169,8 @@ impl IoctlBackend {
     fn set(&self, at: Attempt, on: Identity, setting: Setting) -> Result<()> {
         match setting {
             Setting::Mtu(mtu) => self.control.set_mtu(on, mtu).map_err(|errno| mtu_error(at, errno)),
-            Setting::Mac(mac) => self.control.set_mac(on, mac).map_err(|errno| at.errno(errno)),
-            Setting::Link(link) => self.control.set_link(on, link).map_err(|errno| at.errno(errno)),
+            Setting::Mac(mac) => self.control.set_mac(on, mac).at(at),
+            Setting::Link(link) => self.control.set_link(on, link).at(at),
             Setting::Option(option) => self.set_bridge_option(at, on, option),
         }
     }
@@ -220,7 +220,7 @@ impl Backend for IoctlBackend {
             Step::Change { bridge, change } => {
                 let bridge = self.bridge(at, *bridge)?;
                 self.check_bridge_options(at, &change.options)?;
-                self.state(bridge).map(Seen::bridge).map_err(|errno| at.errno(errno))
+                self.state(bridge).map(Seen::bridge).at(at)
             }
             &Step::AddPort { bridge, port } | &Step::RemovePort { bridge, port } => {
                 self.look_at_port(at, bridge, port, None).map(Seen::Port)
@@ -257,11 +257,8 @@ impl Backend for IoctlBackend {
 
     fn find_bridge(&self, bridge: Target) -> Result<Option<BridgeState>> {
         let at = Self::at(Operation::Find).on(bridge);
-        let state = |bridge| self.state(bridge).map_err(|errno| at.errno(errno));
-        match self.bridge(at, bridge).and_then(state) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            found => found.map(Some),
-        }
+        let state = |bridge| self.state(bridge).at(at);
+        unless(ErrorKind::NotFound, self.bridge(at, bridge).and_then(state))
     }
 
     fn list_bridges(&self) -> Result<Vec<BridgeState>> {

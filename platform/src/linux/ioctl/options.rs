@@ -9,7 +9,7 @@ use super::IoctlBackend;
 use super::bridge_ioctl::{BridgeValue, PortValue};
 use super::staging::Claim;
 use super::sysfs::Directory;
-use crate::error::Attempt;
+use crate::error::{Attempt, CallResult};
 use crate::linux::carrier::Carrier;
 use crate::{
     BridgeOption, BridgeOptions, Capability, ErrorKind, Identity, InterfaceIndex, InterfaceName, Outcome,
@@ -313,12 +313,12 @@ impl IoctlBackend {
             };
             Ok(Carrier { is_on, is_operational: bridge.text(c"operstate")? == "up" })
         };
-        self.in_sysfs(bridge, read).map_err(|errno| at.errno(errno))
+        self.in_sysfs(bridge, read).at(at)
     }
 
     /// Refuses what only sysfs can do where the sysfs of this namespace is not available.
     pub(super) fn check_sysfs(&self, at: Attempt) -> Result<()> {
-        let sysfs = self.sysfs().map_err(|errno| at.errno(errno))?;
+        let sysfs = self.sysfs().at(at)?;
         let is_usable = sysfs.is_usable(|is_there| {
             let claim = Claim::for_trial(&self.namespace);
             let trial = self.created(self.add_staged(claim.as_ref())?)?;

@@ -3,7 +3,7 @@
 use nix::errno::Errno;
 
 use super::{IoctlBackend, still_there};
-use crate::error::Attempt;
+use crate::error::{Attempt, CallResult};
 use crate::{
     ErrorKind, Identity, InterfaceIndex, MacAddr, Operation, Outcome, PortOptions, PortState, Result, SeenPort,
     Target,
@@ -24,7 +24,7 @@ impl IoctlBackend {
         let bridge = self.bridge(at, bridge)?;
         let port = self.resolve(port).map_err(|errno| port_error(at, errno))?;
         let of_bridge = |name| Ok((self.control.mtu(name)?, self.control.port_number(name, port.index())?));
-        let (bridge_mtu, number) = self.control.read(bridge, of_bridge).map_err(|errno| at.errno(errno))?;
+        let (bridge_mtu, number) = self.control.read(bridge, of_bridge).at(at)?;
         let port_mtu = self.control.read(port, |name| self.control.mtu(name));
         let port_mtu = port_mtu.map_err(|errno| port_error(at, errno))?;
         let mut seen = SeenPort::new(bridge, bridge_mtu, port, port_mtu);
@@ -74,10 +74,10 @@ impl IoctlBackend {
         let at = Self::at(Operation::Ports).on(bridge);
         let bridge = self.bridge(at, bridge)?;
         let numbered = self.control.read(bridge, |name| self.control.numbered_ports(name));
-        let mut numbered = numbered.map_err(|errno| at.errno(errno))?;
+        let mut numbered = numbered.at(at)?;
         numbered.sort_unstable_by_key(|&(_, index)| index);
         let state = |(number, index)| self.port_state(bridge, self.current(index)?, number);
-        still_there(numbered.into_iter().map(state)).map_err(|errno| at.errno(errno))
+        still_there(numbered.into_iter().map(state)).at(at)
     }
 
     pub(super) fn read_port(&self, port: Target) -> Result<Option<PortState>> {
@@ -94,7 +94,7 @@ impl IoctlBackend {
                 Err(Errno::ENODEV) if self.resolve(port) == Err(Errno::ENODEV) => return Ok(None),
                 // The bridge has left, or the port is one of another bridge by now.
                 Err(Errno::ENODEV) => {}
-                found => return found.map_err(|errno| at.errno(errno)),
+                found => return found.at(at),
             }
         }
         Err(at.error(ErrorKind::ListChanged))

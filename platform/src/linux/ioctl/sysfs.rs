@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 use nix::errno::Errno;
 
 use super::mount::{mount_sysfs, open_dir, open_file};
+use crate::error::CallResult;
 use crate::linux::convert::errno;
 use crate::{InterfaceIndex, InterfaceName};
 
@@ -100,10 +101,7 @@ impl Directory {
 
     /// The number in a file; `None` where the kernel has no such file.
     pub(super) fn optional(&self, path: &CStr) -> nix::Result<Option<u64>> {
-        match self.number(path) {
-            Err(Errno::ENOENT) => Ok(None),
-            number => number.map(Some),
-        }
+        self.number(path).unless(Errno::ENOENT)
     }
 
     /// The text in a file, of one line.

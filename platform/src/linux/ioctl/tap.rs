@@ -4,7 +4,7 @@ use nix::errno::Errno;
 
 use super::sysfs::Directory;
 use super::{IoctlBackend, still_there};
-use crate::error::Attempt;
+use crate::error::{Attempt, CallResult};
 use crate::linux::abi::tun::{IFF_MULTI_QUEUE, IFF_PERSIST, IFF_VNET_HDR};
 use crate::linux::ioctl::control::Driver;
 use crate::linux::namespace::Namespace;
@@ -32,7 +32,7 @@ impl Interfaces for IoctlBackend {
 
     fn named(&self, at: Attempt, name: InterfaceName) -> Result<Option<Interface>> {
         for _ in 0..TRIES {
-            let Some(index) = found(at, self.index(name))? else { return Ok(None) };
+            let Some(index) = self.index(name).unless(Errno::ENODEV).at(at)? else { return Ok(None) };
             // An interface that is gone may have left its name to another.
             if let Some(interface) = self.indexed(at, index)? {
                 return Ok(Some(interface));
@@ -42,7 +42,8 @@ impl Interfaces for IoctlBackend {
     }
 
     fn indexed(&self, at: Attempt, index: InterfaceIndex) -> Result<Option<Interface>> {
-        found(at, self.current(index).and_then(|interface| self.interface(interface)))
+        let found = self.current(index).and_then(|interface| self.interface(interface));
+        found.unless(Errno::ENODEV).at(at)
     }
 
     fn set_on_tap(&self, at: Attempt, tap: Identity, setting: Setting) -> Result<()> {
@@ -66,10 +67,8 @@ impl IoctlBackend {
     fn known(&self, name: InterfaceName, index: InterfaceIndex) -> nix::Result<Known> {
         let mac = self.control.mac(name)?.unwrap_or(MacAddr::ZERO);
         let mut state = TapState::new(name, index, mac, self.control.mtu(name)?, self.control.link(name)?);
-        let files = match self.sysfs()?.directory(name, index) {
-            Err(Errno::ENOSYS) => return Ok(Known { state, flags: None }),
-            files => files?,
-        };
+        let files = self.sysfs()?.directory(name, index).unless(Errno::ENOSYS)?;
+        let Some(files) = files else { return Ok(Known { state, flags: None }) };
         let flags = u16::try_from(files.number(c"tun_flags")?).map_err(|_| Errno::EBADMSG)?;
         let has = |flag| Some(flags & flag != 0);
         (state.persistent, state.multi_queue, state.vnet_hdr) =
@@ -89,19 +88,8 @@ impl IoctlBackend {
     }
 }
 
-fn found<T>(at: Attempt, found: nix::Result<T>) -> Result<Option<T>> {
-    match found {
-        Ok(found) => Ok(Some(found)),
-        Err(Errno::ENODEV) => Ok(None),
-        Err(errno) => Err(at.errno(errno)),
-    }
-}
-
 /// A user or a group; the file has −1 for none.
 fn id(files: &Directory, path: &std::ffi::CStr) -> nix::Result<Option<u32>> {
-    match files.number(path) {
-        Ok(id) => Ok(id.try_into().ok()),
-        Err(Errno::EBADMSG) => Ok(None),
-        Err(errno) => Err(errno),
-    }
+    let id = files.number(path).unless(Errno::EBADMSG)?;
+    Ok(id.and_then(|id| id.try_into().ok()))
 }

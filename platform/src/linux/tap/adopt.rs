@@ -6,8 +6,8 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
 use super::queues::{self, FEATURES, identify, join, open};
-use super::{Interfaces, TRIES, complete, gone, known, when_closed};
-use crate::error::Attempt;
+use super::{GONE, Interfaces, TRIES, complete, known, when_closed};
+use crate::error::{Attempt, CallResult};
 use crate::linux::abi::tun::IFF_TAP;
 use crate::linux::tun;
 use crate::{Capability, ErrorKind, Identity, Made, Operation, Outcome, Result, Tap, TapSpec, TapState};
@@ -40,7 +40,7 @@ pub(in crate::linux) fn adopt_descriptors(on: &impl Interfaces, queues: Vec<Owne
         }
         tap = Some(found);
         let closed = fcntl(queue.as_fd(), FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));
-        closed.map_err(|errno| at.on(found).errno(errno))?;
+        closed.at(at.on(found))?;
     }
     let tap = tap.ok_or_else(|| at.with(Capability::TapQueues).error(ErrorKind::InvalidOption))?;
     Ok(Tap::new(tap, queues))
@@ -51,7 +51,7 @@ fn tap_of(on: &impl Interfaces, at: Attempt, queue: BorrowedFd<'_>) -> Result<Id
     let (name, flags) = tun::interface(queue).map_err(|errno| match errno {
         // It is no descriptor of the tun device.
         Errno::ENOTTY | Errno::EINVAL | Errno::EOPNOTSUPP => at.means(ErrorKind::NotATap, errno),
-        errno => gone(at, errno),
+        errno => at.meaning(errno, GONE),
     })?;
     let at = at.on(name);
     if flags & IFF_TAP == 0 {
@@ -62,7 +62,7 @@ fn tap_of(on: &impl Interfaces, at: Attempt, queue: BorrowedFd<'_>) -> Result<Id
     }
     let found = identify(on, at, queue)?.ok_or_else(|| at.errno(Errno::EBUSY))?;
     // Where the namespace is unknown, another tap may have the name here, but it has another MAC.
-    let mac = tun::mac(queue).map_err(|errno| gone(at, errno))?;
+    let mac = tun::mac(queue).meaning(at, GONE)?;
     match known(on, at, found)?.state.mac {
         here if mac == Some(here) => Ok(found),
         _ => Err(at.error(ErrorKind::NotFound)),
@@ -95,7 +95,7 @@ fn open_all(
         if !is_it.map_err(Outcome::unclear)? || !join(at, &opened, flags).map_err(Outcome::unclear)? {
             continue;
         }
-        let (_, now) = tun::interface(opened[0].as_fd()).map_err(|errno| Outcome::unclear(gone(at, errno)))?;
+        let (_, now) = tun::interface(opened[0].as_fd()).meaning(at, GONE).map_err(Outcome::unclear)?;
         if now & FEATURES != flags & FEATURES {
             // The first process to open a tap with several queues sets its flags.
             return Err(Outcome::Refused(at.with(Capability::TapVnetHdr).error(ErrorKind::TapBusy)));

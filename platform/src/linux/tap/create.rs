@@ -5,8 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use nix::errno::Errno;
 
 use super::queues::{self, identify, join, open};
-use super::{Interfaces, TRIES, complete, gone, is_gone};
-use crate::error::Attempt;
+use super::{GONE, Interfaces, TRIES, complete, is_gone};
+use crate::error::{Attempt, CallResult};
 use crate::linux::abi::tun::IFF_TUN_EXCL;
 use crate::linux::tun;
 use crate::linux::udev::Udev;
@@ -28,7 +28,7 @@ pub(super) fn create(on: &impl Interfaces, at: Attempt, spec: &TapSpec) -> Outco
 fn attempt(on: &impl Interfaces, at: Attempt, spec: &TapSpec) -> std::result::Result<Option<Tap>, Outcome> {
     // From before the tap exists.
     let watch = match spec.mac {
-        Some(_) => on.udev().and_then(Udev::watch).map_err(|errno| Outcome::Refused(at.errno(errno)))?,
+        Some(_) => on.udev().and_then(Udev::watch).at(at).map_err(Outcome::Refused)?,
         None => None,
     };
     let opened = open(on, at, spec.queues.get()).map_err(Outcome::Refused)?;
@@ -89,7 +89,7 @@ fn set_owner(at: Attempt, queue: BorrowedFd<'_>, spec: &TapSpec) -> Result<()> {
     let error = |errno| match errno {
         // Nobody has this number in the user namespace.
         Errno::EINVAL => at.with(Capability::TapOwner).means(ErrorKind::InvalidOption, errno),
-        errno => gone(at, errno),
+        errno => at.meaning(errno, GONE),
     };
     if let Some(gid) = spec.group {
         tun::set_group(queue, gid).map_err(error)?;

@@ -3,8 +3,8 @@
 use std::os::fd::AsFd;
 
 use super::queues::{FEATURES, reopen};
-use super::{Interfaces, gone, is_gone, when_closed};
-use crate::error::Attempt;
+use super::{GONE, Interfaces, is_gone, when_closed};
+use crate::error::{Attempt, CallResult};
 use crate::linux::abi::tun::{IFF_MULTI_QUEUE, IFF_ONE_QUEUE};
 use crate::linux::tun;
 use crate::{ErrorKind, Identity, Outcome, Result};
@@ -22,11 +22,11 @@ fn delete_closed(on: &impl Interfaces, at: Attempt, tap: Identity) -> Result<()>
     // whether another process has it open.
     let marked = |flags| if flags & IFF_MULTI_QUEUE == 0 { flags } else { flags ^ IFF_ONE_QUEUE };
     let (queue, asked) = reopen(on, at, tap, marked)?;
-    let (name, flags) = tun::interface(queue.as_fd()).map_err(|errno| gone(at, errno))?;
+    let (name, flags) = tun::interface(queue.as_fd()).meaning(at, GONE)?;
     if flags & IFF_MULTI_QUEUE != 0 && flags & FEATURES != asked & FEATURES {
         return Err(at.error(ErrorKind::TapBusy));
     }
-    tun::unpersist(queue.as_fd()).map_err(|errno| gone(at, errno))?;
+    tun::unpersist(queue.as_fd()).meaning(at, GONE)?;
     drop(queue);
     is_gone(on, at, || on.indexed(at, tap.index())).map_err(|error| match error.kind() {
         ErrorKind::TapBusy => error,

@@ -21,12 +21,12 @@ use super::abi::tun::IFF_VNET_HDR;
 use super::namespace::Namespace;
 use super::tun;
 use super::udev::{Udev, Watch};
-use crate::error::Attempt;
+use crate::error::{Attempt, CallResult, Meanings};
 use crate::setting::{self, Setting};
 use crate::waiting::{Deadline, Limits};
 use crate::{
-    Backend, Capability, Error, ErrorKind, ExistingTap, Identity, InterfaceIndex, InterfaceName, Operation,
-    Outcome, Result, Seen, Step, Tap, TapChange, TapSpec, TapState, Target, UnicastMac,
+    Backend, Capability, ErrorKind, ExistingTap, Identity, InterfaceIndex, InterfaceName, Operation, Outcome,
+    Result, Seen, Step, Tap, TapChange, TapSpec, TapState, Target, UnicastMac,
 };
 
 /// How often a tap is tried that others create, delete or rename at the same moment.
@@ -35,6 +35,12 @@ const TRIES: usize = 8;
 /// The least time between two looks at a tap that is to be closed, and the greatest.
 const GLANCE: Duration = Duration::from_millis(1);
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// What a descriptor says whose tap is gone.
+const GONE: &Meanings = &[(Errno::EBADFD, ErrorKind::NotFound)];
+
+/// The same of a value that the kernel does not know.
+const INVALID: &Meanings = &[(Errno::EBADFD, ErrorKind::NotFound), (Errno::EINVAL, ErrorKind::InvalidOption)];
 
 /// What the tun device does not do: each backend has its own way.
 pub(super) trait Interfaces: Backend {
@@ -133,7 +139,7 @@ pub(super) fn find(on: &impl Interfaces, tap: Target) -> Result<Option<TapState>
 pub(super) fn persist(on: &impl Interfaces, tap: &Tap) -> Result<()> {
     let at = Attempt::new(on.name(), Operation::PersistTap).on(tap);
     let queue = tap.queues().first().ok_or_else(|| at.error(ErrorKind::NotFound))?;
-    tun::persist(queue.as_fd()).map_err(|errno| gone(at, errno))
+    tun::persist(queue.as_fd()).meaning(at, GONE)
 }
 
 /// The interface of a target.
@@ -181,15 +187,11 @@ fn complete(
     }
     if let Some(offloads) = spec.offloads {
         let at = at.with(Capability::TapOffloads);
-        tun::set_offloads(queue, offloads).map_err(|errno| match errno {
-            Errno::EINVAL => at.means(ErrorKind::InvalidOption, errno),
-            errno => gone(at, errno),
-        })?;
+        tun::set_offloads(queue, offloads).meaning(at, INVALID)?;
     }
     if let Some(header) = spec.vnet_hdr {
         // An adopted tap has the size that another process set.
-        let set = tun::set_vnet_header_size(queue, header);
-        set.map_err(|errno| gone(at.with(Capability::TapVnetHdr), errno))?;
+        tun::set_vnet_header_size(queue, header).meaning(at.with(Capability::TapVnetHdr), GONE)?;
     }
     Ok(())
 }
@@ -246,23 +248,15 @@ fn set_mac(
     mac: UnicastMac,
     watch: Option<&Watch<'_>>,
 ) -> Result<()> {
-    let set = || tun::set_mac(queue, mac.into()).map_err(|errno| gone(at, errno));
-    let has_it = || Ok(tun::mac(queue).map_err(|errno| gone(at, errno))? == Some(mac.into()));
+    let set = || tun::set_mac(queue, mac.into()).meaning(at, GONE);
+    let has_it = || Ok(tun::mac(queue).meaning(at, GONE)? == Some(mac.into()));
     set()?;
     if let Some(watch) = watch {
-        watch.wait_for(index).map_err(|errno| at.errno(errno))?;
+        watch.wait_for(index).at(at)?;
         if !has_it()? {
             // udevd had decided before the first call, and will not decide again.
             set()?;
         }
     }
     if has_it()? { Ok(()) } else { Err(at.error(ErrorKind::MacNotKept)) }
-}
-
-/// `EBADFD` is what a descriptor says whose tap is gone.
-fn gone(at: Attempt, errno: Errno) -> Error {
-    match errno {
-        Errno::EBADFD => at.means(ErrorKind::NotFound, errno),
-        errno => at.errno(errno),
-    }
 }

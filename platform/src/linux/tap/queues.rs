@@ -4,8 +4,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 
-use super::{Interfaces, TRIES, gone, known};
-use crate::error::Attempt;
+use super::{GONE, Interfaces, TRIES, known};
+use crate::error::{Attempt, CallResult};
 use crate::linux::abi::tun::{IFF_MULTI_QUEUE, IFF_NO_PI, IFF_ONE_QUEUE, IFF_TAP, IFF_VNET_HDR};
 use crate::linux::convert::errno;
 use crate::linux::tun;
@@ -29,7 +29,7 @@ pub(super) const fn flags(spec: &TapSpec) -> u16 {
 /// Opens descriptors of the tun device, of no tap yet.
 pub(super) fn open(on: &impl Interfaces, at: Attempt, count: u16) -> Result<Vec<OwnedFd>> {
     let opened = on.namespace().run(|| (0..count).map(|_| tun::open()).collect::<std::io::Result<Vec<_>>>());
-    opened.map_err(|errno| at.errno(errno))?.map_err(|source| match errno(&source) {
+    opened.at(at)?.map_err(|source| match errno(&source) {
         // No such file, or a file without a driver, which could not be loaded.
         errno @ (Errno::ENOENT | Errno::ENODEV | Errno::ENXIO) => at.means(ErrorKind::NoDriver, errno),
         errno => at.errno(errno),
@@ -38,7 +38,7 @@ pub(super) fn open(on: &impl Interfaces, at: Attempt, count: u16) -> Result<Vec<
 
 /// Makes the other descriptors queues of the first one's tap; `false` when it was renamed meanwhile.
 pub(super) fn join(at: Attempt, queues: &[OwnedFd], flags: u16) -> Result<bool> {
-    let interface = |fd: &OwnedFd| tun::interface(fd.as_fd()).map_err(|errno| gone(at, errno));
+    let interface = |fd: &OwnedFd| tun::interface(fd.as_fd()).meaning(at, GONE);
     let [first, others @ ..] = queues else { return Ok(false) };
     let (name, _) = interface(first)?;
     for queue in others {
@@ -54,7 +54,7 @@ pub(super) fn join(at: Attempt, queues: &[OwnedFd], flags: u16) -> Result<bool> 
 
 /// Returns the tap of a descriptor; `None` when it is renamed all the time.
 pub(super) fn identify(on: &impl Interfaces, at: Attempt, queue: BorrowedFd<'_>) -> Result<Option<Identity>> {
-    let name = || Ok(tun::interface(queue).map_err(|errno| gone(at, errno))?.0);
+    let name = || Ok(tun::interface(queue).meaning(at, GONE)?.0);
     for _ in 0..TRIES {
         let before = name()?;
         let found = on.named(at, before)?;
