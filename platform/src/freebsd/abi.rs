@@ -4,7 +4,7 @@
 //! `net/if_bridgevar.h`, `net/if_tap.h` and `net/if_tun.h`, so that they can be compared with these by a
 //! check that does not know this code.
 
-use libc::{IFNAMSIZ, c_char, c_int, c_short, c_ulong, ifconf, ifdrv, ifreq, timeval};
+use libc::{IFNAMSIZ, c_char, c_int, c_short, c_ulong, ifconf, ifdrv, ifreq, time_t};
 use nix::{request_code_read, request_code_readwrite, request_code_write};
 
 pub(crate) const SIOCSIFFLAGS: c_ulong = request_code_write!(b'i', 16, size_of::<ifreq>());
@@ -87,7 +87,7 @@ pub(crate) const AF_LINK: u8 = 18;
 
 /// A member of a bridge.
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 #[allow(non_camel_case_types, reason = "the kernel's name")]
 pub(super) struct ifbreq {
     pub(super) ifbr_ifsname: [c_char; IFNAMSIZ],
@@ -102,26 +102,9 @@ pub(super) struct ifbreq {
     pub(super) _rest: [u32; 11],
 }
 
-impl ifbreq {
-    pub(super) const fn new(name: [c_char; IFNAMSIZ]) -> Self {
-        Self {
-            ifbr_ifsname: name,
-            ifbr_ifsflags: 0,
-            _stpflags: 0,
-            ifbr_path_cost: 0,
-            _portno: 0,
-            ifbr_priority: 0,
-            ifbr_proto: 0,
-            _role: 0,
-            ifbr_state: 0,
-            _rest: [0; 11],
-        }
-    }
-}
-
 /// An entry of a bridge's forwarding database.
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 #[allow(non_camel_case_types, clippy::struct_field_names, reason = "the kernel's names")]
 pub(super) struct ifbareq {
     pub(super) ifba_ifsname: [c_char; IFNAMSIZ],
@@ -168,6 +151,7 @@ impl From<u32> for ifbrparam {
 
 /// What STP on a bridge works with.
 #[repr(C)]
+#[derive(Default)]
 #[allow(non_camel_case_types, reason = "the kernel's name")]
 pub(super) struct ifbropreq {
     _holdcount: u8,
@@ -178,23 +162,8 @@ pub(super) struct ifbropreq {
     pub(super) ifbop_priority: u16,
     _root: [u16; 3],
     _ids: [u64; 3],
-    _last_tc_time: timeval,
-}
-
-impl ifbropreq {
-    pub(super) const fn new() -> Self {
-        Self {
-            _holdcount: 0,
-            ifbop_maxage: 0,
-            ifbop_hellotime: 0,
-            ifbop_fwddelay: 0,
-            ifbop_protocol: 0,
-            ifbop_priority: 0,
-            _root: [0; 3],
-            _ids: [0; 3],
-            _last_tc_time: timeval { tv_sec: 0, tv_usec: 0 },
-        }
-    }
+    /// A `struct timeval`; seconds have at least the width and the alignment of its other half.
+    _last_tc_time: [time_t; 2],
 }
 
 /// Room for members, and after the call the bytes that are taken of it.

@@ -26,21 +26,15 @@ pub(super) type VlanBits = [c_ulong; BRVLAN_SETSIZE / c_ulong::BITS as usize];
 
 /// A member of a bridge.
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 #[allow(non_camel_case_types, reason = "the kernel's name")]
 pub(super) struct ifbreq {
     pub(super) ifbr_ifsname: [c_char; IFNAMSIZ],
-    _other: [u32; 8],
+    pub(super) _other: [u32; 8],
     /// The VLAN of frames without a tag, 0 for none.
     pub(super) ifbr_pvid: u16,
-    _vlanproto: u16,
-    _pad: [u32; 7],
-}
-
-impl ifbreq {
-    pub(super) const fn new(port: [c_char; IFNAMSIZ], pvid: u16) -> Self {
-        Self { ifbr_ifsname: port, _other: [0; 8], ifbr_pvid: pvid, _vlanproto: 0, _pad: [0; 7] }
-    }
+    pub(super) _vlanproto: u16,
+    pub(super) _pad: [u32; 7],
 }
 
 /// The VLANs whose frames pass a member with their tag.

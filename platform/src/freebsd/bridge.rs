@@ -7,12 +7,15 @@ use super::backend::{FreeBsdBackend, Macs, still_there};
 use super::driver::Driver;
 use super::interface::Interface;
 use super::{options, port, sysctl};
-use crate::error::{Attempt, CallResult};
-use crate::setting::{self, Setting};
+use crate::error::{Attempt, CallResult, Meanings};
+use crate::setting::Setting;
 use crate::{
-    BridgeChange, BridgeOptions, BridgeState, Error, ErrorKind, Identity, InterfaceName, MacAddr, Outcome, Result,
-    Seen, Target,
+    BridgeChange, BridgeOptions, BridgeState, Error, ErrorKind, Identity, InterfaceName, MacAddr, Result, Seen,
+    Target,
 };
+
+/// What setting an MTU fails with.
+const MTU: &Meanings = &[(Errno::EINVAL, ErrorKind::InvalidMtu)];
 
 impl FreeBsdBackend {
     /// Whether an interface is of this driver.
@@ -32,11 +35,8 @@ impl FreeBsdBackend {
 
     /// Checks that no interface has a name, which one of this driver is to have.
     pub(super) fn check_free(&self, at: Attempt, driver: Driver, name: InterfaceName) -> Result<()> {
-        match self.control.index(name) {
-            Err(Errno::ENXIO) => Ok(()),
-            Err(errno) => Err(at.errno(errno)),
-            Ok(_) => Err(self.name_taken(at, driver, name)),
-        }
+        let taken = self.control.index(name).unless(Errno::ENXIO).at(at)?;
+        taken.map_or(Ok(()), |_| Err(self.name_taken(at, driver, name)))
     }
 
     /// The error of a name that the kernel says is taken. If no interface has it, it is that of a
@@ -53,16 +53,13 @@ impl FreeBsdBackend {
     /// The state of a bridge.
     pub(super) fn state(&self, at: Attempt, bridge: Identity) -> Result<BridgeState> {
         let mac = self.mac(at, bridge.name())?;
-        let state = self.state_without_options(bridge, mac).at(at)?;
+        let state = self.bare_state(bridge, mac).at(at)?;
         let options = self.options(bridge.name()).at(at)?;
         Ok(BridgeState { options, ..state })
     }
 
-    pub(super) fn state_without_options(
-        &self,
-        bridge: Identity,
-        mac: Option<MacAddr>,
-    ) -> nix::Result<BridgeState> {
+    /// The state of a bridge without its options.
+    pub(super) fn bare_state(&self, bridge: Identity, mac: Option<MacAddr>) -> nix::Result<BridgeState> {
         let name = bridge.name();
         let (mtu, link) = (self.control.mtu(name)?, self.control.flags(name)?.link());
         let state = BridgeState::new(name, bridge.index(), mac.unwrap_or(MacAddr::ZERO), mtu, link);
@@ -74,34 +71,34 @@ impl FreeBsdBackend {
     pub(super) fn seen_bridge(&self, at: Attempt, bridge: Target, change: &BridgeChange) -> Result<Seen> {
         options::check(at, &change.options)?;
         let is_all = *change == BridgeChange::default();
-        self.read(
-            at,
-            || Ok([self.bridge(at, bridge)?]),
-            |[bridge]| {
-                let mac = if is_all || change.mac.is_some() { self.mac(at, bridge.name())? } else { None };
-                let mut state = self.state_without_options(bridge, mac).at(at)?;
-                if is_all || change.options != BridgeOptions::default() {
-                    state.options = self.options(bridge.name()).at(at)?;
-                }
-                // A new protocol changes them.
-                let ports = match change.options.stp_protocol {
-                    Some(_) => self.ports_of(at, bridge, port::settable)?,
-                    None => Vec::new(),
-                };
-                Ok(Seen::Bridge { bridge: state, ports })
-            },
-        )
+        let find = || Ok([self.bridge(at, bridge)?]);
+        self.read(at, find, |[bridge]| {
+            let mac = if is_all || change.mac.is_some() { self.mac(at, bridge.name())? } else { None };
+            let mut state = self.bare_state(bridge, mac).at(at)?;
+            if is_all || change.options != BridgeOptions::default() {
+                state.options = self.options(bridge.name()).at(at)?;
+            }
+            // A new protocol changes them.
+            let ports = match change.options.stp_protocol {
+                Some(_) => self.ports_of(at, bridge, port::settable)?,
+                None => Vec::new(),
+            };
+            Ok(Seen::Bridge { bridge: state, ports })
+        })
     }
 
-    pub(super) fn change_bridge(&self, at: Attempt, before: &BridgeState, change: &BridgeChange) -> Outcome {
-        let bridge = before.identity();
-        let name = || self.verified_bridge(at, bridge);
-        setting::set_all(&setting::of_bridge(before, change), |setting| match setting {
-            Setting::Mtu(mtu) => self.control.set_mtu(name()?, mtu).map_err(|errno| mtu_error(at, errno)),
+    /// Changes one thing of a bridge or a tap. A tap has no [`Setting::Option`].
+    pub(super) fn set(&self, at: Attempt, driver: Driver, on: Identity, setting: Setting) -> Result<()> {
+        let name = || match driver {
+            Driver::Bridge => self.verified_bridge(at, on),
+            Driver::Tap => self.verified(at, on),
+        };
+        match setting {
+            Setting::Mtu(mtu) => self.control.set_mtu(name()?, mtu).meaning(at, MTU),
             Setting::Mac(mac) => self.control.set_mac(name()?, mac).at(at),
-            Setting::Link(link) => self.set_link(at, bridge, link),
-            Setting::Option(option) => self.set_option(at, bridge, option),
-        })
+            Setting::Link(link) => self.set_link(at, on, link),
+            Setting::Option(option) => self.set_option(at, on, option),
+        }
     }
 
     /// The MAC of an interface, if it has one.
@@ -127,11 +124,8 @@ impl FreeBsdBackend {
             if !interface.is_bridge() {
                 return Ok(None);
             }
-            match self.control.port(bridge, port) {
-                Ok(member) => Ok(Some((interface.identity, member))),
-                Err(Errno::ENOENT) => Ok(None),
-                Err(errno) => Err(errno),
-            }
+            let member = self.control.port(bridge, port).unless(Errno::ENOENT)?;
+            Ok(member.map(|member| (interface.identity, member)))
         };
         let find = |bridges: &mut dyn Iterator<Item = InterfaceName>| {
             let found = bridges.map(as_port_of).find(|found| !matches!(found, Ok(None) | Err(Errno::ENXIO)));
@@ -147,12 +141,5 @@ impl FreeBsdBackend {
     /// Whether an interface is a port of a lagg(4).
     pub(super) fn is_lagg_port(&self, port: InterfaceName) -> bool {
         self.control.interface(port).is_ok_and(Interface::is_lagg_port)
-    }
-}
-
-pub(super) fn mtu_error(at: Attempt, errno: Errno) -> Error {
-    match errno {
-        Errno::EINVAL => at.means(ErrorKind::InvalidMtu, errno),
-        errno => at.errno(errno),
     }
 }

@@ -11,14 +11,15 @@
 use std::cell::Cell;
 use std::os::fd::{AsFd, AsRawFd};
 
-use libc::{c_char, c_ulong, ifdrv};
+use libc::{c_ulong, ifdrv};
 use nix::errno::Errno;
 
 use super::abi::{self, ifbaconf, ifbareq, ifbifconf, ifbreq, ifbropreq, ifbrparam};
 use super::abi15::{self, VlanBits, ifbif_vlan_req};
-use super::verified::Verified;
+use super::verified::{Verified, VerifiedPort};
 use super::whole_list::whole_list;
 use crate::InterfaceName;
+use crate::error::CallResult;
 use crate::ifreq::{Control, c_name, from_c_name};
 use crate::retry::retry;
 
@@ -51,19 +52,19 @@ unsafe impl Plain for () {}
 impl Control {
     /// `ENOENT` for a port that is not there, `EEXIST` for one that is a port already, `EBUSY` for
     /// one of another bridge, `EINVAL` for an interface that cannot be a port.
-    pub(super) fn add_port(&self, bridge: Verified, port: Verified) -> nix::Result<()> {
-        self.set_spec(bridge, abi::BRDGADD, &mut new_member(port.into_name()))
+    pub(super) fn add_port(&self, to: VerifiedPort) -> nix::Result<()> {
+        self.set_member(to, abi::BRDGADD, ifbreq::default())
     }
 
     /// `ENOENT` for an interface that is no port of this bridge, here and in what follows.
-    pub(super) fn remove_port(&self, bridge: Verified, port: Verified) -> nix::Result<()> {
-        self.set_spec(bridge, abi::BRDGDEL, &mut new_member(port.into_name()))
+    pub(super) fn remove_port(&self, on: VerifiedPort) -> nix::Result<()> {
+        self.set_member(on, abi::BRDGDEL, ifbreq::default())
     }
 
     /// The ports of a bridge, by name.
     pub(super) fn ports(&self, bridge: InterfaceName) -> nix::Result<Vec<(InterfaceName, ifbreq)>> {
         // What does not fit is left out without a word.
-        let members = whole_list(ifbreq::new([0; libc::IFNAMSIZ]), 1, |members| {
+        let members = whole_list(ifbreq::default(), 1, |members| {
             let bytes = u32::try_from(size_of_val(members)).map_err(|_| Errno::ENOBUFS)?;
             let mut list = ifbifconf { ifbic_len: bytes, ifbic_req: members.as_mut_ptr() };
             let mut request = request(bridge, abi::BRDGGIFS, &mut list);
@@ -78,26 +79,18 @@ impl Control {
 
     /// What there is to know of a port.
     pub(super) fn port(&self, bridge: InterfaceName, port: InterfaceName) -> nix::Result<ifbreq> {
-        let mut member = new_member(port);
-        self.get_spec(bridge, abi::BRDGGIFFLGS, &mut member)?;
-        Ok(member)
+        let member = ifbreq { ifbr_ifsname: c_name(port), ..ifbreq::default() };
+        self.get_spec(bridge, abi::BRDGGIFFLGS, member)
     }
 
     /// One of the commands that set something of a member, whatever name `values` has.
-    pub(super) fn set_member(
-        &self,
-        bridge: Verified,
-        port: Verified,
-        command: c_ulong,
-        values: ifbreq,
-    ) -> nix::Result<()> {
-        self.set_spec(bridge, command, &mut ifbreq { ifbr_ifsname: c_name(port.into_name()), ..values })
+    pub(super) fn set_member(&self, on: VerifiedPort, command: c_ulong, values: ifbreq) -> nix::Result<()> {
+        self.set_spec(on.bridge, command, ifbreq { ifbr_ifsname: c_name(on.port.into_name()), ..values })
     }
 
     /// The entries of a bridge's FDB, each with its port.
     pub(super) fn addresses(&self, bridge: InterfaceName) -> nix::Result<Vec<(InterfaceName, ifbareq)>> {
-        let read = |entries: &mut [ifbareq]| self.read_addresses(bridge, entries);
-        let entries = whole_list(new_address([0; libc::IFNAMSIZ]), 1, read)?;
+        let entries = whole_list(ifbareq::default(), 1, |entries| self.read_addresses(bridge, entries))?;
         Ok(entries.into_iter().filter_map(|entry| Some((from_c_name(&entry.ifba_ifsname)?, entry))).collect())
     }
 
@@ -109,7 +102,7 @@ impl Control {
         wanted: impl Fn(&ifbareq) -> bool,
     ) -> nix::Result<Option<(InterfaceName, ifbareq)>> {
         let found = Cell::new(None);
-        whole_list(new_address([0; libc::IFNAMSIZ]), 1, |entries| {
+        whole_list(ifbareq::default(), 1, |entries| {
             let len = self.read_addresses(bridge, entries)?;
             found.set(entries[..len].iter().find(|entry| wanted(entry)).copied());
             // Then nothing more need be read.
@@ -129,111 +122,88 @@ impl Control {
         Ok(entries.len().min(list.ifbac_len as usize / size_of::<ifbareq>()))
     }
 
-    /// Sets an entry of the FDB: `flags` are how it comes to be, VLAN 0 is none.
+    /// Sets an entry of the FDB, of the MAC, the VLAN (0 is none) and the flags of `values`, which are
+    /// how it comes to be.
     ///
     /// `ENOSPC` where the FDB has as many as it may. It is no error, and nothing is moved, where
     /// the address is static behind another port already.
-    pub(super) fn set_address(
-        &self,
-        bridge: Verified,
-        port: Verified,
-        (dst, vlan): ([u8; 6], u16),
-        flags: u8,
-    ) -> nix::Result<()> {
-        let port = c_name(port.into_name());
-        let mut entry = ifbareq { ifba_dst: dst, ifba_vlan: vlan, ifba_flags: flags, ..new_address(port) };
-        self.set_spec(bridge, abi::BRDGSADDR, &mut entry)
+    pub(super) fn set_address(&self, behind: VerifiedPort, values: ifbareq) -> nix::Result<()> {
+        let entry = ifbareq { ifba_ifsname: c_name(behind.port.into_name()), ..values };
+        self.set_spec(behind.bridge, abi::BRDGSADDR, entry)
     }
 
-    /// Deletes an entry of the FDB; `ENOENT` if there is none.
-    pub(super) fn delete_address(&self, bridge: Verified, (dst, vlan): ([u8; 6], u16)) -> nix::Result<()> {
-        let mut entry = ifbareq { ifba_dst: dst, ifba_vlan: vlan, ..new_address([0; libc::IFNAMSIZ]) };
-        self.set_spec(bridge, abi::BRDGDADDR, &mut entry)
+    /// Deletes an entry of the FDB, of the MAC and the VLAN of `values`; `ENOENT` if there is none.
+    pub(super) fn delete_address(&self, bridge: Verified, values: ifbareq) -> nix::Result<()> {
+        self.set_spec(bridge, abi::BRDGDADDR, values)
     }
 
     /// Deletes the learned entries of the FDB.
     pub(super) fn flush_addresses(&self, bridge: Verified) -> nix::Result<()> {
-        let mut all = ifbreq { ifbr_ifsflags: abi::IFBF_FLUSHDYN, ..ifbreq::new([0; libc::IFNAMSIZ]) };
-        self.set_spec(bridge, abi::BRDGFLUSH, &mut all)
+        let all = ifbreq { ifbr_ifsflags: abi::IFBF_FLUSHDYN, ..ifbreq::default() };
+        self.set_spec(bridge, abi::BRDGFLUSH, all)
     }
 
     /// One of the commands that get a number of a bridge.
     pub(super) fn parameter(&self, bridge: InterfaceName, command: c_ulong) -> nix::Result<ifbrparam> {
-        let mut parameter = ifbrparam { ifbrp_ifbrpu: 0 };
-        self.get_spec(bridge, command, &mut parameter)?;
-        Ok(parameter)
+        self.get_spec(bridge, command, ifbrparam { ifbrp_ifbrpu: 0 })
     }
 
     /// One of the commands that set a number of a bridge.
-    pub(super) fn set_parameter(
-        &self,
-        bridge: Verified,
-        command: c_ulong,
-        mut parameter: ifbrparam,
-    ) -> nix::Result<()> {
-        self.set_spec(bridge, command, &mut parameter)
+    pub(super) fn set_parameter(&self, bridge: Verified, command: c_ulong, value: ifbrparam) -> nix::Result<()> {
+        self.set_spec(bridge, command, value)
     }
 
     pub(super) fn stp_parameters(&self, bridge: InterfaceName) -> nix::Result<ifbropreq> {
-        let mut parameters = ifbropreq::new();
-        self.get_spec(bridge, abi::BRDGPARAM, &mut parameters)?;
-        Ok(parameters)
+        self.get_spec(bridge, abi::BRDGPARAM, ifbropreq::default())
     }
 
     /// The flags of a bridge (`IFBRF_*`), if the kernel has any: from FreeBSD 15 on.
     pub(super) fn bridge_flags(&self, bridge: InterfaceName) -> nix::Result<Option<u32>> {
-        match self.parameter(bridge, abi15::BRDGGFLAGS) {
-            Ok(flags) => Ok(Some(flags.ifbrp_ifbrpu)),
-            Err(Errno::EINVAL) => Ok(None),
-            Err(errno) => Err(errno),
-        }
+        let flags = self.parameter(bridge, abi15::BRDGGFLAGS).unless(Errno::EINVAL)?;
+        Ok(flags.map(|flags| flags.ifbrp_ifbrpu))
     }
 
     /// The PVID of a port, 0 for none.
     pub(super) fn pvid(&self, bridge: InterfaceName, port: InterfaceName) -> nix::Result<u16> {
-        let mut member = abi15::ifbreq::new(c_name(port), 0);
-        self.get_spec(bridge, abi::BRDGGIFFLGS, &mut member)?;
-        Ok(member.ifbr_pvid)
+        let member = abi15::ifbreq { ifbr_ifsname: c_name(port), ..Default::default() };
+        Ok(self.get_spec(bridge, abi::BRDGGIFFLGS, member)?.ifbr_pvid)
     }
 
-    pub(super) fn set_pvid(&self, bridge: Verified, port: Verified, pvid: u16) -> nix::Result<()> {
-        self.set_spec(bridge, abi15::BRDGSIFPVID, &mut abi15::ifbreq::new(c_name(port.into_name()), pvid))
+    pub(super) fn set_pvid(&self, on: VerifiedPort, ifbr_pvid: u16) -> nix::Result<()> {
+        let ifbr_ifsname = c_name(on.port.into_name());
+        let member = abi15::ifbreq { ifbr_ifsname, ifbr_pvid, ..Default::default() };
+        self.set_spec(on.bridge, abi15::BRDGSIFPVID, member)
     }
 
     /// The VLANs whose frames pass a port with their tag.
     pub(super) fn tagged_vlans(&self, bridge: InterfaceName, port: InterfaceName) -> nix::Result<VlanBits> {
-        let mut vlans = ifbif_vlan_req { bv_ifname: c_name(port), bv_op: 0, bv_set: NO_VLANS };
-        self.get_spec(bridge, abi15::BRDGGIFVLANSET, &mut vlans)?;
-        Ok(vlans.bv_set)
+        let vlans = ifbif_vlan_req { bv_ifname: c_name(port), bv_op: 0, bv_set: NO_VLANS };
+        Ok(self.get_spec(bridge, abi15::BRDGGIFVLANSET, vlans)?.bv_set)
     }
 
     /// Adds to these VLANs or takes from them (`BRDG_VLAN_OP_*`).
-    pub(super) fn change_vlans(
-        &self,
-        bridge: Verified,
-        port: Verified,
-        bv_op: u8,
-        vlans: &VlanBits,
-    ) -> nix::Result<()> {
-        let mut change = ifbif_vlan_req { bv_ifname: c_name(port.into_name()), bv_op, bv_set: *vlans };
-        self.set_spec(bridge, abi15::BRDGSIFVLANSET, &mut change)
+    pub(super) fn change_vlans(&self, on: VerifiedPort, bv_op: u8, vlans: &VlanBits) -> nix::Result<()> {
+        let change = ifbif_vlan_req { bv_ifname: c_name(on.port.into_name()), bv_op, bv_set: *vlans };
+        self.set_spec(on.bridge, abi15::BRDGSIFVLANSET, change)
     }
 
     /// Whether the caller may change the bridge. The kernel looks at that before it looks at the
     /// length of the argument: one that cannot be right tells, and changes nothing.
     pub(super) fn may_change(&self, bridge: Verified) -> bool {
-        self.set_spec(bridge, abi::BRDGSPROTO, &mut ()) == Err(Errno::EINVAL)
+        self.set_spec(bridge, abi::BRDGSPROTO, ()) == Err(Errno::EINVAL)
     }
 
-    fn get_spec(&self, bridge: InterfaceName, command: c_ulong, argument: &mut impl Plain) -> nix::Result<()> {
-        let mut request = request(bridge, command, argument);
+    /// Makes a call that fills in the argument, and returns that.
+    fn get_spec<T: Plain>(&self, bridge: InterfaceName, command: c_ulong, mut argument: T) -> nix::Result<T> {
+        let mut request = request(bridge, command, &mut argument);
         // SAFETY: a bridge reads and writes what `request` points to, and compares its length with
         // the one that it tells. Being Plain, the argument leads nowhere and may become anything.
-        retry(|| unsafe { get_driver(self.as_fd().as_raw_fd(), &raw mut request) }).map(drop)
+        retry(|| unsafe { get_driver(self.as_fd().as_raw_fd(), &raw mut request) })?;
+        Ok(argument)
     }
 
-    fn set_spec(&self, bridge: Verified, command: c_ulong, argument: &mut impl Plain) -> nix::Result<()> {
-        let request = request(bridge.into_name(), command, argument);
+    fn set_spec(&self, bridge: Verified, command: c_ulong, mut argument: impl Plain) -> nix::Result<()> {
+        let request = request(bridge.into_name(), command, &mut argument);
         // SAFETY: a bridge reads what `request` points to, and compares its length with the one
         // that it tells. Being Plain, the argument leads nowhere.
         retry(|| unsafe { set_driver(self.as_fd().as_raw_fd(), &raw const request) }).map(drop)
@@ -247,12 +217,4 @@ fn request<T>(bridge: InterfaceName, command: c_ulong, argument: &mut T) -> ifdr
         ifd_len: size_of::<T>(),
         ifd_data: (&raw mut *argument).cast(),
     }
-}
-
-pub(super) fn new_member(port: InterfaceName) -> ifbreq {
-    ifbreq::new(c_name(port))
-}
-
-const fn new_address(port: [c_char; libc::IFNAMSIZ]) -> ifbareq {
-    ifbareq { ifba_ifsname: port, ifba_expire: 0, ifba_flags: 0, ifba_dst: [0; 6], ifba_vlan: 0 }
 }

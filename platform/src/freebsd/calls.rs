@@ -1,8 +1,10 @@
 //! What [`Backend`] promises, call by call. How it is done is in the modules beside this one.
 
-use super::backend::{FreeBsdBackend, in_order, still_there};
-use super::{events, port, vlan};
+use super::backend::{FreeBsdBackend, still_there};
+use super::driver::Driver;
+use super::{events, options, port, vlan};
 use crate::error::{CallResult, unless};
+use crate::setting;
 use crate::{
     Backend, BridgeState, Capabilities, Capability, ErrorKind, Events, FdbEntry, InterfaceState, Operation,
     Outcome, PortState, PortVlans, Result, Seen, Step, Tap, TapState, Target,
@@ -48,7 +50,7 @@ impl Backend for FreeBsdBackend {
     fn look(&self, step: &Step) -> Result<Seen> {
         let at = step.attempt(Self::NAME);
         match step {
-            Step::Create(spec) => super::options::check(at, &spec.options).map(|()| Seen::Nothing),
+            Step::Create(spec) => options::check(at, &spec.options).map(|()| Seen::Nothing),
             &Step::Delete(bridge) | &Step::FlushFdb(bridge) => self.bridge(at, bridge).map(Seen::Interface),
             Step::Change { bridge, change } => self.seen_bridge(at, *bridge, change),
             &Step::AddPort { bridge, port } | &Step::RemovePort { bridge, port } => {
@@ -73,33 +75,7 @@ impl Backend for FreeBsdBackend {
     }
 
     fn run(&self, step: &Step, seen: &Seen) -> Outcome {
-        let at = step.attempt(Self::NAME);
-        match (step, seen) {
-            (Step::Create(spec), _) => self.make(at, spec),
-            (Step::Delete(_), &Seen::Interface(bridge)) => {
-                in_order([self.verified_bridge(at, bridge).and_then(|bridge| self.control.destroy(bridge).at(at))])
-            }
-            (Step::FlushFdb(_), &Seen::Interface(bridge)) => in_order([self
-                .verified_bridge(at, bridge)
-                .and_then(|bridge| self.control.flush_addresses(bridge).at(at))]),
-            (Step::Change { change, .. }, Seen::Bridge { bridge, .. }) => self.change_bridge(at, bridge, change),
-            (Step::AddPort { .. }, Seen::Port(seen)) => self.attach(at, seen),
-            (Step::RemovePort { .. }, Seen::Port(seen)) => in_order([self.release(at, seen)]),
-            (Step::ChangePort { options, .. }, Seen::Port(seen)) => self.set_port_options(at, seen, options),
-            (Step::AddFdbEntry { entry, .. }, Seen::Entries(seen)) => self.add_entry(at, seen, entry),
-            (Step::ReplaceFdbEntry { entry, .. }, Seen::Entries(seen)) => self.move_entry(at, seen, entry),
-            (&Step::RemoveFdbEntry { mac, vlan, .. }, Seen::Entries(seen)) => {
-                self.delete(at, seen.bridge, mac, vlan)
-            }
-            (&Step::AddVlans { vlans, .. }, Seen::Vlans(seen)) => self.let_through(at, seen, vlans),
-            (&Step::RemoveVlans { vlans, .. }, Seen::Vlans(seen)) => self.let_no_longer_through(at, seen, vlans),
-            (Step::CreateTap(spec), Seen::Tap(before)) => self.adopt(at, before, spec),
-            (Step::CreateTap(spec), _) => self.make_tap(at, spec),
-            (Step::ChangeTap { change, .. }, Seen::Tap(before)) => self.set_tap(at, before, change),
-            (Step::DeleteTap(_), Seen::Tap(tap)) => self.remove_tap(at, tap),
-            // What was seen is not what belongs to the step.
-            _ => Outcome::Refused(at.error(ErrorKind::NotFound)),
-        }
+        self.carry_out(step, seen).unwrap_or_else(Outcome::Refused)
     }
 
     fn find_bridge(&self, bridge: Target) -> Result<Option<BridgeState>> {
@@ -111,7 +87,7 @@ impl Backend for FreeBsdBackend {
     fn list_bridges(&self) -> Result<Vec<BridgeState>> {
         let at = Self::at(Operation::List);
         let states = self.bridges(at)?.into_iter().map(|(name, mac)| {
-            let state = self.state_without_options(self.control.identity(name)?, mac)?;
+            let state = self.bare_state(self.control.identity(name)?, mac)?;
             Ok(BridgeState { options: self.options(name)?, ..state })
         });
         let mut states = still_there(at, states)?;
@@ -163,5 +139,46 @@ impl Backend for FreeBsdBackend {
 
     fn open_events(&self) -> Result<Events> {
         events::open(Self::at(Operation::Events))
+    }
+}
+
+impl FreeBsdBackend {
+    /// Carries out a step, of which an error says that it was refused.
+    fn carry_out(&self, step: &Step, seen: &Seen) -> Result<Outcome> {
+        let at = step.attempt(Self::NAME);
+        let done = |outcome: Result<()>| outcome.map(|()| Outcome::DONE);
+        match (step, seen) {
+            (Step::Create(spec), _) => self.make_bridge(at, spec),
+            (Step::Delete(_), &Seen::Interface(bridge)) => {
+                done(self.control.destroy(self.verified_bridge(at, bridge)?).at(at))
+            }
+            (Step::FlushFdb(_), &Seen::Interface(bridge)) => {
+                done(self.control.flush_addresses(self.verified_bridge(at, bridge)?).at(at))
+            }
+            (Step::Change { change, .. }, Seen::Bridge { bridge: before, .. }) => {
+                let set = |setting| self.set(at, Driver::Bridge, before.identity(), setting);
+                Ok(setting::set_all(&setting::of_bridge(before, change), set))
+            }
+            (Step::AddPort { .. }, Seen::Port(seen)) => self.attach(at, seen),
+            (Step::RemovePort { .. }, Seen::Port(seen)) => done(self.release(at, seen)),
+            (Step::ChangePort { options, .. }, Seen::Port(seen)) => self.set_port_options(at, seen, options),
+            (Step::AddFdbEntry { entry, .. }, Seen::Entries(seen)) => self.set_entry(at, seen, entry),
+            (Step::ReplaceFdbEntry { entry, .. }, Seen::Entries(seen)) => self.move_entry(at, seen, entry),
+            (&Step::RemoveFdbEntry { mac, vlan, .. }, Seen::Entries(seen)) => {
+                self.delete(at, seen.bridge, mac, vlan)
+            }
+            (&Step::AddVlans { vlans, .. }, Seen::Vlans(seen)) => self.let_through(at, seen, vlans),
+            (&Step::RemoveVlans { vlans, .. }, Seen::Vlans(seen)) => self.let_no_longer_through(at, seen, vlans),
+            (Step::CreateTap(spec), Seen::Tap(before)) => self.adopt(at, before, spec),
+            (Step::CreateTap(spec), _) => self.make_tap(at, spec),
+            // The header of a tap is that of who has it open: a closed one has none.
+            (Step::ChangeTap { change, .. }, Seen::Tap(before)) => {
+                let set = |setting| self.set(at, Driver::Tap, before.identity(), setting);
+                Ok(setting::set_all(&setting::of_tap(before, change), set))
+            }
+            (Step::DeleteTap(_), Seen::Tap(tap)) => done(self.remove_tap(at, tap)),
+            // What was seen is not what belongs to the step.
+            _ => Err(at.error(ErrorKind::NotFound)),
+        }
     }
 }

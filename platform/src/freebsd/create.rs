@@ -11,70 +11,50 @@
 use nix::errno::Errno;
 
 use super::backend::FreeBsdBackend;
-use super::bridge::mtu_error;
-use super::claim::Claim;
 use super::driver::Driver;
 use super::module;
-use super::staging::is_taken;
+use super::staging::{Staged, is_taken};
 use crate::error::{Attempt, CallResult};
+use crate::setting::Setting;
 use crate::{BridgeSpec, ErrorKind, Identity, InterfaceName, LinkState, Made, Outcome, Result, UnicastMac};
-
-/// An interface that was just made, and may have to be renamed.
-#[derive(Debug)]
-pub(super) struct Bare {
-    pub(super) identity: Identity,
-    /// Held until it has its final name, or creating it has failed.
-    _claim: Option<Claim>,
-}
 
 impl FreeBsdBackend {
     /// Makes a bridge.
-    pub(super) fn make(&self, at: Attempt, spec: &BridgeSpec) -> Outcome {
-        let bare = match self.make_bare(at, Driver::Bridge, Some(spec.name)) {
-            Ok(bare) => bare,
-            Err(outcome) => return outcome,
-        };
-        match self.complete(at, bare.identity, spec) {
-            Ok(bridge) => Outcome::Done(Made::Bridge(bridge)),
-            Err(error) => Outcome::unclear_after(error, bare.identity),
-        }
+    pub(super) fn make_bridge(&self, at: Attempt, spec: &BridgeSpec) -> Result<Outcome> {
+        self.make(at, Driver::Bridge, Some(spec.name), |made| self.complete(at, made, spec).map(Made::Bridge))
     }
 
-    /// Makes an interface without anything. Its name is the final one where the kernel can create
-    /// that, or may choose it.
-    pub(super) fn make_bare(
+    /// Makes an interface, and then completes it. Until then its name is the final one where the kernel can
+    /// create that, or may choose it.
+    pub(super) fn make(
         &self,
         at: Attempt,
         driver: Driver,
         name: Option<InterfaceName>,
-    ) -> std::result::Result<Bare, Outcome> {
-        let made = match name {
-            Some(name) => self.check_free(at, driver, name).and_then(|()| self.make_for(at, driver, name)),
-            None => self.make_first_free(at, driver).map(|name| (name, None)),
+        complete: impl FnOnce(Identity) -> Result<Made>,
+    ) -> Result<Outcome> {
+        // The claim is held until the interface is complete, or that has failed.
+        let (name, _claim) = match name {
+            Some(name) => self.check_free(at, driver, name).and_then(|()| self.make_for(at, driver, name))?,
+            None => (self.make_first_free(at, driver)?, None),
         };
-        let (name, claim) = made.map_err(Outcome::Refused)?;
         // Without its identity, rollback could not find it.
-        let read = || self.control.interface(name);
-        match read().or_else(|_| read()).or_else(|_| read()) {
-            Ok(interface) => Ok(Bare { identity: interface.identity, _claim: claim }),
+        let read = || self.control.identity(name);
+        let made = read().or_else(|_| read()).or_else(|_| read()).map_err(|errno| match errno {
             // Someone else has renamed or destroyed it since: nothing is left of it by that name.
-            Err(Errno::ENXIO) => Err(Outcome::Refused(at.errno(Errno::ENXIO))),
+            Errno::ENXIO => at.errno(errno),
             // Nobody else can tell what it is by then.
-            Err(errno) => {
-                let left = Err(at.errno(errno));
-                Err(Outcome::Refused(at.errno(errno).rolled_back(left, format_args!("{} {name}", driver.name()))))
-            }
-        }
+            errno => at.errno(errno).rolled_back(Err(at.errno(errno)), format_args!("{} {name}", driver.name())),
+        })?;
+        Ok(match complete(made) {
+            Ok(complete) => Outcome::Done(complete),
+            Err(error) => Outcome::unclear_after(error, made),
+        })
     }
 
-    fn make_for(
-        &self,
-        at: Attempt,
-        driver: Driver,
-        name: InterfaceName,
-    ) -> Result<(InterfaceName, Option<Claim>)> {
+    fn make_for(&self, at: Attempt, driver: Driver, name: InterfaceName) -> Result<Staged> {
         if driver.is_name(name) {
-            let made = self.create_with_driver(at, driver, name);
+            let made = self.create(at, driver, name);
             let taken = |error| if is_taken(&error) { self.name_taken(at, driver, name) } else { error };
             return made.map(|made| (made, None)).map_err(taken);
         }
@@ -92,7 +72,7 @@ impl FreeBsdBackend {
     fn make_first_free(&self, at: Attempt, driver: Driver) -> Result<InterfaceName> {
         for name in driver.names() {
             if self.control.index(name) == Err(Errno::ENXIO) {
-                match self.create_with_driver(at, driver, name) {
+                match self.create(at, driver, name) {
                     Err(error) if is_taken(&error) => {}
                     outcome => return outcome,
                 }
@@ -102,16 +82,10 @@ impl FreeBsdBackend {
     }
 
     /// Creates an interface of a driver; loads the driver if it is not there.
-    pub(super) fn create_with_driver(
-        &self,
-        at: Attempt,
-        driver: Driver,
-        name: InterfaceName,
-    ) -> Result<InterfaceName> {
-        match self.control.create(name) {
-            // So says the kernel of a name that no driver knows.
-            Err(Errno::EINVAL) => {}
-            outcome => return outcome.at(at),
+    pub(super) fn create(&self, at: Attempt, driver: Driver, name: InterfaceName) -> Result<InterfaceName> {
+        // The kernel says `EINVAL` of a name that no driver knows.
+        if let Some(made) = self.control.create(name).unless(Errno::EINVAL).at(at)? {
+            return Ok(made);
         }
         if !self.control.has_driver(driver.name()).at(at)? {
             module::load(driver.module()).map_err(|errno| at.means(ErrorKind::NoDriver, errno))?;
@@ -125,7 +99,7 @@ impl FreeBsdBackend {
             self.fix_mac(at, made, mac)?;
         }
         if let Some(mtu) = spec.mtu {
-            self.control.set_mtu(self.verified_bridge(at, made)?, mtu).map_err(|errno| mtu_error(at, errno))?;
+            self.set(at, Driver::Bridge, made, Setting::Mtu(mtu))?;
         }
         for option in spec.options.iter() {
             self.set_option(at, made, option)?;
@@ -142,29 +116,26 @@ impl FreeBsdBackend {
         &self,
         at: Attempt,
         driver: Driver,
-        interface: Identity,
+        made: Identity,
         to: InterfaceName,
     ) -> Result<Identity> {
-        if interface.name() != to {
-            self.control.rename(self.verified(at, interface)?, to).map_err(|errno| match errno {
+        if made.name() != to {
+            self.control.rename(self.verified(at, made)?, to).map_err(|errno| match errno {
                 Errno::EEXIST => self.name_taken(at, driver, to),
                 errno => at.errno(errno),
             })?;
         }
-        Ok(Identity::new(to, interface.index()).with_incarnation(interface.incarnation()))
+        Ok(Identity::new(to, made.index()).with_incarnation(made.incarnation()))
     }
 
     /// Sets the MAC of what is new. A bridge keeps it then: the kernel gives a port's MAC only to one
     /// that still has its first one.
     pub(super) fn fix_mac(&self, at: Attempt, interface: Identity, mac: UnicastMac) -> Result<()> {
         self.control.set_mac(self.verified(at, interface)?, mac.into()).at(at)?;
-        self.read(
-            at,
-            || Ok([self.interface(at, interface.into())?.identity]),
-            |[interface]| match self.mac(at, interface.name())? {
-                Some(now) if now == mac => Ok(()),
-                _ => Err(at.error(ErrorKind::MacNotKept)),
-            },
-        )
+        let find = || Ok([self.interface(at, interface.into())?.identity]);
+        self.read(at, find, |[interface]| match self.mac(at, interface.name())? {
+            Some(now) if now == mac => Ok(()),
+            _ => Err(at.error(ErrorKind::MacNotKept)),
+        })
     }
 }

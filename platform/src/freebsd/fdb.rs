@@ -54,18 +54,14 @@ impl FreeBsdBackend {
 
     /// What setting an entry is about: the entry of its address and VLAN.
     pub(super) fn seen_entry(&self, at: Attempt, bridge: Target, entry: &StaticEntry) -> Result<SeenEntries> {
-        self.read(
-            at,
-            || self.bridge_and_port(at, bridge, entry.port),
-            |[bridge, port]| {
-                let mut seen = SeenEntries::new(bridge);
-                (seen.port, seen.has_vlans) = (Some(port), true);
-                seen.is_port = self.member(at, bridge, port)?.is_some();
-                let there = self.entry(at, bridge, entry.mac, entry.vlan)?;
-                seen.entries = there.into_iter().map(|there| SeenEntry { vlan: entry.vlan, ..there }).collect();
-                Ok(seen)
-            },
-        )
+        let find = || self.bridge_and_port(at, bridge, entry.port);
+        self.read(at, find, |[bridge, port]| {
+            let mut seen = SeenEntries::new(bridge);
+            (seen.port, seen.has_vlans) = (Some(port), true);
+            seen.is_port = self.member(at, bridge, port)?.is_some();
+            seen.entries.extend(self.entry(at, bridge, entry)?);
+            Ok(seen)
+        })
     }
 
     /// What the removal of an entry is about: those of its address that the kernel removes with it.
@@ -76,123 +72,107 @@ impl FreeBsdBackend {
         mac: UnicastMac,
         vlan: Option<VlanId>,
     ) -> Result<SeenEntries> {
-        self.read(
-            at,
-            || Ok([self.bridge(at, bridge)?]),
-            |[bridge]| {
-                let mut seen = SeenEntries::new(bridge);
-                seen.has_vlans = true;
-                let untagged = self.untagged(at, bridge.name())?;
-                let number = number_of(vlan, untagged);
-                for (port, there) in self.control.addresses(bridge.name()).at(at)? {
-                    if MacAddr::new(there.ifba_dst) != mac || number != 0 && there.ifba_vlan != number {
-                        continue;
-                    }
-                    let of = if there.ifba_vlan == number { vlan } else { vlan_of(there.ifba_vlan, untagged) };
-                    seen.entries.extend(self.seen(at, port, of, &there)?);
+        let find = || Ok([self.bridge(at, bridge)?]);
+        self.read(at, find, |[bridge]| {
+            let mut seen = SeenEntries::new(bridge);
+            seen.has_vlans = true;
+            let untagged = self.untagged(at, bridge.name())?;
+            let number = number_of(vlan, untagged);
+            for (port, there) in self.control.addresses(bridge.name()).at(at)? {
+                if MacAddr::new(there.ifba_dst) != mac || number != 0 && there.ifba_vlan != number {
+                    continue;
                 }
-                Ok(seen)
-            },
-        )
-    }
-
-    /// Adds a static entry.
-    ///
-    /// The kernel would make a learned entry static and leave a static one, both without a word.
-    pub(super) fn add_entry(&self, at: Attempt, seen: &SeenEntries, entry: &StaticEntry) -> Outcome {
-        let Some(port) = seen.port else { return Outcome::Refused(at.error(ErrorKind::PortNotFound)) };
-        self.set_entry(at, seen.bridge, port, entry)
+                let of = if there.ifba_vlan == number { vlan } else { vlan_of(there.ifba_vlan, untagged) };
+                seen.entries.extend(self.seen(at, port, of, &there)?);
+            }
+            Ok(seen)
+        })
     }
 
     /// Makes an address static behind a port, wherever it was before.
-    pub(super) fn move_entry(&self, at: Attempt, seen: &SeenEntries, entry: &StaticEntry) -> Outcome {
-        let Some(port) = seen.port else { return Outcome::Refused(at.error(ErrorKind::PortNotFound)) };
+    pub(super) fn move_entry(&self, at: Attempt, seen: &SeenEntries, entry: &StaticEntry) -> Result<Outcome> {
+        let port = seen.port.ok_or_else(|| at.error(ErrorKind::PortNotFound))?;
         // Setting moves an entry that was learned, but no other.
         let in_the_way = seen.entries.iter().find(|there| there.origin == FdbOrigin::Static);
         match in_the_way {
-            Some(there) if there.port == port => return Outcome::DONE,
+            Some(there) if there.port == port => return Ok(Outcome::DONE),
             Some(_) => match self.delete(at, seen.bridge, entry.mac, entry.vlan) {
-                Outcome::Done(_) => {}
+                Ok(Outcome::Done(_)) => {}
                 // Someone else has removed it.
-                Outcome::Refused(error) if error.kind() == ErrorKind::EntryNotFound => {}
+                Err(error) if error.kind() == ErrorKind::EntryNotFound => {}
                 failed => return failed,
             },
             None => {}
         }
-        match self.set_entry(at, seen.bridge, port, entry) {
-            Outcome::Refused(error) if in_the_way.is_some() => Outcome::unclear(error),
-            outcome => outcome,
-        }
+        let set = self.set_entry(at, seen, entry);
+        set.or_else(|error| if in_the_way.is_some() { Ok(Outcome::unclear(error)) } else { Err(error) })
     }
 
-    /// Sets a static entry. The kernel sets none, without a word, where another static one is.
-    fn set_entry(&self, at: Attempt, bridge: Identity, port: Identity, entry: &StaticEntry) -> Outcome {
-        let address = (MacAddr::from(entry.mac).bytes(), entry.vlan.map_or(0, VlanId::get));
-        let set = || {
-            let port = self.verified_port(at, port)?;
-            let bridge = self.verified_bridge(at, bridge)?;
-            let set = self.control.set_address(bridge, port, address, abi::IFBAF_STATIC);
-            set.meaning(at, NOT_A_PORT)
+    /// Sets a static entry.
+    ///
+    /// The kernel would make a learned entry static and leave a static one, both without a word. It sets none,
+    /// without a word, where another static one is.
+    pub(super) fn set_entry(&self, at: Attempt, seen: &SeenEntries, entry: &StaticEntry) -> Result<Outcome> {
+        let bridge = seen.bridge;
+        let port = seen.port.ok_or_else(|| at.error(ErrorKind::PortNotFound))?;
+        let values = ifbareq {
+            ifba_dst: MacAddr::from(entry.mac).bytes(),
+            ifba_vlan: entry.vlan.map_or(0, VlanId::get),
+            ifba_flags: abi::IFBAF_STATIC,
+            ..ifbareq::default()
         };
+        let find = || self.bridge_and_port(at, bridge.into(), port.into());
         for attempt in 0..ATTEMPTS {
-            match set() {
+            match self.set_address(at, bridge, port, values) {
                 Ok(()) => {}
-                Err(error) if attempt == 0 => return Outcome::Refused(error),
-                Err(error) => return Outcome::unclear(error),
+                Err(error) if attempt == 0 => return Err(error),
+                Err(error) => return Ok(Outcome::unclear(error)),
             }
-            let now = self.read(
-                at,
-                || self.bridge_and_port(at, bridge.into(), port.into()),
-                |[bridge, _]| self.entry(at, bridge, entry.mac, entry.vlan),
-            );
-            match now {
+            match self.read(at, find, |[bridge, _]| self.entry(at, bridge, entry)) {
                 Ok(Some(there)) if there.origin == FdbOrigin::Learned => {}
-                Ok(Some(there)) if there.port == port => return Outcome::DONE,
-                Ok(Some(_)) => return Outcome::unclear(at.error(ErrorKind::EntryExists)),
+                Ok(Some(there)) if there.port == port => return Ok(Outcome::DONE),
+                Ok(Some(_)) => return Ok(Outcome::unclear(at.error(ErrorKind::EntryExists))),
                 Ok(None) => {}
-                Err(error) => return Outcome::unclear(error),
+                Err(error) => return Ok(Outcome::unclear(error)),
             }
         }
-        Outcome::unclear(at.error(ErrorKind::ListChanged))
+        Ok(Outcome::unclear(at.error(ErrorKind::ListChanged)))
+    }
+
+    fn set_address(&self, at: Attempt, bridge: Identity, port: Identity, values: ifbareq) -> Result<()> {
+        self.control.set_address(self.verified_port(at, bridge, port)?, values).meaning(at, NOT_A_PORT)
     }
 
     /// Deletes the entry of an address: in the VLAN that the kernel says, since without one it deletes
     /// those of all. From FreeBSD 15 on it has no other word for an entry without one, and static ones
     /// that go with it are set again.
-    pub(super) fn delete(&self, at: Attempt, bridge: Identity, mac: UnicastMac, vlan: Option<VlanId>) -> Outcome {
+    pub(super) fn delete(
+        &self,
+        at: Attempt,
+        bridge: Identity,
+        mac: UnicastMac,
+        vlan: Option<VlanId>,
+    ) -> Result<Outcome> {
+        let name = self.bridge(at, bridge.into())?.name();
+        let number = number_of(vlan, self.untagged(at, name)?);
         let dst = MacAddr::from(mac).bytes();
-        let others = || {
-            let name = self.bridge(at, bridge.into())?.name();
-            let number = number_of(vlan, self.untagged(at, name)?);
-            let goes_with_it =
-                |other: &ifbareq| other.ifba_dst == dst && other.ifba_vlan != number && !is_learned(other);
-            let mut others = Vec::new();
-            if number == 0 {
-                for (port, other) in self.control.addresses(name).at(at)? {
-                    if goes_with_it(&other) {
-                        // With the port its entries are gone.
-                        others.extend(self.identity_of(at, port)?.map(|port| (port, other)));
-                    }
+        let goes_with_it =
+            |other: &ifbareq| other.ifba_dst == dst && other.ifba_vlan != number && !is_learned(other);
+        let mut others = Vec::new();
+        if number == 0 {
+            for (port, other) in self.control.addresses(name).at(at)? {
+                if goes_with_it(&other) {
+                    // With the port its entries are gone.
+                    others.extend(self.identity_of(at, port)?.map(|port| (port, other)));
                 }
             }
-            let deleted = self.control.delete_address(self.verified_bridge(at, bridge)?, (dst, number));
-            deleted.map_err(|errno| match errno {
-                Errno::ENOENT => at.means(ErrorKind::EntryNotFound, errno),
-                errno => at.errno(errno),
-            })?;
-            Ok(others)
-        };
-        let others = match others() {
-            Ok(others) => others,
-            Err(error) => return Outcome::Refused(error),
-        };
+        }
+        let values = ifbareq { ifba_dst: dst, ifba_vlan: number, ..ifbareq::default() };
+        let deleted = self.control.delete_address(self.verified_bridge(at, bridge)?, values);
+        deleted.meaning(at, &[(Errno::ENOENT, ErrorKind::EntryNotFound)])?;
         let set_again = |(port, other): (Identity, ifbareq)| {
-            let set = || {
-                let port = self.verified_port(at, port)?;
-                let bridge = self.verified_bridge(at, bridge)?;
-                let set = self.control.set_address(bridge, port, (dst, other.ifba_vlan), other.ifba_flags);
-                set.meaning(at, NOT_A_PORT)
-            };
+            let values = ifbareq { ifba_expire: 0, ..other };
+            let set = || self.set_address(at, bridge, port, values);
             // Rollback knows only the entry that the step is about.
             let tried = (1..ATTEMPTS).fold(set(), |tried, _| match tried {
                 Err(error) if !is_gone(&error) => set(),
@@ -201,10 +181,8 @@ impl FreeBsdBackend {
             tried.or_else(|error| if is_gone(&error) { Ok(()) } else { Err(error) })
         };
         // One that fails does not keep the others from being tried.
-        match others.into_iter().map(set_again).fold(Ok(()), Result::and) {
-            Ok(()) => Outcome::DONE,
-            Err(error) => Outcome::unclear(error),
-        }
+        let all_set = others.into_iter().map(set_again).fold(Ok(()), Result::and);
+        Ok(all_set.map_or_else(Outcome::unclear, |()| Outcome::DONE))
     }
 
     fn untagged(&self, at: Attempt, bridge: InterfaceName) -> Result<Untagged> {
@@ -213,17 +191,11 @@ impl FreeBsdBackend {
     }
 
     /// The entry of an address; the kernel tells only all of them.
-    fn entry(
-        &self,
-        at: Attempt,
-        bridge: Identity,
-        mac: UnicastMac,
-        vlan: Option<VlanId>,
-    ) -> Result<Option<SeenEntry>> {
-        let number = number_of(vlan, self.untagged(at, bridge.name())?);
-        let wanted = |entry: &ifbareq| MacAddr::new(entry.ifba_dst) == mac && entry.ifba_vlan == number;
+    fn entry(&self, at: Attempt, bridge: Identity, of: &StaticEntry) -> Result<Option<SeenEntry>> {
+        let number = number_of(of.vlan, self.untagged(at, bridge.name())?);
+        let wanted = |entry: &ifbareq| MacAddr::new(entry.ifba_dst) == of.mac && entry.ifba_vlan == number;
         match self.control.find_address(bridge.name(), wanted).at(at)? {
-            Some((port, there)) => self.seen(at, port, vlan, &there),
+            Some((port, there)) => self.seen(at, port, of.vlan, &there),
             None => Ok(None),
         }
     }

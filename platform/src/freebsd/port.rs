@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use super::abi::{self, ifbreq};
 use super::backend::{FreeBsdBackend, in_order, still_there};
 use super::options::STP;
-use crate::error::{Attempt, CallResult, Meanings};
+use crate::error::{Attempt, CallResult, Meanings, unless};
 use crate::{
     Capability, ErrorKind, Identity, InterfaceName, LinkState, MacAddr, Outcome, PortOption, PortOptions,
     PortState, PortStpState, Result, SeenPort, Target,
@@ -31,6 +31,9 @@ struct Call {
 /// What a call on a port fails with where the bridge has no such port.
 pub(super) const NOT_A_PORT: &Meanings = &[(Errno::ENOENT, ErrorKind::NotAPort)];
 
+/// Reads the options of a port in one of two ways.
+type Decode = fn(&ifbreq) -> PortOptions;
+
 impl FreeBsdBackend {
     /// What a step on a bridge and a port is about. Options are read where the step changes some.
     pub(super) fn seen_port(
@@ -40,33 +43,23 @@ impl FreeBsdBackend {
         port: Target,
         options: Option<&PortOptions>,
     ) -> Result<SeenPort> {
-        self.read(
-            at,
-            || self.bridge_and_port(at, bridge, port),
-            |[bridge, port]| {
-                let mtu = |of: Identity| self.control.mtu(of.name()).at(at);
-                let mut seen = SeenPort::new(bridge, mtu(bridge)?, port, mtu(port)?);
-                let member = self.member(at, bridge, port)?;
-                seen.is_port = member.is_some();
-                if let (Some(member), Some(options)) = (member, options) {
-                    calls(at, &member, options)?;
-                    seen.options = settable(&member);
-                }
-                Ok(seen)
-            },
-        )
+        let find = || self.bridge_and_port(at, bridge, port);
+        self.read(at, find, |[bridge, port]| {
+            let mtu = |of: Identity| self.control.mtu(of.name()).at(at);
+            let mut seen = SeenPort::new(bridge, mtu(bridge)?, port, mtu(port)?);
+            let member = self.member(at, bridge, port)?;
+            seen.is_port = member.is_some();
+            if let (Some(member), Some(options)) = (member, options) {
+                calls(at, &member, options)?;
+                seen.options = settable(&member);
+            }
+            Ok(seen)
+        })
     }
 
-    pub(super) fn attach(&self, at: Attempt, seen: &SeenPort) -> Outcome {
-        let attached = || {
-            let port = self.verified_port(at, seen.port)?;
-            Ok(self.control.add_port(self.verified_bridge(at, seen.bridge)?, port))
-        };
-        let errno = match attached() {
-            Ok(Ok(())) => return Outcome::DONE,
-            Ok(Err(errno)) => errno,
-            Err(error) => return Outcome::Refused(error),
-        };
+    pub(super) fn attach(&self, at: Attempt, seen: &SeenPort) -> Result<Outcome> {
+        let attached = self.control.add_port(self.verified_port(at, seen.bridge, seen.port)?);
+        let Err(errno) = attached else { return Ok(Outcome::DONE) };
         let name = seen.port.name();
         let kind = match errno {
             Errno::ENOENT => ErrorKind::PortNotFound,
@@ -75,64 +68,40 @@ impl FreeBsdBackend {
             Errno::EINVAL if self.is_bridge(name) == Ok(true) => ErrorKind::PortIsBridge,
             Errno::EINVAL if self.is_lagg_port(name) => ErrorKind::PortBusy,
             Errno::EINVAL => ErrorKind::PortUnsuitable,
-            Errno::EPERM => match self.is_port_elsewhere(at, seen.bridge, name) {
-                // Whose port it is matters more than who asks, as on the other backends.
-                Ok(true) => ErrorKind::PortBusy,
-                Ok(false) => ErrorKind::PermissionDenied,
-                Err(error) => return Outcome::Refused(error),
-            },
+            // Whose port it is matters more than who asks, as on the other backends.
+            Errno::EPERM if self.is_port_elsewhere(at, seen.bridge, name)? => ErrorKind::PortBusy,
+            Errno::EPERM => ErrorKind::PermissionDenied,
             errno => ErrorKind::of(errno),
         };
         let error = at.means(kind, errno);
         // The kernel makes it a port, and releases it again, where a driver cannot do its part.
-        if kind == ErrorKind::Os { Outcome::unclear(error) } else { Outcome::Refused(error) }
+        if kind == ErrorKind::Os { Ok(Outcome::unclear(error)) } else { Err(error) }
     }
 
     pub(super) fn release(&self, at: Attempt, seen: &SeenPort) -> Result<()> {
-        let port = self.verified_port(at, seen.port)?;
-        let bridge = self.verified_bridge(at, seen.bridge)?;
-        self.control.remove_port(bridge, port).meaning(at, NOT_A_PORT)
+        self.control.remove_port(self.verified_port(at, seen.bridge, seen.port)?).meaning(at, NOT_A_PORT)
     }
 
     /// Changes options of a port: first the numbers, which the kernel may well refuse.
-    pub(super) fn set_port_options(&self, at: Attempt, seen: &SeenPort, options: &PortOptions) -> Outcome {
-        let calls = || {
-            // The flags are set all at once, so that what they are now counts.
-            let [bridge, port] = self.bridge_and_port(at, seen.bridge.into(), seen.port.into())?;
-            let member = self.member(at, bridge, port)?.ok_or_else(|| at.error(ErrorKind::NotAPort))?;
-            calls(at, &member, options)
-        };
-        let calls = match calls() {
-            Ok(calls) => calls,
-            Err(error) => return Outcome::Refused(error),
-        };
-        in_order(calls.into_iter().map(|Call { command, of, values }| {
+    pub(super) fn set_port_options(&self, at: Attempt, seen: &SeenPort, options: &PortOptions) -> Result<Outcome> {
+        // The flags are set all at once, so that what they are now counts.
+        let [bridge, port] = self.bridge_and_port(at, seen.bridge.into(), seen.port.into())?;
+        let member = self.member(at, bridge, port)?.ok_or_else(|| at.error(ErrorKind::NotAPort))?;
+        let calls = calls(at, &member, options)?.into_iter();
+        Ok(in_order(calls.map(|Call { command, of, values }| {
             let at = at.with(of);
-            let port = self.verified_port(at, seen.port)?;
-            let bridge = self.verified_bridge(at, seen.bridge)?;
-            self.control.set_member(bridge, port, command, values).map_err(|errno| match errno {
-                Errno::EINVAL => at.means(ErrorKind::InvalidOption, errno),
-                errno => at.meaning(errno, NOT_A_PORT),
-            })
-        }))
+            let set = self.control.set_member(self.verified_port(at, seen.bridge, seen.port)?, command, values);
+            set.meaning(at, &[(Errno::EINVAL, ErrorKind::InvalidOption), (Errno::ENOENT, ErrorKind::NotAPort)])
+        })))
     }
 
     /// What there is to know of a port of a bridge; `None` if it is no port of it.
     pub(super) fn member(&self, at: Attempt, bridge: Identity, port: Identity) -> Result<Option<ifbreq>> {
-        match self.control.port(bridge.name(), port.name()) {
-            Ok(member) => Ok(Some(member)),
-            Err(Errno::ENOENT) => Ok(None),
-            Err(errno) => Err(at.errno(errno)),
-        }
+        self.control.port(bridge.name(), port.name()).unless(Errno::ENOENT).at(at)
     }
 
     /// The ports of a bridge, by index, with the options that `decode` tells.
-    pub(super) fn ports_of(
-        &self,
-        at: Attempt,
-        bridge: Identity,
-        decode: fn(&ifbreq) -> PortOptions,
-    ) -> Result<Vec<PortState>> {
+    pub(super) fn ports_of(&self, at: Attempt, bridge: Identity, decode: Decode) -> Result<Vec<PortState>> {
         let members = self.control.ports(bridge.name()).at(at)?;
         let macs = self.macs(at)?;
         let ports = members.into_iter().map(|(name, member)| {
@@ -151,10 +120,8 @@ impl FreeBsdBackend {
             let state = self.port_state(port, bridge, self.mac(at, port.name())?, &member, decode);
             state.map(Some).at(at)
         };
-        match self.read(at, || Ok([self.interface_of_port(at, port)?]), read) {
-            Err(error) if error.kind() == ErrorKind::PortNotFound => Ok(None),
-            found => found,
-        }
+        let found = self.read(at, || Ok([self.interface_of_port(at, port)?]), read);
+        Ok(unless(ErrorKind::PortNotFound, found)?.flatten())
     }
 
     fn port_state(
@@ -163,7 +130,7 @@ impl FreeBsdBackend {
         bridge: Identity,
         mac: Option<MacAddr>,
         member: &ifbreq,
-        decode: fn(&ifbreq) -> PortOptions,
+        decode: Decode,
     ) -> nix::Result<PortState> {
         let name = port.name();
         let (mtu, link): (_, LinkState) = (self.control.mtu(name)?, self.control.flags(name)?.link());
@@ -221,28 +188,26 @@ pub(super) const fn stp_state(port: &ifbreq) -> Option<PortStpState> {
 
 /// What there is to do: first the numbers, which the kernel may well refuse.
 fn calls(at: Attempt, before: &ifbreq, options: &PortOptions) -> Result<Vec<Call>> {
-    let none = ifbreq::new([0; libc::IFNAMSIZ]);
+    let none = ifbreq::default();
     let mut calls = Vec::new();
     let mut flags = before.ifbr_ifsflags;
     let mut flags_of = None;
     for option in options.iter() {
         let of = option.capability();
-        let refused = || Err(at.with(of).error(ErrorKind::InvalidOption));
+        let refused = |kind| Err(at.with(of).error(kind));
         let (flag, on) = match option {
-            PortOption::PathCost(cost) => {
-                if before.ifbr_proto == STP && cost > MAX_STP_COST {
-                    return refused();
-                }
-                let values = ifbreq { ifbr_path_cost: cost, ..none };
-                calls.push(Call { command: abi::BRDGSIFCOST, of, values });
+            PortOption::PathCost(cost) if before.ifbr_proto == STP && cost > MAX_STP_COST => {
+                return refused(ErrorKind::InvalidOption);
+            }
+            PortOption::Priority(priority) if priority % PRIORITY_STEP != 0 => {
+                return refused(ErrorKind::InvalidOption);
+            }
+            PortOption::PathCost(ifbr_path_cost) => {
+                calls.push(Call { command: abi::BRDGSIFCOST, of, values: ifbreq { ifbr_path_cost, ..none } });
                 continue;
             }
-            PortOption::Priority(priority) => {
-                if priority % PRIORITY_STEP != 0 {
-                    return refused();
-                }
-                let values = ifbreq { ifbr_priority: priority, ..none };
-                calls.push(Call { command: abi::BRDGSIFPRIO, of, values });
+            PortOption::Priority(ifbr_priority) => {
+                calls.push(Call { command: abi::BRDGSIFPRIO, of, values: ifbreq { ifbr_priority, ..none } });
                 continue;
             }
             PortOption::Isolated(on) => (abi::IFBIF_PRIVATE, on),
@@ -250,7 +215,7 @@ fn calls(at: Attempt, before: &ifbreq, options: &PortOptions) -> Result<Vec<Call
             PortOption::UnicastFlood(on) => (abi::IFBIF_DISCOVER, on),
             PortOption::Stp(on) => (abi::IFBIF_STP, on),
             PortOption::Sticky(on) => (abi::IFBIF_STICKY, on),
-            _ => return Err(at.with(of).error(ErrorKind::Unsupported)),
+            _ => return refused(ErrorKind::Unsupported),
         };
         flags = if on { flags | flag } else { flags & !flag };
         // STP is the one that the kernel may refuse: a gif(4) has none. It comes after the others

@@ -5,7 +5,7 @@ use nix::errno::Errno;
 use super::backend::FreeBsdBackend;
 use super::flags::Flags;
 use super::interface::Interface;
-use super::verified::Verified;
+use super::verified::{Verified, VerifiedPort};
 use crate::error::{Attempt, CallResult};
 use crate::{ErrorKind, Identity, LinkState, Result, Target};
 
@@ -15,10 +15,9 @@ const READINGS: usize = 16;
 impl FreeBsdBackend {
     /// Returns the interface that is meant, with its current name; `None` if there is none.
     pub(super) fn find_interface(&self, at: Attempt, target: Target) -> Result<Option<Interface>> {
-        let of_name = |name| match self.control.interface(name) {
-            Ok(interface) => Ok(Some(interface).filter(|interface| target.is(interface.identity))),
-            Err(Errno::ENXIO) => Ok(None),
-            Err(errno) => Err(at.errno(errno)),
+        let of_name = |name| {
+            let found = self.control.interface(name).unless(Errno::ENXIO).at(at)?;
+            Ok(found.filter(|interface| target.is(interface.identity)))
         };
         let found = of_name(target.name())?;
         if found.is_some() || target.identity().is_none() {
@@ -55,10 +54,8 @@ impl FreeBsdBackend {
 
     /// Returns the interface that is meant as a port, whether it is one or not, or `PortNotFound`.
     pub(super) fn interface_of_port(&self, at: Attempt, port: Target) -> Result<Identity> {
-        let interface = self.find_interface(at, port)?;
-        interface
-            .map(|interface| interface.identity)
-            .ok_or_else(|| at.means(ErrorKind::PortNotFound, Errno::ENXIO))
+        let found = self.find_interface(at, port)?.map(|interface| interface.identity);
+        found.ok_or_else(|| at.means(ErrorKind::PortNotFound, Errno::ENXIO))
     }
 
     /// Returns the bridge and the interface that is meant as its port.
@@ -97,10 +94,12 @@ impl FreeBsdBackend {
         verified.ok_or_else(|| at.errno(Errno::ENXIO))
     }
 
-    /// The same for an interface that is or becomes a port, or `PortNotFound`.
-    pub(super) fn verified_port(&self, at: Attempt, port: Identity) -> Result<Verified> {
+    /// The same for a bridge and an interface that is or becomes its port, or `PortNotFound`.
+    pub(super) fn verified_port(&self, at: Attempt, bridge: Identity, port: Identity) -> Result<VerifiedPort> {
         let now = self.interface_of_port(at, port.into())?;
-        Verified::compare(port, now).ok_or_else(|| at.means(ErrorKind::PortNotFound, Errno::ENXIO))
+        let verified = Verified::compare(port, now);
+        let port = verified.ok_or_else(|| at.means(ErrorKind::PortNotFound, Errno::ENXIO))?;
+        Ok(VerifiedPort { bridge: self.verified_bridge(at, bridge)?, port })
     }
 
     /// Sets an interface up or down, unless it is.
@@ -108,17 +107,12 @@ impl FreeBsdBackend {
         self.set_flags(at, interface, |flags| flags.with_link(link))
     }
 
-    pub(super) fn set_flags(
-        &self,
-        at: Attempt,
-        interface: Identity,
-        change: impl Fn(Flags) -> Flags,
-    ) -> Result<()> {
-        let mut name = interface.name();
+    pub(super) fn set_flags(&self, at: Attempt, on: Identity, change: impl Fn(Flags) -> Flags) -> Result<()> {
+        let mut name = on.name();
         for _ in 0..READINGS {
             // All flags are set at once. They are read first, so that nothing is between comparison and call.
             let flags = self.control.flags(name);
-            let verified = self.verified(at, interface)?;
+            let verified = self.verified(at, on)?;
             if verified.name() == name {
                 let flags = flags.at(at)?;
                 if change(flags) == flags {

@@ -20,7 +20,7 @@ use super::claim::{Claim, PAUSE};
 use super::driver::Driver;
 use crate::error::{Attempt, CallResult};
 use crate::waiting::Deadline;
-use crate::{Error, Identity, InterfaceName, LinkState, Outcome, Result};
+use crate::{Error, Identity, InterfaceName, LinkState, Result};
 
 /// The numbers that are tried by who has the lock; each is taken with odds of the number of bridges
 /// to 16384.
@@ -31,24 +31,22 @@ const UNLOCKED: Range<u8> = 4..8;
 /// How often the uptime is read until its second has passed.
 const LOOKS: usize = 50;
 
+/// The name of an interface that was just made, and what is to be held until it has its final one.
+pub(super) type Staged = (InterfaceName, Option<Claim>);
+
 impl FreeBsdBackend {
     /// Makes an interface that is to be renamed to `name`, and gives the name that it has until then,
     /// with what is to be held so long. `None` where all its numbers are taken.
-    pub(super) fn stage(
-        &self,
-        at: Attempt,
-        driver: Driver,
-        name: InterfaceName,
-    ) -> Result<Option<(InterfaceName, Option<Claim>)>> {
+    pub(super) fn stage(&self, at: Attempt, driver: Driver, name: InterfaceName) -> Result<Option<Staged>> {
         let Some(claim) = Claim::take(self.limits.staging) else {
             return Ok(self.stage_unlocked(at, driver, name)?.map(|made| (made, None)));
         };
         // Who had the lock may have made this one.
         self.check_free(at, driver, name)?;
         for staging in LOCKED.map(|number| driver.staging_name(name, number)) {
-            let mut made = self.create_with_driver(at, driver, staging);
+            let mut made = self.create(at, driver, staging);
             if made.as_ref().is_err_and(is_taken) && self.clear_away(at, driver, staging) {
-                made = self.create_with_driver(at, driver, staging);
+                made = self.create(at, driver, staging);
             }
             match made {
                 Err(error) if is_taken(&error) => {}
@@ -62,7 +60,7 @@ impl FreeBsdBackend {
         for staging in UNLOCKED.map(|number| driver.staging_name(name, number)) {
             let deadline = Deadline::after(self.limits.staging);
             loop {
-                match self.create_with_driver(at, driver, staging) {
+                match self.create(at, driver, staging) {
                     Err(error) if is_taken(&error) => {}
                     made => return made.map(Some),
                 }
@@ -109,7 +107,7 @@ impl FreeBsdBackend {
     fn clear_tap_away(&self, at: Attempt, tap: Identity) -> Result<bool> {
         let tap = self.tap_without_mac(at, tap.into())?;
         let is_idle = tap.link == LinkState::Down && self.bridge_of(at, tap.name)?.is_none();
-        Ok(is_idle && matches!(self.remove_tap(at, &tap), Outcome::Done(_)))
+        Ok(is_idle && self.remove_tap(at, &tap).is_ok())
     }
 }
 

@@ -19,12 +19,11 @@ use libc::c_int;
 use nix::errno::Errno;
 
 use super::backend::{FreeBsdBackend, macs, still_there};
-use super::bridge::mtu_error;
 use super::driver::Driver;
 use super::flags::Flags;
 use super::sysctl;
 use super::tuntap::{self, Closed};
-use crate::error::{Attempt, CallResult};
+use crate::error::{Attempt, CallResult, Meanings, unless};
 use crate::ifreq::Control;
 use crate::setting::{self, Setting};
 use crate::{
@@ -37,6 +36,9 @@ const TRANSIENT_TAPS: c_int = 1_500_068;
 
 /// How often two networks are compared that may be one.
 const NETWORK_LOOKS: usize = 16;
+
+/// What a call fails with that the kernel does not have.
+const NO_SUCH_CALL: &Meanings = &[(Errno::ENOTTY, ErrorKind::Unsupported)];
 
 impl FreeBsdBackend {
     /// Checks that the process is in the network where the handle works: of which driver an
@@ -60,10 +62,10 @@ impl FreeBsdBackend {
         match (self.find_interface(at, name.into())?, spec.existing) {
             (None, _) => Ok(Seen::Nothing),
             (Some(_), ExistingTap::Refuse) => Err(self.name_taken(at, Driver::Tap, name)),
-            (Some(_), ExistingTap::Adopt) => match self.seen_tap_here(at, name.into(), spec.mac.is_some()) {
-                Err(error) if error.kind() == ErrorKind::NotFound => Ok(Seen::Nothing),
-                seen => seen.map(Seen::Tap),
-            },
+            (Some(_), ExistingTap::Adopt) => {
+                let tap = unless(ErrorKind::NotFound, self.seen_tap_here(at, name.into(), spec.mac.is_some()))?;
+                Ok(tap.map_or(Seen::Nothing, Seen::Tap))
+            }
         }
     }
 
@@ -89,22 +91,13 @@ impl FreeBsdBackend {
     }
 
     /// Makes a tap.
-    pub(super) fn make_tap(&self, at: Attempt, spec: &TapSpec) -> Outcome {
-        let bare = match self.make_bare(at, Driver::Tap, spec.name) {
-            Ok(bare) => bare,
-            Err(outcome) => return outcome,
-        };
-        let made = bare.identity;
-        let complete = || {
+    pub(super) fn make_tap(&self, at: Attempt, spec: &TapSpec) -> Result<Outcome> {
+        self.make(at, Driver::Tap, spec.name, |made| {
             let device = open(at, &device_path(made.name()))?;
             // If that fails, the device is closed, without which the tap could not be deleted.
             let tap = self.complete_tap(at, &device, made, spec)?;
-            Ok(Tap::new(tap, vec![device]))
-        };
-        match complete() {
-            Ok(tap) => Outcome::Done(Made::Tap(tap)),
-            Err(error) => Outcome::unclear_after(error, made),
-        }
+            Ok(Made::Tap(Tap::new(tap, vec![device])))
+        })
     }
 
     /// Gives a tap that was just made all that its spec says; its name last.
@@ -112,7 +105,7 @@ impl FreeBsdBackend {
         self.check_device(at, device, made)?;
         if self.has_transient_taps() {
             // From here on nothing is left of it should the process die.
-            tuntap::when_closed(device, Closed::Goes).map_err(|errno| transient_error(at, errno))?;
+            tuntap::when_closed(device, Closed::Goes).meaning(at.with(Capability::TapTransient), NO_SUCH_CALL)?;
         }
         // `net.link.tap.up_on_open` may be 1.
         self.set_link(at, made, LinkState::Down)?;
@@ -120,32 +113,29 @@ impl FreeBsdBackend {
             self.fix_mac(at, made, mac)?;
         }
         if let Some(mtu) = spec.mtu {
-            self.control.set_mtu(self.verified(at, made)?, mtu).map_err(|errno| mtu_error(at, errno))?;
+            self.set(at, Driver::Tap, made, Setting::Mtu(mtu))?;
         }
         set_vnet_hdr(at, device, spec)?;
         self.rename(at, Driver::Tap, made, spec.name.unwrap_or(made.name()))
     }
 
     /// Opens a tap that is there, and sets what its spec says of it.
-    pub(super) fn adopt(&self, at: Attempt, before: &TapState, spec: &TapSpec) -> Outcome {
-        let device = match self.open_tap(at, before) {
-            Ok(device) => device,
-            Err(error) => return Outcome::Refused(error),
-        };
+    pub(super) fn adopt(&self, at: Attempt, before: &TapState, spec: &TapSpec) -> Result<Outcome> {
+        let device = self.open_tap(at, before)?;
         let change = TapChange { mac: spec.mac.map(Into::into), mtu: spec.mtu, ..TapChange::default() };
-        let adopted = self
-            .check_device(at, &device, before.identity())
+        let tap = before.identity();
+        let adopt = || {
+            self.check_device(at, &device, tap)?;
             // `net.link.tap.up_on_open` may be 1.
-            .and_then(|()| self.set_link(at, before.identity(), before.link))
-            .and_then(|()| set_vnet_hdr(at, &device, spec))
-            .and_then(|()| {
-                setting::of_tap(before, &change).into_iter().try_for_each(|one| self.set(at, before, one))
-            });
-        match adopted {
-            Ok(()) => Outcome::Done(Made::Tap(Tap::new(before.identity(), vec![device]))),
+            self.set_link(at, tap, before.link)?;
+            set_vnet_hdr(at, &device, spec)?;
+            setting::of_tap(before, &change).into_iter().try_for_each(|one| self.set(at, Driver::Tap, tap, one))
+        };
+        Ok(match adopt() {
+            Ok(()) => Outcome::Done(Made::Tap(Tap::new(tap, vec![device]))),
             // It is closed, and so it goes down.
             Err(error) => Outcome::unclear(error),
-        }
+        })
     }
 
     /// Whether a tap can be told to go when it is closed.
@@ -157,36 +147,21 @@ impl FreeBsdBackend {
         let device = tap.queues().first().ok_or_else(|| at.errno(Errno::ENXIO))?;
         self.set_flags(at, tap.identity(), Flags::kept_when_closed)?;
         if self.has_transient_taps() {
-            tuntap::when_closed(device, Closed::Stays).map_err(|errno| transient_error(at, errno))?;
+            tuntap::when_closed(device, Closed::Stays).meaning(at.with(Capability::TapTransient), NO_SUCH_CALL)?;
         }
         Ok(())
-    }
-
-    /// Changes a tap. Its header is that of who has it open: a closed one has none.
-    pub(super) fn set_tap(&self, at: Attempt, before: &TapState, change: &TapChange) -> Outcome {
-        setting::set_all(&setting::of_tap(before, change), |setting| self.set(at, before, setting))
-    }
-
-    fn set(&self, at: Attempt, tap: &TapState, setting: Setting) -> Result<()> {
-        let name = || self.verified(at, tap.identity());
-        match setting {
-            Setting::Mtu(mtu) => self.control.set_mtu(name()?, mtu).map_err(|errno| mtu_error(at, errno)),
-            Setting::Mac(mac) => self.control.set_mac(name()?, mac).at(at),
-            Setting::Link(link) => self.set_link(at, tap.identity(), link),
-            Setting::Option(_) => Ok(()),
-        }
     }
 
     /// Deletes a tap, once its device could be opened: nobody else has it open then.
     ///
     /// Where closing does not destroy it, someone might open it in between, and destroying it would
     /// wait for them. The kernel has no call that does both.
-    pub(super) fn remove_tap(&self, at: Attempt, tap: &TapState) -> Outcome {
+    pub(super) fn remove_tap(&self, at: Attempt, tap: &TapState) -> Result<()> {
         let device = match self.open_tap(at, tap) {
             Ok(device) => Some(device),
             // Nobody has opened it: it is one that was just made.
             Err(error) if is_hidden(&error) && self.is_running(tap) == Ok(false) => None,
-            Err(error) => return Outcome::Refused(error),
+            Err(error) => return Err(error),
         };
         let checked = device.as_ref().map_or(Ok(()), |device| self.check_device(at, device, tap.identity()));
         if let Some(device) = device.as_ref().filter(|_| checked.is_ok() && self.has_transient_taps()) {
@@ -200,17 +175,14 @@ impl FreeBsdBackend {
             verified => self.control.destroy(verified?).at(at),
         };
         // Between the two calls it may have been renamed, or have gone: the next try tells.
-        match checked.and_then(|()| destroy().or_else(|_| destroy()).or_else(|_| destroy())) {
-            Ok(()) => Outcome::DONE,
-            // Closing has taken it down, and nothing takes back a deletion.
-            Err(error) => match self.set_link(at, tap.identity(), tap.link) {
-                Err(left) if left.kind() != ErrorKind::NotFound => {
-                    let what = format_args!("tap {}, which was {}", tap.name, tap.link);
-                    Outcome::Refused(error.rolled_back(Err(left), what))
-                }
-                _ => Outcome::Refused(error.rolled_back(Ok(()), "")),
-            },
-        }
+        let destroyed = checked.and_then(|()| destroy().or_else(|_| destroy()).or_else(|_| destroy()));
+        // Closing has taken it down, and nothing takes back a deletion.
+        destroyed.map_err(|error| match self.set_link(at, tap.identity(), tap.link) {
+            Err(left) if left.kind() != ErrorKind::NotFound => {
+                error.rolled_back(Err(left), format_args!("tap {}, which was {}", tap.name, tap.link))
+            }
+            _ => error.rolled_back(Ok(()), ""),
+        })
     }
 
     /// All taps. The group `tap` would not do: anyone with root may add to it and take from it.
@@ -225,15 +197,11 @@ impl FreeBsdBackend {
 
     /// A tap of the network of the process, which is that of the handle.
     fn seen_tap_here(&self, at: Attempt, tap: Target, wants_mac: bool) -> Result<TapState> {
-        self.read(
-            at,
-            || Ok([self.interface(at, tap)?.identity]),
-            |[tap]| {
-                let mac = if wants_mac { self.mac(at, tap.name())? } else { None };
-                let state = self.tap_with(tap, mac).at(at)?;
-                state.ok_or_else(|| at.error(ErrorKind::NotATap))
-            },
-        )
+        let find = || Ok([self.interface(at, tap)?.identity]);
+        self.read(at, find, |[tap]| {
+            let mac = if wants_mac { self.mac(at, tap.name())? } else { None };
+            self.tap_with(tap, mac).at(at)?.ok_or_else(|| at.error(ErrorKind::NotATap))
+        })
     }
 
     /// The state of an interface if it is a tap.
@@ -303,16 +271,5 @@ fn set_vnet_hdr(at: Attempt, device: &OwnedFd, spec: &TapSpec) -> Result<()> {
     let Some(header) = spec.vnet_hdr else { return Ok(()) };
     let at = at.with(Capability::TapVnetHdr);
     let size = c_int::try_from(header.size()).map_err(|_| at.errno(Errno::EINVAL))?;
-    tuntap::set_vnet_hdr(device, size).map_err(|errno| match errno {
-        Errno::ENOTTY => at.means(ErrorKind::Unsupported, errno),
-        errno => at.errno(errno),
-    })
-}
-
-fn transient_error(at: Attempt, errno: Errno) -> Error {
-    let at = at.with(Capability::TapTransient);
-    match errno {
-        Errno::ENOTTY => at.means(ErrorKind::Unsupported, errno),
-        errno => at.errno(errno),
-    }
+    tuntap::set_vnet_hdr(device, size).meaning(at, NO_SUCH_CALL)
 }

@@ -37,3 +37,10 @@ impl Verified {
         IfReq::on(self.0)
     }
 }
+
+/// A bridge and an interface that is or becomes its port, both compared: the port first.
+#[derive(Debug)]
+pub(super) struct VerifiedPort {
+    pub(super) bridge: Verified,
+    pub(super) port: Verified,
+}

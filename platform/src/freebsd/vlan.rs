@@ -104,35 +104,32 @@ impl FreeBsdBackend {
 
     /// What a step on VLANs is about.
     pub(super) fn seen_vlans(&self, at: Attempt, bridge: Target, port: Target) -> Result<SeenVlans> {
-        self.read(
-            at,
-            || self.bridge_and_port(at, bridge, port),
-            |[bridge, port]| {
-                let vlans = self.vlans_of(at, bridge, port)?;
-                let mut seen = SeenVlans::new(bridge, port, Vec::new());
-                seen.is_port = vlans.is_some();
-                seen.vlans = vlans.unwrap_or_default().ranges();
-                Ok(seen)
-            },
-        )
+        let find = || self.bridge_and_port(at, bridge, port);
+        self.read(at, find, |[bridge, port]| {
+            let vlans = self.vlans_of(at, bridge, port)?;
+            let mut seen = SeenVlans::new(bridge, port, Vec::new());
+            seen.is_port = vlans.is_some();
+            seen.vlans = vlans.unwrap_or_default().ranges();
+            Ok(seen)
+        })
     }
 
-    pub(super) fn let_through(
-        &self,
-        at: Attempt,
-        seen: &SeenVlans,
-        PortVlans { vlans, tagging }: PortVlans,
-    ) -> Outcome {
-        match tagging {
-            VlanTagging::Tagged => self.change_vlans(at, seen, |before| before.tag(vlans)),
-            VlanTagging::Pvid => self.change_vlans(at, seen, |before| before.make_pvid(vlans.first())),
+    pub(super) fn let_through(&self, at: Attempt, seen: &SeenVlans, asked: PortVlans) -> Result<Outcome> {
+        match asked.tagging {
+            VlanTagging::Tagged => self.change_vlans(at, seen, |before| before.tag(asked.vlans)),
+            VlanTagging::Pvid => self.change_vlans(at, seen, |before| before.make_pvid(asked.vlans.first())),
             VlanTagging::Untagged | VlanTagging::PvidTagged => {
-                Outcome::Refused(at.with(Capability::UntaggedVlans).error(ErrorKind::Unsupported))
+                Err(at.with(Capability::UntaggedVlans).error(ErrorKind::Unsupported))
             }
         }
     }
 
-    pub(super) fn let_no_longer_through(&self, at: Attempt, seen: &SeenVlans, vlans: VlanRange) -> Outcome {
+    pub(super) fn let_no_longer_through(
+        &self,
+        at: Attempt,
+        seen: &SeenVlans,
+        vlans: VlanRange,
+    ) -> Result<Outcome> {
         self.change_vlans(at, seen, |before| before.remove(vlans))
     }
 
@@ -147,35 +144,28 @@ impl FreeBsdBackend {
             let tagged = self.control.tagged_vlans(bridge, port)?;
             Ok(Vlans { pvid: VlanId::new(pvid).ok(), tagged: decode(&tagged) })
         };
-        match read() {
-            Ok(vlans) => Ok(Some(vlans)),
-            Err(Errno::ENOENT) => Ok(None),
-            Err(errno) => Err(at.errno(errno)),
-        }
+        read().unless(Errno::ENOENT).at(at)
     }
 
     /// Takes steps from the VLANs that a port has. What was seen would not do for them: a VLAN that is the PVID
     /// and has a tag, too, is the PVID there.
-    fn change_vlans(&self, at: Attempt, seen: &SeenVlans, steps: impl FnOnce(&Vlans) -> Vec<Step>) -> Outcome {
-        let before = || {
-            let [bridge, port] = self.bridge_and_port(at, seen.bridge.into(), seen.port.into())?;
-            self.vlans_of(at, bridge, port)?.ok_or_else(|| at.error(ErrorKind::NotAPort))
-        };
-        match before() {
-            Ok(before) => in_order(steps(&before).iter().map(|step| self.take(at, seen, step))),
-            Err(error) => Outcome::Refused(error),
-        }
-    }
-
-    fn take(&self, at: Attempt, seen: &SeenVlans, step: &Step) -> Result<()> {
-        let port = self.verified_port(at, seen.port)?;
-        let bridge = self.verified_bridge(at, seen.bridge)?;
-        let taken = match step {
-            Step::Pvid(pvid) => self.control.set_pvid(bridge, port, pvid.map_or(0, VlanId::get)),
-            Step::Tag(set) => self.control.change_vlans(bridge, port, abi15::BRDG_VLAN_OP_ADD, &encode(set)),
-            Step::Untag(set) => self.control.change_vlans(bridge, port, abi15::BRDG_VLAN_OP_DEL, &encode(set)),
-        };
-        taken.meaning(at, NOT_A_PORT)
+    fn change_vlans(
+        &self,
+        at: Attempt,
+        seen: &SeenVlans,
+        steps: impl FnOnce(&Vlans) -> Vec<Step>,
+    ) -> Result<Outcome> {
+        let [bridge, port] = self.bridge_and_port(at, seen.bridge.into(), seen.port.into())?;
+        let before = self.vlans_of(at, bridge, port)?.ok_or_else(|| at.error(ErrorKind::NotAPort))?;
+        Ok(in_order(steps(&before).iter().map(|step| {
+            let on = self.verified_port(at, seen.bridge, seen.port)?;
+            let taken = match step {
+                Step::Pvid(pvid) => self.control.set_pvid(on, pvid.map_or(0, VlanId::get)),
+                Step::Tag(set) => self.control.change_vlans(on, abi15::BRDG_VLAN_OP_ADD, &encode(set)),
+                Step::Untag(set) => self.control.change_vlans(on, abi15::BRDG_VLAN_OP_DEL, &encode(set)),
+            };
+            taken.meaning(at, NOT_A_PORT)
+        })))
     }
 }
 
