@@ -81,18 +81,13 @@ impl Control {
         bridge_indices::indices(self.as_fd(), MAX_BRIDGES)
     }
 
-    fn port_slots(&self, bridge: InterfaceName) -> nix::Result<Vec<c_int>> {
+    /// Returns a bridge's ports with their numbers.
+    pub(super) fn numbered_ports(&self, bridge: InterfaceName) -> nix::Result<Vec<(u16, InterfaceIndex)>> {
         // By port number; 0 for a number that no port has.
         let mut indices: Vec<c_int> = vec![0; MAX_PORTS];
         let to = indices.as_mut_ptr().expose_provenance() as c_ulong;
         // SAFETY: the kernel writes at most MAX_PORTS ints to where the second long points.
         unsafe { self.bridge_call(bridge, [BRCTL_GET_PORT_LIST, to, MAX_PORTS as c_ulong, 0]) }?;
-        Ok(indices)
-    }
-
-    /// Returns a bridge's ports with their numbers.
-    pub(super) fn numbered_ports(&self, bridge: InterfaceName) -> nix::Result<Vec<(u16, InterfaceIndex)>> {
-        let indices = self.port_slots(bridge)?;
         let numbered =
             (0..).zip(indices).filter_map(|(number, index)| Some((number, InterfaceIndex::from_c(index)?)));
         Ok(numbered.collect())

@@ -3,7 +3,7 @@
 use nix::errno::Errno;
 
 use super::staging::{self, Claim};
-use super::{IoctlBackend, mtu_error};
+use super::{IoctlBackend, MTU};
 use crate::error::{Attempt, CallResult};
 use crate::linux::convert::errno;
 use crate::linux::ioctl::control::Driver;
@@ -14,43 +14,26 @@ use crate::{BridgeSpec, ErrorKind, Identity, InterfaceName, LinkState, Made, Out
 const STAGING_TRIES: usize = 4;
 
 impl IoctlBackend {
-    pub(super) fn create(&self, at: Attempt, spec: &BridgeSpec) -> Outcome {
-        // The claim and the watch are held until the bridge is complete.
-        let begin = || {
-            self.check_free(at, spec.name)?;
-            let watch = match spec.mac {
-                Some(_) => self.udev.watch().at(at)?,
-                None => None,
-            };
-            let claim = spec.mac.and_then(|_| Claim::for_bridge(&self.namespace, spec.name));
-            Ok((self.add(at, spec, claim.as_ref())?, claim, watch))
+    pub(super) fn create(&self, at: Attempt, spec: &BridgeSpec) -> Result<Outcome> {
+        if !self.control.is_free(spec.name).at(at)? {
+            return Err(at.means(self.kind_of_taken(spec.name), Errno::EEXIST));
+        }
+        // The watch and the claim are held until the bridge is complete.
+        let watch = match spec.mac {
+            Some(_) => self.udev.watch().at(at)?,
+            None => None,
         };
-        let (name, _claim, watch) = match begin() {
-            Ok(added) => added,
-            Err(error) => return Outcome::Refused(error),
-        };
-        let bridge = match self.created(name) {
-            Ok(bridge) => bridge,
-            Err(Errno::ENODEV) => return Outcome::Refused(at.errno(Errno::ENODEV)),
+        let claim = spec.mac.and_then(|_| Claim::for_bridge(&self.namespace, spec.name));
+        let name = self.add(at, spec, claim.as_ref())?;
+        let bridge = self.created(name).map_err(|errno| match errno {
+            Errno::ENODEV => at.errno(errno),
             // Without its identity nobody can delete it safely.
-            Err(errno) => {
-                let left = Err(at.errno(errno));
-                return Outcome::Refused(at.errno(errno).rolled_back(left, format_args!("bridge {name}")));
-            }
-        };
-        match self.complete(at, bridge, spec, watch.as_ref()) {
+            errno => at.errno(errno).rolled_back(Err(at.errno(errno)), format_args!("bridge {name}")),
+        })?;
+        Ok(match self.complete(at, bridge, spec, watch.as_ref()) {
             Ok(bridge) => Outcome::Done(Made::Bridge(bridge)),
             Err(error) => Outcome::unclear_after(error, bridge),
-        }
-    }
-
-    /// Checks that no interface has a name.
-    fn check_free(&self, at: Attempt, name: InterfaceName) -> Result<()> {
-        match self.control.is_free(name) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(at.means(self.kind_of_taken(name), Errno::EEXIST)),
-            Err(errno) => Err(at.errno(errno)),
-        }
+        })
     }
 
     /// The kind of an error about a name that is taken.
@@ -79,25 +62,21 @@ impl IoctlBackend {
 
     /// Creates a bare bridge with the claimed name or a random one.
     pub(super) fn add_staged(&self, claim: Option<&Claim>) -> nix::Result<InterfaceName> {
-        let add = |name| match self.control.add_bridge(name) {
-            Ok(()) => Ok(Some(name)),
-            Err(Errno::EEXIST) => Ok(None),
-            Err(errno) => Err(errno),
-        };
+        let is_added = |name| Ok(self.control.add_bridge(name).unless(Errno::EEXIST)?.is_some());
         if let Some(claimed) = claim.map(Claim::name) {
-            if let Some(added) = add(claimed)? {
-                return Ok(added);
+            if is_added(claimed)? {
+                return Ok(claimed);
             }
             // If the leftover cannot be deleted, its name is passed over.
             let _ = self.remove_leftover(claimed);
-            if let Some(added) = add(claimed)? {
-                return Ok(added);
+            if is_added(claimed)? {
+                return Ok(claimed);
             }
         }
         for _ in 0..STAGING_TRIES {
             let name = staging::by_chance().map_err(|error| errno(&error))?;
-            if let Some(added) = add(name)? {
-                return Ok(added);
+            if is_added(name)? {
+                return Ok(name);
             }
         }
         Err(Errno::EEXIST)
@@ -135,7 +114,7 @@ impl IoctlBackend {
             self.fix_mac(at, bridge, mac, watch)?;
         }
         if let Some(mtu) = spec.mtu {
-            self.control.set_mtu(bridge, mtu).map_err(|errno| mtu_error(at, errno))?;
+            self.control.set_mtu(bridge, mtu).meaning(at, MTU)?;
         }
         self.create_options(at, bridge, &spec.options)?;
         let named = Identity::new(spec.name, bridge.index());

@@ -28,12 +28,12 @@ impl IoctlBackend {
         for _ in 0..READINGS {
             let is_clear = before.values().all(|&(is_local, age)| is_local || age > 0);
             if is_whole && is_clear {
-                return self.fdb_entries(at, bridge, &before, &before);
+                return self.fdb_entries(bridge, &before, &before).at(at);
             }
             std::thread::sleep(PAUSE);
             let (now, is_whole_now) = read()?;
             if is_whole_now || before.keys().eq(now.keys()) {
-                return self.fdb_entries(at, bridge, &now, &before);
+                return self.fdb_entries(bridge, &now, &before).at(at);
             }
             (before, is_whole) = (now, is_whole_now);
         }
@@ -60,14 +60,8 @@ impl IoctlBackend {
         }
     }
 
-    fn fdb_entries(
-        &self,
-        at: Attempt,
-        bridge: Identity,
-        now: &Reading,
-        before: &Reading,
-    ) -> Result<Vec<FdbEntry>> {
-        let ports = self.fdb_ports(bridge).at(at)?;
+    fn fdb_entries(&self, bridge: Identity, now: &Reading, before: &Reading) -> nix::Result<Vec<FdbEntry>> {
+        let ports = self.fdb_ports(bridge)?;
         let mut entries: Vec<_> = now
             .iter()
             .filter_map(|(&(number, mac), &(is_local, age))| {

@@ -24,7 +24,7 @@ use nix::errno::Errno;
 
 use self::control::Driver;
 use self::sysfs::{Directory, Sysfs};
-use crate::error::{Attempt, CallResult, unless};
+use crate::error::{Attempt, CallResult, Meanings, unless};
 use crate::ifreq::Control;
 use crate::linux::capabilities::CAPABILITIES;
 use crate::linux::carrier;
@@ -41,6 +41,9 @@ use crate::{
     InterfaceName, InterfaceState, LinkState, MacAddr, Operation, Outcome, PortState, Result, Seen, Step, Tap,
     TapState, Target,
 };
+
+/// What setting an MTU fails with.
+const MTU: &Meanings = &[(Errno::EINVAL, ErrorKind::InvalidMtu), (Errno::ERANGE, ErrorKind::InvalidMtu)];
 
 /// Bridges through ioctls, in the network namespace that it was opened in.
 #[derive(Debug)]
@@ -168,7 +171,7 @@ impl IoctlBackend {
     /// Changes one thing of an interface that every interface has.
     fn set(&self, at: Attempt, on: Identity, setting: Setting) -> Result<()> {
         match setting {
-            Setting::Mtu(mtu) => self.control.set_mtu(on, mtu).map_err(|errno| mtu_error(at, errno)),
+            Setting::Mtu(mtu) => self.control.set_mtu(on, mtu).meaning(at, MTU),
             Setting::Mac(mac) => self.control.set_mac(on, mac).at(at),
             Setting::Link(link) => self.control.set_link(on, link).at(at),
             Setting::Option(option) => self.set_bridge_option(at, on, option),
@@ -176,22 +179,35 @@ impl IoctlBackend {
     }
 
     /// Deletes a bridge; if it is up, it goes down first, since the kernel refuses to delete it then.
-    fn delete(&self, at: Attempt, bridge: Identity) -> Outcome {
-        match self.control.delete_bridge(bridge) {
-            Ok(()) => return Outcome::DONE,
-            Err(Errno::EBUSY) => {}
-            Err(errno) => return Outcome::Refused(at.errno(errno)),
+    fn delete(&self, at: Attempt, bridge: Identity) -> Result<()> {
+        if self.control.delete_bridge(bridge).unless(Errno::EBUSY).at(at)?.is_some() {
+            return Ok(());
         }
-        if let Err(errno) = self.control.set_link(bridge, LinkState::Down) {
-            return Outcome::Refused(at.errno(errno));
+        self.control.set_link(bridge, LinkState::Down).at(at)?;
+        self.control.delete_bridge(bridge).at(at).map_err(|error| {
+            // Nobody else takes a part of this step back, since the step as a whole is irreversible.
+            let restored = self.control.set_link(bridge, LinkState::Up).unless(Errno::ENODEV).at(at);
+            error.rolled_back(restored.map(drop), format_args!("bridge {}, down,", bridge.name()))
+        })
+    }
+
+    /// Carries out a step, of which an error says that it was refused.
+    fn carry_out(&self, step: &Step, seen: &Seen) -> Result<Outcome> {
+        let at = step.attempt(Self::NAME);
+        let done = |outcome: Result<()>| outcome.map(|()| Outcome::DONE);
+        match (step, seen) {
+            (Step::Create(spec), _) => self.create(at, spec),
+            (Step::Delete(_), &Seen::Interface(bridge)) => done(self.delete(at, bridge)),
+            (Step::FlushFdb(_), &Seen::Interface(bridge)) => done(self.flush(at, bridge)),
+            (Step::Change { change, .. }, Seen::Bridge { bridge: before, .. }) => {
+                let set = |setting| self.set(at, before.identity(), setting);
+                Ok(setting::set_all(&setting::of_bridge(before, change), set))
+            }
+            (Step::AddPort { .. }, Seen::Port(seen)) => done(self.attach(at, seen)),
+            (Step::RemovePort { .. }, Seen::Port(seen)) => done(self.release(at, seen)),
+            (Step::ChangePort { options, .. }, Seen::Port(seen)) => Ok(self.set_port_options(at, seen, options)),
+            _ => Ok(taps::run(self, step, seen)),
         }
-        let Err(errno) = self.control.delete_bridge(bridge) else { return Outcome::DONE };
-        // Nobody else takes a part of this step back, since the step as a whole is irreversible.
-        let restored = match self.control.set_link(bridge, LinkState::Up) {
-            Ok(()) | Err(Errno::ENODEV) => Ok(()),
-            Err(errno) => Err(at.errno(errno)),
-        };
-        Outcome::Refused(at.errno(errno).rolled_back(restored, format_args!("bridge {}, down,", bridge.name())))
     }
 }
 
@@ -239,20 +255,7 @@ impl Backend for IoctlBackend {
     }
 
     fn run(&self, step: &Step, seen: &Seen) -> Outcome {
-        let at = step.attempt(Self::NAME);
-        match (step, seen) {
-            (Step::Create(spec), _) => self.create(at, spec),
-            (Step::Delete(_), &Seen::Interface(bridge)) => self.delete(at, bridge),
-            (Step::FlushFdb(_), &Seen::Interface(bridge)) => self.flush(at, bridge),
-            (Step::Change { change, .. }, Seen::Bridge { bridge: before, .. }) => {
-                let settings = setting::of_bridge(before, change);
-                setting::set_all(&settings, |setting| self.set(at, before.identity(), setting))
-            }
-            (Step::AddPort { .. }, Seen::Port(seen)) => self.attach(at, seen),
-            (Step::RemovePort { .. }, Seen::Port(seen)) => self.release(at, seen),
-            (Step::ChangePort { options, .. }, Seen::Port(seen)) => self.set_port_options(at, seen, options),
-            _ => taps::run(self, step, seen),
-        }
+        self.carry_out(step, seen).unwrap_or_else(Outcome::Refused)
     }
 
     fn find_bridge(&self, bridge: Target) -> Result<Option<BridgeState>> {
@@ -321,11 +324,4 @@ impl Backend for IoctlBackend {
 /// What was read of interfaces one by one, without those that vanished while they were read.
 fn still_there<T>(read: impl Iterator<Item = nix::Result<T>>) -> nix::Result<Vec<T>> {
     read.filter(|outcome| !matches!(outcome, Err(Errno::ENODEV))).collect()
-}
-
-fn mtu_error(at: Attempt, errno: Errno) -> crate::Error {
-    match errno {
-        Errno::EINVAL | Errno::ERANGE => at.means(ErrorKind::InvalidMtu, errno),
-        errno => at.errno(errno),
-    }
 }

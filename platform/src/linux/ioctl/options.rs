@@ -9,7 +9,7 @@ use super::IoctlBackend;
 use super::bridge_ioctl::{BridgeValue, PortValue};
 use super::staging::Claim;
 use super::sysfs::Directory;
-use crate::error::{Attempt, CallResult};
+use crate::error::{Attempt, CallResult, Meanings};
 use crate::linux::carrier::Carrier;
 use crate::{
     BridgeOption, BridgeOptions, Capability, ErrorKind, Identity, InterfaceIndex, InterfaceName, Outcome,
@@ -62,25 +62,16 @@ fn bridge_way(option: BridgeOption) -> Option<Way<BridgeValue>> {
     })
 }
 
+/// `None` for an option that the kernel has no file for; `capabilities()` has none of these.
 fn port_way(option: PortOption) -> Option<Way<PortValue>> {
-    let (flag, on): (Flag, bool) = match option {
-        PortOption::PathCost(cost) => return Some(Way::Call(PortValue::PathCost(cost))),
-        PortOption::Priority(priority) => return Some(Way::Call(PortValue::Priority(priority))),
-        PortOption::Isolated(on) => (PortOption::Isolated, on),
-        PortOption::Learning(on) => (PortOption::Learning, on),
-        PortOption::UnicastFlood(on) => (PortOption::UnicastFlood, on),
-        PortOption::MulticastFlood(on) => (PortOption::MulticastFlood, on),
-        PortOption::BroadcastFlood(on) => (PortOption::BroadcastFlood, on),
-        PortOption::BpduGuard(on) => (PortOption::BpduGuard, on),
-        PortOption::RootBlock(on) => (PortOption::RootBlock, on),
-        PortOption::FastLeave(on) => (PortOption::FastLeave, on),
-        PortOption::Hairpin(on) => (PortOption::Hairpin, on),
-        PortOption::NeighborSuppression(on) => (PortOption::NeighborSuppression, on),
-        // `capabilities()` has no others.
-        PortOption::Locked(_) | PortOption::Stp(_) | PortOption::Sticky(_) => return None,
-    };
-    let (path, _) = PORT_FLAGS.iter().find(|(_, other)| other(on) == flag(on))?;
-    Some(Way::File(path, on.into()))
+    match option {
+        PortOption::PathCost(cost) => Some(Way::Call(PortValue::PathCost(cost))),
+        PortOption::Priority(priority) => Some(Way::Call(PortValue::Priority(priority))),
+        _ => PORT_FLAGS.iter().find_map(|&(path, flag)| {
+            let on = [false, true].into_iter().find(|&on| flag(on) == option)?;
+            Some(Way::File(path, on.into()))
+        }),
+    }
 }
 
 /// A time as the kernel has it, if it can have it.
@@ -94,13 +85,11 @@ fn time(hundredths: u32) -> Duration {
 }
 
 /// What the kernel means when it refuses a value.
-pub(super) fn refused(at: Attempt, errno: Errno) -> crate::Error {
-    match errno {
-        Errno::EINVAL | Errno::ERANGE => at.means(ErrorKind::InvalidOption, errno),
-        Errno::ENOENT => at.means(ErrorKind::Unsupported, errno),
-        errno => at.errno(errno),
-    }
-}
+pub(super) const REFUSED: &Meanings = &[
+    (Errno::EINVAL, ErrorKind::InvalidOption),
+    (Errno::ERANGE, ErrorKind::InvalidOption),
+    (Errno::ENOENT, ErrorKind::Unsupported),
+];
 
 impl IoctlBackend {
     /// The options of a bridge, those that can be read.
@@ -117,10 +106,8 @@ impl IoctlBackend {
             .ageing_time(time(info.ageing_time))
             .priority(u16::from_be_bytes([high, low]))
             .stp(info.stp_enabled != 0);
-        let bridge = match self.sysfs()?.directory(name, index) {
-            Err(Errno::ENOSYS) => return Ok(options),
-            bridge => bridge?,
-        };
+        let bridge = self.sysfs()?.directory(name, index).unless(Errno::ENOSYS)?;
+        let Some(bridge) = bridge else { return Ok(options) };
         options.multicast_snooping = bridge.optional(c"bridge/multicast_snooping")?.map(|on| on != 0);
         options.group_forward_mask =
             bridge.optional(c"bridge/group_fwd_mask")?.and_then(|mask| mask.try_into().ok());
@@ -164,7 +151,7 @@ impl IoctlBackend {
             (BridgeOption::DefaultPvid(_), Errno::EPERM) if self.filters_vlans(on) => {
                 at.means(ErrorKind::InvalidOption, errno)
             }
-            _ => refused(at, errno),
+            _ => at.meaning(errno, REFUSED),
         })
     }
 
@@ -180,58 +167,34 @@ impl IoctlBackend {
         })
     }
 
-    /// All options of a port, and where it stands in STP.
-    pub(super) fn all_port_options(
-        &self,
-        bridge: Identity,
-        port: Identity,
-        number: u16,
-    ) -> nix::Result<(PortOptions, Option<PortStpState>)> {
-        self.read_port_options(bridge, port, number, &PORT_FLAGS)
-    }
-
-    /// The options of a port that are `asked` for, and where it stands in STP.
+    /// The options of a port, of those in sysfs only what is `asked` for, and where it stands in STP.
+    /// `ENODEV` if the port has left its bridge.
     pub(super) fn port_options(
         &self,
         bridge: Identity,
         port: Identity,
         number: u16,
-        asked: &PortOptions,
+        asked: Option<&PortOptions>,
     ) -> nix::Result<(PortOptions, Option<PortStpState>)> {
-        let is_asked = |path| {
-            asked.iter().any(|option| matches!(port_way(option), Some(Way::File(other, _)) if other == path))
+        let is_asked = |flag: Flag| {
+            let is_it = |option: PortOption| option.capability() == flag(true).capability();
+            asked.is_none_or(|asked| asked.iter().any(is_it))
         };
-        let flags: Vec<_> = PORT_FLAGS.into_iter().filter(|&(path, _)| is_asked(path)).collect();
-        self.read_port_options(bridge, port, number, &flags)
-    }
-
-    /// `ENODEV` if the port has left its bridge.
-    fn read_port_options(
-        &self,
-        bridge: Identity,
-        port: Identity,
-        number: u16,
-        flags: &[(&CStr, Flag)],
-    ) -> nix::Result<(PortOptions, Option<PortStpState>)> {
+        let flags: Vec<_> = PORT_FLAGS.into_iter().filter(|&(_, flag)| is_asked(flag)).collect();
         let mut options = PortOptions::default();
         if !flags.is_empty() {
             let read = |port: &Directory| {
                 let mut options = Vec::with_capacity(flags.len());
-                for (path, flag) in flags {
+                for (path, flag) in &flags {
                     options.extend(port.optional(path)?.map(|on| flag(on != 0)));
                 }
                 Ok(options)
             };
-            match self.in_sysfs(port, read) {
-                Err(Errno::ENOSYS) => {}
-                read => options.extend(read?),
-            }
+            options.extend(self.in_sysfs(port, read).unless(Errno::ENOSYS)?.unwrap_or_default());
         }
         // The files of a port that leaves just vanish, so this comes after them.
-        let info = match self.control.read(bridge, |name| self.control.port_info(name, number)) {
-            Err(Errno::EINVAL) => return Err(Errno::ENODEV),
-            info => info?,
-        };
+        let info = self.control.read(bridge, |name| self.control.port_info(name, number));
+        let info = info.unless(Errno::EINVAL)?.ok_or(Errno::ENODEV)?;
         options.path_cost = Some(info.path_cost);
         options.priority = u8::try_from(info.port_id >> PORT_BITS).ok();
         let state = match info.state {
@@ -293,11 +256,8 @@ impl IoctlBackend {
     }
 
     /// Makes the bridge forget what it has learned.
-    pub(super) fn flush(&self, at: Attempt, bridge: Identity) -> Outcome {
-        match self.in_sysfs(bridge, |bridge| bridge.write(c"bridge/flush", "1")) {
-            Ok(()) => Outcome::DONE,
-            Err(errno) => Outcome::Refused(refused(at, errno)),
-        }
+    pub(super) fn flush(&self, at: Attempt, bridge: Identity) -> Result<()> {
+        self.in_sysfs(bridge, |bridge| bridge.write(c"bridge/flush", "1")).meaning(at, REFUSED)
     }
 
     /// What sysfs says of a bridge's carrier. `IFF_RUNNING` would not do: the kernel also shows it until it has
@@ -325,11 +285,7 @@ impl IoctlBackend {
             let is_right = is_there(trial.name(), trial.index());
             self.control.delete_bridge(trial).map(|()| is_right)
         });
-        match is_usable {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(at.io(ErrorKind::Unsupported, sysfs.reason())),
-            Err(errno) => Err(at.errno(errno)),
-        }
+        if is_usable.at(at)? { Ok(()) } else { Err(at.io(ErrorKind::Unsupported, sysfs.reason())) }
     }
 }
 

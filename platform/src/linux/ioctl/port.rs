@@ -2,15 +2,19 @@
 
 use nix::errno::Errno;
 
+use super::options::REFUSED;
 use super::{IoctlBackend, still_there};
-use crate::error::{Attempt, CallResult};
+use crate::error::{Attempt, CallResult, Meanings};
 use crate::{
-    ErrorKind, Identity, InterfaceIndex, MacAddr, Operation, Outcome, PortOptions, PortState, Result, SeenPort,
+    Error, ErrorKind, Identity, InterfaceIndex, MacAddr, Operation, PortOptions, PortState, Result, SeenPort,
     Target,
 };
 
 /// How often a port is looked for that moves from bridge to bridge.
 const TRIES: usize = 8;
+
+/// What a look at a port fails with.
+const NO_PORT: &Meanings = &[(Errno::ENODEV, ErrorKind::PortNotFound)];
 
 impl IoctlBackend {
     /// Looks at a bridge and an interface, and at those options that are `asked` for.
@@ -22,24 +26,23 @@ impl IoctlBackend {
         asked: Option<&PortOptions>,
     ) -> Result<SeenPort> {
         let bridge = self.bridge(at, bridge)?;
-        let port = self.resolve(port).map_err(|errno| port_error(at, errno))?;
+        let port = self.resolve(port).meaning(at, NO_PORT)?;
         let of_bridge = |name| Ok((self.control.mtu(name)?, self.control.port_number(name, port.index())?));
         let (bridge_mtu, number) = self.control.read(bridge, of_bridge).at(at)?;
-        let port_mtu = self.control.read(port, |name| self.control.mtu(name));
-        let port_mtu = port_mtu.map_err(|errno| port_error(at, errno))?;
+        let port_mtu = self.control.read(port, |name| self.control.mtu(name)).meaning(at, NO_PORT)?;
         let mut seen = SeenPort::new(bridge, bridge_mtu, port, port_mtu);
         seen.is_port = number.is_some();
         if let (Some(asked), Some(number)) = (asked, number) {
             self.check_port_options(at, asked)?;
-            let read = self.port_options(bridge, port, number, asked);
+            let read = self.port_options(bridge, port, number, Some(asked));
             (seen.options, _) = read.map_err(|errno| self.port_failure(at, bridge, port, errno))?;
         }
         Ok(seen)
     }
 
-    pub(super) fn attach(&self, at: Attempt, seen: &SeenPort) -> Outcome {
+    pub(super) fn attach(&self, at: Attempt, seen: &SeenPort) -> Result<()> {
         let (bridge, port) = (seen.bridge, seen.port.index());
-        let Err(errno) = self.control.add_port(bridge, port) else { return Outcome::DONE };
+        let Err(errno) = self.control.add_port(bridge, port) else { return Ok(()) };
         let is_port_of = |bridge| self.is_port_of(bridge, port) == Ok(true);
         let kind = match errno {
             // Another process has added it since.
@@ -58,15 +61,14 @@ impl IoctlBackend {
             }
             errno => ErrorKind::of(errno),
         };
-        Outcome::Refused(at.means(kind, errno))
+        Err(at.means(kind, errno))
     }
 
-    pub(super) fn release(&self, at: Attempt, seen: &SeenPort) -> Outcome {
-        let Err(errno) = self.control.remove_port(seen.bridge, seen.port.index()) else { return Outcome::DONE };
-        Outcome::Refused(match errno {
-            Errno::EINVAL if self.has_left(seen.port.index()) => at.means(ErrorKind::PortNotFound, errno),
-            Errno::EINVAL => at.means(ErrorKind::NotAPort, errno),
-            errno => at.errno(errno),
+    pub(super) fn release(&self, at: Attempt, seen: &SeenPort) -> Result<()> {
+        let port = seen.port.index();
+        self.control.remove_port(seen.bridge, port).map_err(|errno| match errno {
+            Errno::EINVAL if self.has_left(port) => at.means(ErrorKind::PortNotFound, errno),
+            errno => at.meaning(errno, &[(Errno::EINVAL, ErrorKind::NotAPort)]),
         })
     }
 
@@ -104,10 +106,7 @@ impl IoctlBackend {
     fn bridge_of(&self, port: Identity) -> nix::Result<Option<Identity>> {
         match self.in_sysfs(port, |port| port.optional(c"brport/bridge/ifindex")) {
             Ok(None) => Ok(None),
-            Ok(Some(index)) => {
-                let index = u32::try_from(index).ok().and_then(InterfaceIndex::new).ok_or(Errno::EBADMSG)?;
-                self.current(index).map(Some)
-            }
+            Ok(Some(index)) => self.current(InterfaceIndex::from_c(index).ok_or(Errno::EBADMSG)?).map(Some),
             Err(Errno::ENOSYS) => {
                 let is_its = |&bridge: &Identity| self.is_port_of(bridge, port.index()) == Ok(true);
                 Ok(self.bridges()?.into_iter().find(is_its))
@@ -122,7 +121,7 @@ impl IoctlBackend {
             let mac = self.control.mac(name)?.unwrap_or(MacAddr::ZERO);
             Ok(PortState::new(name, port.index(), mac, self.control.mtu(name)?, self.control.link(name)?))
         })?;
-        (state.options, state.stp_state) = self.all_port_options(bridge, port, number)?;
+        (state.options, state.stp_state) = self.port_options(bridge, port, number, None)?;
         Ok(state)
     }
 
@@ -146,23 +145,10 @@ impl IoctlBackend {
     }
 
     /// The error of something on a port. A port that has left is the reason, whatever the call said.
-    pub(super) fn port_failure(
-        &self,
-        at: Attempt,
-        bridge: Identity,
-        port: Identity,
-        errno: Errno,
-    ) -> crate::Error {
+    pub(super) fn port_failure(&self, at: Attempt, bridge: Identity, port: Identity, errno: Errno) -> Error {
         match self.lost(bridge, port) {
             Ok(Some(kind)) => at.means(kind, errno),
-            Ok(None) | Err(_) => super::options::refused(at, errno),
+            Ok(None) | Err(_) => at.meaning(errno, REFUSED),
         }
-    }
-}
-
-fn port_error(at: Attempt, errno: Errno) -> crate::Error {
-    match errno {
-        Errno::ENODEV => at.means(ErrorKind::PortNotFound, errno),
-        errno => at.errno(errno),
     }
 }
