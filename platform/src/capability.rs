@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::set::set;
+
 macro_rules! capabilities {
     ($($(#[$doc:meta])* $Variant:ident = $name:literal;)+) => {
         /// Something that one backend can do and another may not.
@@ -24,10 +26,6 @@ macro_rules! capabilities {
                 match self {
                     $(Self::$Variant => $name,)+
                 }
-            }
-
-            const fn bit(self) -> u64 {
-                1 << self as u32
             }
         }
     };
@@ -128,8 +126,6 @@ capabilities! {
     Carrier = "carrier";
 }
 
-const _: () = assert!(Capability::ALL.len() <= 64, "a bit for each");
-
 impl fmt::Display for Capability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
@@ -148,27 +144,11 @@ impl fmt::Display for Capability {
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Capabilities(u64);
 
+set!(Capabilities(u64) of Capability);
+
 impl Capabilities {
-    /// Whether this one is in the set.
-    #[must_use]
-    pub const fn contains(self, capability: Capability) -> bool {
-        self.0 & capability.bit() != 0
-    }
-
-    /// Those in the set.
-    pub fn iter(self) -> impl Iterator<Item = Capability> {
-        Capability::ALL.iter().copied().filter(move |&capability| self.contains(capability))
-    }
-}
-
-impl FromIterator<Capability> for Capabilities {
-    fn from_iter<I: IntoIterator<Item = Capability>>(capabilities: I) -> Self {
-        Self(capabilities.into_iter().fold(0, |bits, capability| bits | capability.bit()))
-    }
-}
-
-impl fmt::Debug for Capabilities {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.iter()).finish()
+    /// Those that are in both sets.
+    pub(crate) const fn common(self, other: Self) -> Self {
+        Self(self.0 & other.0)
     }
 }

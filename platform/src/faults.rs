@@ -82,7 +82,7 @@ impl<B: Backend> FaultyBackend<B> {
     /// Removes all capabilities except these.
     #[must_use]
     pub fn limited_to(mut self, capabilities: Capabilities) -> Self {
-        self.capabilities = self.capabilities.iter().filter(|&one| capabilities.contains(one)).collect();
+        self.capabilities = self.capabilities.common(capabilities);
         self
     }
 

@@ -50,6 +50,7 @@ mod random;
 mod retry;
 #[cfg(feature = "serde")]
 mod serde_forms;
+mod set;
 mod setters;
 mod setting;
 mod state;

@@ -1,7 +1,6 @@
 //! What a guest's network card leaves to the other side: checksums, and cutting data into frames.
 
-use std::fmt;
-
+use crate::set::set;
 use crate::words::words;
 
 /// Work that the reader of a tap takes over from the host's kernel.
@@ -34,10 +33,6 @@ words! {
 impl TapOffload {
     /// Every offload.
     pub const ALL: &[Self] = &[Self::Checksum, Self::Tso4, Self::Tso6, Self::TsoEcn, Self::Ufo, Self::Uso];
-
-    const fn bit(self) -> u8 {
-        1 << self as u8
-    }
 }
 
 /// A set of offloads.
@@ -54,28 +49,13 @@ impl TapOffload {
 #[cfg_attr(feature = "serde", serde(from = "Vec<TapOffload>", into = "Vec<TapOffload>"))]
 pub struct TapOffloads(u8);
 
-impl TapOffloads {
-    /// Whether this one is in the set.
-    #[must_use]
-    pub const fn contains(self, offload: TapOffload) -> bool {
-        self.0 & offload.bit() != 0
-    }
+set!(TapOffloads(u8) of TapOffload);
 
+impl TapOffloads {
     /// Whether the set has none.
     #[must_use]
     pub const fn is_empty(self) -> bool {
         self.0 == 0
-    }
-
-    /// Those in the set.
-    pub fn iter(self) -> impl Iterator<Item = TapOffload> {
-        TapOffload::ALL.iter().copied().filter(move |&offload| self.contains(offload))
-    }
-}
-
-impl FromIterator<TapOffload> for TapOffloads {
-    fn from_iter<I: IntoIterator<Item = TapOffload>>(offloads: I) -> Self {
-        Self(offloads.into_iter().fold(0, |bits, offload| bits | offload.bit()))
     }
 }
 
@@ -94,11 +74,5 @@ impl From<Vec<TapOffload>> for TapOffloads {
 impl From<TapOffloads> for Vec<TapOffload> {
     fn from(offloads: TapOffloads) -> Self {
         offloads.iter().collect()
-    }
-}
-
-impl fmt::Debug for TapOffloads {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.iter()).finish()
     }
 }
