@@ -1,68 +1,35 @@
 //! Backends around another backend.
 
-/// Writes the methods of [`Backend`](crate::Backend) that change nothing, each as a call of the inner backend.
+/// Writes methods of [`Backend`](crate::Backend), each as a call of the inner backend.
+macro_rules! delegate {
+    ($inner:tt: $(fn $function:ident($($argument:ident: $Type:ty),*) $(-> $Returned:ty)?;)+) => {$(
+        fn $function(&self, $($argument: $Type),*) $(-> $Returned)? {
+            self.$inner.$function($($argument),*)
+        }
+    )+};
+}
+
+/// Writes the methods of [`Backend`](crate::Backend) that change nothing.
 macro_rules! delegate_reading {
     ($inner:tt) => {
-        fn name(&self) -> &'static str {
-            self.$inner.name()
-        }
-
-        fn look(&self, step: &crate::Step) -> crate::Result<crate::Seen> {
-            self.$inner.look(step)
-        }
-
-        fn look_all(&self, steps: &[&crate::Step], each: &mut dyn FnMut(crate::Result<crate::Seen>)) {
-            self.$inner.look_all(steps, each);
-        }
-
-        fn find_bridge(&self, bridge: crate::Target) -> crate::Result<Option<crate::BridgeState>> {
-            self.$inner.find_bridge(bridge)
-        }
-
-        fn list_bridges(&self) -> crate::Result<Vec<crate::BridgeState>> {
-            self.$inner.list_bridges()
-        }
-
-        fn list_ports(&self, bridge: crate::Target) -> crate::Result<Vec<crate::PortState>> {
-            self.$inner.list_ports(bridge)
-        }
-
-        fn list_interfaces(&self) -> crate::Result<Vec<crate::InterfaceState>> {
-            self.$inner.list_interfaces()
-        }
-
-        fn find_port(&self, port: crate::Target) -> crate::Result<Option<crate::PortState>> {
-            self.$inner.find_port(port)
-        }
-
-        fn find_tap(&self, tap: crate::Target) -> crate::Result<Option<crate::TapState>> {
-            self.$inner.find_tap(tap)
-        }
-
-        fn list_taps(&self) -> crate::Result<Vec<crate::TapState>> {
-            self.$inner.list_taps()
-        }
-
-        fn adopt_descriptors(&self, queues: Vec<std::os::fd::OwnedFd>) -> crate::Result<crate::Tap> {
-            self.$inner.adopt_descriptors(queues)
-        }
-
-        fn list_fdb(&self, bridge: crate::Target) -> crate::Result<Vec<crate::FdbEntry>> {
-            self.$inner.list_fdb(bridge)
-        }
-
-        fn list_vlans(&self, bridge: crate::Target, port: crate::Target) -> crate::Result<Vec<crate::PortVlans>> {
-            self.$inner.list_vlans(bridge, port)
-        }
-
-        fn bridge_has_carrier(&self, bridge: crate::Target) -> crate::Result<bool> {
-            self.$inner.bridge_has_carrier(bridge)
-        }
-
-        fn open_events(&self) -> crate::Result<crate::Events> {
-            self.$inner.open_events()
+        $crate::delegate::delegate! { $inner:
+            fn name() -> &'static str;
+            fn look(step: &$crate::Step) -> $crate::Result<$crate::Seen>;
+            fn look_all(steps: &[&$crate::Step], each: &mut dyn FnMut($crate::Result<$crate::Seen>));
+            fn find_bridge(bridge: $crate::Target) -> $crate::Result<Option<$crate::BridgeState>>;
+            fn list_bridges() -> $crate::Result<Vec<$crate::BridgeState>>;
+            fn list_ports(bridge: $crate::Target) -> $crate::Result<Vec<$crate::PortState>>;
+            fn list_interfaces() -> $crate::Result<Vec<$crate::InterfaceState>>;
+            fn find_port(port: $crate::Target) -> $crate::Result<Option<$crate::PortState>>;
+            fn find_tap(tap: $crate::Target) -> $crate::Result<Option<$crate::TapState>>;
+            fn list_taps() -> $crate::Result<Vec<$crate::TapState>>;
+            fn adopt_descriptors(queues: Vec<std::os::fd::OwnedFd>) -> $crate::Result<$crate::Tap>;
+            fn list_fdb(bridge: $crate::Target) -> $crate::Result<Vec<$crate::FdbEntry>>;
+            fn list_vlans(bridge: $crate::Target, port: $crate::Target) -> $crate::Result<Vec<$crate::PortVlans>>;
+            fn bridge_has_carrier(bridge: $crate::Target) -> $crate::Result<bool>;
+            fn open_events() -> $crate::Result<$crate::Events>;
         }
     };
 }
 
-pub(crate) use delegate_reading;
+pub(crate) use {delegate, delegate_reading};

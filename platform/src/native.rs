@@ -1,6 +1,6 @@
 //! The backend of the system that the crate is built for.
 
-use crate::delegate::delegate_reading;
+use crate::delegate::{delegate, delegate_reading};
 use crate::waiting::Limits;
 use crate::{Backend, Bulk, Capabilities, Outcome, Result, Seen, Step, Tap, system};
 
@@ -30,20 +30,10 @@ impl NativeBackend {
 
 impl Backend for NativeBackend {
     delegate_reading!(0);
-
-    fn capabilities(&self) -> Capabilities {
-        self.0.capabilities()
-    }
-
-    fn run(&self, step: &Step, seen: &Seen) -> Outcome {
-        self.0.run(step, seen)
-    }
-
-    fn run_all(&self, steps: &[(&Step, Seen)], bulk: Bulk, each: &mut dyn FnMut(usize, Outcome)) {
-        self.0.run_all(steps, bulk, each);
-    }
-
-    fn persist_tap(&self, tap: &Tap) -> Result<()> {
-        self.0.persist_tap(tap)
+    delegate! { 0:
+        fn capabilities() -> Capabilities;
+        fn run(step: &Step, seen: &Seen) -> Outcome;
+        fn run_all(steps: &[(&Step, Seen)], bulk: Bulk, each: &mut dyn FnMut(usize, Outcome));
+        fn persist_tap(tap: &Tap) -> Result<()>;
     }
 }
