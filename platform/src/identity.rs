@@ -157,13 +157,28 @@ impl From<Identity> for Target {
 
 /// Lets operations take a reference to what has an identity.
 macro_rules! targets {
-    ($($type:ty),+) => {$(
-        impl From<&$type> for crate::Target {
-            fn from(it: &$type) -> Self {
+    ($($Type:ty),+) => {$(
+        impl From<&$Type> for crate::Target {
+            fn from(it: &$Type) -> Self {
                 Self::Identity(it.identity())
             }
         }
     )+};
 }
 
-pub(crate) use targets;
+/// Gives states with a name, an index and an incarnation their identity.
+macro_rules! identities {
+    ($($State:ty),+) => {
+        $(impl $State {
+            /// Returns its identity.
+            #[must_use]
+            pub const fn identity(&self) -> crate::Identity {
+                crate::Identity::new(self.name, self.index).with_incarnation(self.incarnation)
+            }
+        })+
+
+        crate::identity::targets!($($State),+);
+    };
+}
+
+pub(crate) use {identities, targets};

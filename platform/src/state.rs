@@ -1,11 +1,11 @@
 //! The state of bridges, ports and interfaces, as a kernel has it.
 
-use crate::identity::targets;
+use crate::identity::identities;
 use crate::{
     BridgeOptions, Identity, InterfaceIndex, InterfaceName, LinkState, MacAddr, PortOptions, PortStpState,
 };
 
-targets!(BridgeState, PortState, InterfaceState);
+identities!(BridgeState, PortState, InterfaceState);
 
 /// A bridge as the kernel has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,12 +35,6 @@ impl BridgeState {
     #[must_use]
     pub fn new(name: InterfaceName, index: InterfaceIndex, mac: MacAddr, mtu: u32, link: LinkState) -> Self {
         Self { name, index, incarnation: 0, mac, mtu, link, options: BridgeOptions::default() }
-    }
-
-    /// Returns its identity.
-    #[must_use]
-    pub const fn identity(&self) -> Identity {
-        Identity::new(self.name, self.index).with_incarnation(self.incarnation)
     }
 }
 
@@ -90,12 +84,6 @@ impl PortState {
             stp_state: None,
         }
     }
-
-    /// Returns its identity.
-    #[must_use]
-    pub const fn identity(&self) -> Identity {
-        Identity::new(self.name, self.index).with_incarnation(self.incarnation)
-    }
 }
 
 /// Any interface of the host, of whatever kind.
@@ -119,11 +107,5 @@ impl InterfaceState {
     #[must_use]
     pub const fn new(name: InterfaceName, index: InterfaceIndex, mac: Option<MacAddr>) -> Self {
         Self { name, index, incarnation: 0, mac }
-    }
-
-    /// Returns its identity.
-    #[must_use]
-    pub const fn identity(&self) -> Identity {
-        Identity::new(self.name, self.index).with_incarnation(self.incarnation)
     }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
-use crate::identity::targets;
+use crate::identity::{identities, targets};
 use crate::setters::setters;
 use crate::words::words;
 use crate::{
@@ -15,7 +15,8 @@ use crate::{
     Result, TapOffloads, UnicastMac,
 };
 
-targets!(Tap, TapState);
+targets!(Tap);
+identities!(TapState);
 
 /// A tap to create or adopt with [`create_tap`](crate::Bridges::create_tap).
 ///
@@ -328,11 +329,5 @@ impl TapState {
             group: None,
             device: None,
         }
-    }
-
-    /// Returns its identity.
-    #[must_use]
-    pub const fn identity(&self) -> Identity {
-        Identity::new(self.name, self.index).with_incarnation(self.incarnation)
     }
 }
