@@ -6,7 +6,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::{Attempt, Capabilities, Capability, ErrorKind, Result, StpProtocol, VlanId};
+use crate::{Attempt, Capabilities, Capability, Result, StpProtocol, VlanId};
 
 macro_rules! options {
     (
@@ -71,10 +71,7 @@ macro_rules! options {
             /// # Errors
             /// `Unsupported`, naming the first option that is none of these capabilities.
             pub fn check(&self, at: Attempt, capabilities: Capabilities) -> Result<()> {
-                match self.iter().find(|option| !capabilities.contains(option.capability())) {
-                    Some(option) => Err(at.with(option.capability()).error(ErrorKind::Unsupported)),
-                    None => Ok(()),
-                }
+                self.iter().try_for_each(|option| at.need(option.capability(), capabilities))
             }
         }
 
@@ -115,7 +112,7 @@ options! {
     /// Options of a bridge; those that are `None` are left to the kernel, or as they are.
     ///
     /// A time is a whole number of 10 ms on Linux and of seconds on FreeBSD: any other is refused
-    /// ([`ErrorKind::InvalidOption`]), as is a value that the kernel refuses.
+    /// ([`InvalidOption`](crate::ErrorKind::InvalidOption)), as is a value that the kernel refuses.
     struct BridgeOptions;
     /// One option of a bridge.
     enum BridgeOption;

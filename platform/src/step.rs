@@ -239,11 +239,9 @@ impl Step {
     /// Refuses a step that a backend of these capabilities cannot carry out. Reads and changes nothing.
     pub(crate) fn check(&self, backend: &'static str, capabilities: Capabilities) -> Result<()> {
         let at = || self.attempt(backend);
-        let need = |capability: Capability| {
-            if capabilities.contains(capability) {
-                return Ok(());
-            }
-            Err(at().with(capability).error(ErrorKind::Unsupported))
+        // Of many steps, each is checked: an attempt is made only for an error.
+        let need = |capability| {
+            if capabilities.contains(capability) { Ok(()) } else { at().need(capability, capabilities) }
         };
         match self {
             Self::Create(spec) => spec.check(at(), capabilities),

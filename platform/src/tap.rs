@@ -129,12 +129,11 @@ impl TapSpec {
             (self.offloads.is_some(), Capability::TapOffloads),
             (self.owner.is_some() || self.group.is_some(), Capability::TapOwner),
         ];
-        let lacks = |&(needed, capability): &(bool, Capability)| needed && !capabilities.contains(capability);
         if self.name.is_some_and(|name| name.check().is_err()) {
             return Err(at.error(ErrorKind::InvalidName));
         }
-        if let Some((_, capability)) = needs.into_iter().find(lacks) {
-            return Err(at.with(capability).error(ErrorKind::Unsupported));
+        for (_, capability) in needs.into_iter().filter(|&(is_needed, _)| is_needed) {
+            at.need(capability, capabilities)?;
         }
         // Without a header, nothing tells the reader what is left to do.
         if self.vnet_hdr.is_none() && self.offloads.is_some_and(|offloads| !offloads.is_empty()) {

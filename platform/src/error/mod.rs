@@ -13,7 +13,7 @@ pub use self::attempt::Attempt;
 pub(crate) use self::call::{CallResult, Meanings, unless};
 pub use self::kind::ErrorKind;
 pub use self::operation::Operation;
-use crate::{Capability, InterfaceName, Target};
+use crate::{Capabilities, Capability, InterfaceName, Target};
 
 /// The result of a backend's operation.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -83,6 +83,14 @@ impl Attempt {
         let mut error = self.error(kind);
         error.0.source = Some(source);
         error
+    }
+
+    /// Refuses the operation on a backend that lacks this capability.
+    pub(crate) fn need(self, capability: Capability, capabilities: Capabilities) -> Result<()> {
+        if capabilities.contains(capability) {
+            return Ok(());
+        }
+        Err(self.with(capability).error(ErrorKind::Unsupported))
     }
 
     /// A system call failed with `errno`, which here means `kind`.
