@@ -147,6 +147,25 @@ constructors! {
     remove_vlans, RemoveVlans { port: impl Into<Target>, vlans: VlanRange };
 }
 
+macro_rules! operations {
+    ($($Variant:ident),+) => {
+        impl Step {
+            /// Returns the operation that its errors name.
+            #[must_use]
+            pub const fn operation(&self) -> Operation {
+                match self {
+                    $(Self::$Variant { .. } => Operation::$Variant,)+
+                }
+            }
+        }
+    };
+}
+
+operations! {
+    Create, Delete, Change, AddPort, RemovePort, ChangePort, AddFdbEntry, ReplaceFdbEntry, RemoveFdbEntry, FlushFdb,
+    AddVlans, RemoveVlans, CreateTap, ChangeTap, DeleteTap
+}
+
 impl Step {
     /// Makes a step that deletes a bridge.
     #[must_use]
@@ -164,28 +183,6 @@ impl Step {
     #[must_use]
     pub fn delete_tap(tap: impl Into<Target>) -> Self {
         Self::DeleteTap(tap.into())
-    }
-
-    /// Returns the operation that its errors name.
-    #[must_use]
-    pub const fn operation(&self) -> Operation {
-        match self {
-            Self::Create(_) => Operation::Create,
-            Self::Delete(_) => Operation::Delete,
-            Self::Change { .. } => Operation::Change,
-            Self::AddPort { .. } => Operation::AddPort,
-            Self::RemovePort { .. } => Operation::RemovePort,
-            Self::ChangePort { .. } => Operation::ChangePort,
-            Self::AddFdbEntry { .. } => Operation::AddFdbEntry,
-            Self::ReplaceFdbEntry { .. } => Operation::ReplaceFdbEntry,
-            Self::RemoveFdbEntry { .. } => Operation::RemoveFdbEntry,
-            Self::FlushFdb(_) => Operation::FlushFdb,
-            Self::AddVlans { .. } => Operation::AddVlans,
-            Self::RemoveVlans { .. } => Operation::RemoveVlans,
-            Self::CreateTap(_) => Operation::CreateTap,
-            Self::ChangeTap { .. } => Operation::ChangeTap,
-            Self::DeleteTap(_) => Operation::DeleteTap,
-        }
     }
 
     /// Returns the attempt to carry it out, which makes its errors.
@@ -386,6 +383,11 @@ impl SeenEntries {
     pub const fn new(bridge: Identity) -> Self {
         Self { bridge, port: None, is_port: false, has_vlans: false, entries: Vec::new() }
     }
+
+    /// Returns whether the address has an entry in this VLAN, or without one.
+    pub(crate) fn has(&self, vlan: Option<VlanId>) -> bool {
+        self.entries.iter().any(|entry| entry.vlan == vlan)
+    }
 }
 
 /// An FDB entry of the address of a step.
@@ -427,6 +429,11 @@ impl SeenVlans {
     #[must_use]
     pub const fn new(bridge: Identity, port: Identity, vlans: Vec<PortVlans>) -> Self {
         Self { bridge, port, is_port: true, vlans }
+    }
+
+    /// Returns whether the port has any VLAN of a range.
+    pub(crate) fn has_any(&self, range: VlanRange) -> bool {
+        self.vlans.iter().any(|has| has.vlans.common(range).is_some())
     }
 }
 
