@@ -6,17 +6,10 @@
 use super::record::Record;
 use crate::step::{SeenEntries, SeenEntry, SeenPort, SeenVlans, settable};
 use crate::{
-    Backend, BridgeChange, BridgeOption, BridgeOptions, BridgeSpec, BridgeState, ErrorKind, FdbOrigin, LinkState,
-    MacAddr, PortOption, PortOptions, PortState, PortVlans, Result, Seen, StaticEntry, Step, TapChange, TapSpec,
-    TapState, Target, UnicastMac, VlanId, VlanRange,
+    Backend, BridgeChange, BridgeOptions, BridgeSpec, BridgeState, ErrorKind, FdbOrigin, Identity, MacAddr,
+    PortOptions, PortState, PortVlans, Result, Seen, StaticEntry, Step, TapChange, TapSpec, TapState, Target,
+    UnicastMac, VlanId, VlanRange,
 };
-
-/// What to do next.
-pub(super) enum Inverse {
-    Step(Step),
-    /// The look failed: look again.
-    LookAgain,
-}
 
 /// Whether nothing is left of an interface, or of its being a port, when a look says this.
 pub(super) const fn is_gone(kind: ErrorKind) -> bool {
@@ -35,15 +28,9 @@ pub(super) const fn is_gone(kind: ErrorKind) -> bool {
 pub(super) fn probe(record: &Record) -> Option<Step> {
     match (&record.step, &record.before) {
         // Of a bridge, the state is wanted.
-        (Step::Create(_), _) => {
-            let (bridge, _) = record.created()?;
-            Some(Step::Change { bridge, change: BridgeChange::default() })
-        }
+        (Step::Create(_), _) => Some(Step::change(record.created()?, BridgeChange::default())),
         (Step::CreateTap(_), Seen::Tap(before)) => Some(Step::change_tap(before, TapChange::default())),
-        (Step::CreateTap(_), _) => {
-            let (tap, _) = record.created()?;
-            Some(Step::ChangeTap { tap, change: TapChange::default() })
-        }
+        (Step::CreateTap(_), _) => Some(Step::change_tap(record.created()?, TapChange::default())),
         // A port that another process has moved to another bridge is not one that is left on this.
         (&Step::AddPort { bridge, port }, _) => Some(Step::RemovePort { bridge, port }),
         // What was added is to be seen whatever the kernel says of a second time.
@@ -74,52 +61,48 @@ pub(super) fn is_done(record: &Record, now: &Result<Seen>) -> bool {
         (Step::AddFdbEntry { entry, .. } | Step::ReplaceFdbEntry { entry, .. }, Seen::Entries(now)) => {
             now.entries.iter().any(|now_there| now_there.vlan == entry.vlan && is_ours(now_there, now))
         }
-        (Step::RemoveFdbEntry { vlan, .. }, Seen::Entries(now)) => {
-            !now.entries.iter().any(|entry| entry.vlan == *vlan)
-        }
+        (Step::RemoveFdbEntry { vlan, .. }, Seen::Entries(now)) => !now.has(*vlan),
         (Step::AddVlans { vlans, .. }, Seen::Vlans(now)) => now.vlans.iter().any(|has| has.contains(*vlans)),
-        (Step::RemoveVlans { vlans, .. }, Seen::Vlans(now)) => {
-            now.vlans.iter().all(|has| has.vlans.common(*vlans).is_none())
-        }
+        (Step::RemoveVlans { vlans, .. }, Seen::Vlans(now)) => !now.has_any(*vlans),
         (Step::ChangeTap { change, .. }, Seen::Tap(now)) => is_tap_changed(now, change),
         _ => false,
     }
 }
 
 /// The next step that leads back from what is there `now`; `None` when nothing is left of the step.
-pub(super) fn next<B: Backend + ?Sized>(
-    backend: &B,
-    record: &Record,
-    now: Result<Seen>,
-) -> Result<Option<Inverse>> {
+pub(super) fn next<B: Backend + ?Sized>(backend: &B, record: &Record, now: Result<Seen>) -> Result<Option<Step>> {
     let now = match now {
         Ok(now) => now,
         // The port may be one of another bridge by now, and have got its options there.
-        Err(error) if is_gone(error.kind()) => return Ok(moved(backend, record)?.map(Inverse::Step)),
+        Err(error) if is_gone(error.kind()) => return moved(backend, record),
         Err(error) => return Err(error),
     };
-    let next = match (&record.step, &record.before, &now) {
-        (Step::Create(spec), _, Seen::Bridge { bridge, .. }) => of_creation(record, spec, bridge, backend.name())?,
+    Ok(match (&record.step, &record.before, &now) {
+        // A bridge is deleted if it is the one that was created. Without its identity, it is known by its MAC.
+        (Step::Create(spec), _, Seen::Bridge { bridge, .. }) => {
+            match is_created(record, bridge.identity(), spec.mac, bridge.mac) {
+                Some(is_it) => is_it.then(|| Step::delete(bridge)),
+                None => return Err(record.step.attempt(backend.name()).error(ErrorKind::BridgeExists)),
+            }
+        }
         (
             Step::Change { bridge, change },
             Seen::Bridge { bridge: before, ports },
             Seen::Bridge { bridge: now, ports: now_ports },
         ) => {
-            let bridge = *bridge;
-            let back = of_change(before, change, now);
-            match back {
-                Some(change) => Some(Step::Change { bridge, change }),
-                None => of_ports(bridge, ports, now_ports),
+            let back = of_change(before, change, now).map(|change| Step::change(*bridge, change));
+            let back = back.or_else(|| of_ports(*bridge, ports, now_ports));
+            if back.is_none() && keeps_a_first_mac(before, change, now) {
+                return Err(record.step.attempt(backend.name()).error(ErrorKind::InvalidMac));
             }
-            .map_or_else(|| unset_mac(record, before, change, now, backend.name()), |step| Ok(Some(step)))?
+            back
         }
         (&Step::AddPort { bridge, port }, Seen::Port(before), Seen::Port(now)) => {
             of_joining(bridge, port, before, now)
         }
         (&Step::ChangePort { bridge, port, options }, Seen::Port(before), Seen::Port(now)) => {
             if now.is_port {
-                let back = former_options(&before.options, &now.options, &options);
-                back.map(|options| Step::ChangePort { bridge, port, options })
+                of_options(bridge, port, &before.options, &now.options, &options)
             } else {
                 moved(backend, record)?
             }
@@ -144,61 +127,55 @@ pub(super) fn next<B: Backend + ?Sized>(
             missing_entry(bridge, mac, &possible(backend, before)?, now)
                 .or_else(|| surplus_entry(bridge, mac, before, now))
         }
-        (&Step::AddVlans { bridge, port, vlans }, Seen::Vlans(before), Seen::Vlans(now)) => {
-            of_vlans(bridge, port, vlans.vlans, before, now)
-        }
-        (&Step::RemoveVlans { bridge, port, vlans }, Seen::Vlans(before), Seen::Vlans(now)) => {
-            of_vlans(bridge, port, vlans, before, now)
-        }
+        (
+            &Step::AddVlans { bridge, port, vlans: PortVlans { vlans, .. } }
+            | &Step::RemoveVlans { bridge, port, vlans },
+            Seen::Vlans(before),
+            Seen::Vlans(now),
+        ) => of_vlans(bridge, port, vlans, before, now),
         (Step::CreateTap(spec), Seen::Tap(before), Seen::Tap(now)) => of_adoption(spec, before, now),
-        (Step::CreateTap(spec), _, Seen::Tap(now)) => of_new_tap(record, spec, now),
+        (Step::CreateTap(spec), _, Seen::Tap(now)) => {
+            let is_it = is_created(record, now.identity(), spec.mac, now.mac) == Some(true);
+            is_it.then(|| Step::delete_tap(now))
+        }
         (&Step::ChangeTap { tap, change }, Seen::Tap(before), Seen::Tap(now)) => {
-            let back = TapChange {
-                mac: change.mac.filter(|&mac| now.mac == mac && before.mac != mac).map(|_| before.mac),
-                mtu: change.mtu.filter(|&mtu| now.mtu == mtu && before.mtu != mtu).map(|_| before.mtu),
-                link: change.link.filter(|&link| now.link == link && before.link != link).map(|_| before.link),
-                vnet_hdr: None,
-            };
-            (back != TapChange::default()).then_some(Step::ChangeTap { tap, change: back })
+            of_tap(tap, former_of_tap(before, &change, now))
         }
         _ => None,
-    };
-    Ok(next.map(Inverse::Step))
+    })
 }
 
-/// A bridge is deleted if it is the one that was created. Without its identity, it is known by its MAC.
-fn of_creation(
-    record: &Record,
-    spec: &BridgeSpec,
-    bridge: &BridgeState,
-    backend: &'static str,
-) -> Result<Option<Step>> {
-    let is_it = match (record.created(), spec.mac) {
-        (Some((_, Some(created))), _) => created == bridge.identity(),
-        (_, Some(mac)) => bridge.mac == mac,
-        (_, None) => return Err(record.step.attempt(backend).error(ErrorKind::BridgeExists)),
-    };
-    Ok(is_it.then(|| Step::Delete(bridge.into())))
+/// Whether an interface is the one that a step created: by its identity, or else by the MAC that was asked for.
+/// `None` if neither is known.
+fn is_created(record: &Record, now: Identity, asked: Option<UnicastMac>, mac: MacAddr) -> Option<bool> {
+    record.made.map(|made| made == now).or(asked.map(|asked| asked == mac))
 }
 
-fn of_new_tap(record: &Record, spec: &TapSpec, now: &TapState) -> Option<Step> {
-    let is_it = match (record.created(), spec.mac) {
-        (Some((_, Some(created))), _) => created == now.identity(),
-        (_, Some(mac)) => now.mac == mac,
-        (_, None) => false,
-    };
-    is_it.then(|| Step::DeleteTap(now.into()))
+/// What a setting was before, if it is now as it was asked for, and was not.
+fn former<T: Copy + PartialEq>(before: T, asked: Option<impl PartialEq<T>>, now: T) -> Option<T> {
+    asked.filter(|asked| *asked == now && *asked != before).map(|_| before)
+}
+
+fn former_of_tap(before: &TapState, asked: &TapChange, now: &TapState) -> TapChange {
+    TapChange {
+        mac: former(before.mac, asked.mac, now.mac),
+        mtu: former(before.mtu, asked.mtu, now.mtu),
+        link: former(before.link, asked.link, now.link),
+        vnet_hdr: None,
+    }
 }
 
 /// An adopted tap is what it was before. A closed one is down on FreeBSD.
 fn of_adoption(spec: &TapSpec, before: &TapState, now: &TapState) -> Option<Step> {
-    let change = TapChange {
-        mac: spec.mac.filter(|&mac| now.mac == mac && before.mac != mac).map(|_| before.mac),
-        mtu: spec.mtu.filter(|&mtu| now.mtu == mtu && before.mtu != mtu).map(|_| before.mtu),
-        link: (now.link != before.link).then_some(before.link),
-        vnet_hdr: before.vnet_hdr.filter(|&had| now.vnet_hdr.is_some_and(|has| has != had)),
-    };
-    (change != TapChange::default()).then_some(Step::ChangeTap { tap: before.into(), change })
+    let asked = TapChange { mac: spec.mac.map(Into::into), mtu: spec.mtu, ..TapChange::default() };
+    let mut back = former_of_tap(before, &asked, now);
+    back.link = (now.link != before.link).then_some(before.link);
+    back.vnet_hdr = before.vnet_hdr.filter(|&had| now.vnet_hdr.is_some_and(|has| has != had));
+    of_tap(before.into(), back)
+}
+
+fn of_tap(tap: Target, back: TapChange) -> Option<Step> {
+    (back != TapChange::default()).then_some(Step::ChangeTap { tap, change: back })
 }
 
 /// What takes a bridge back.
@@ -215,27 +192,18 @@ fn of_change(before: &BridgeState, change: &BridgeChange, now: &BridgeState) -> 
         options.hello_time = before.options.hello_time;
     }
     let back = BridgeChange {
-        mac: change.mac.filter(|&mac| now.mac == mac && before.mac != mac).and_then(|_| settable(before.mac)),
-        mtu: change.mtu.filter(|&mtu| now.mtu == mtu && before.mtu != mtu).map(|_| before.mtu),
-        link: change.link.filter(|&link| now.link == link && before.link != link).map(|_| before.link),
+        mac: former(before.mac, change.mac, now.mac).and_then(settable),
+        mtu: former(before.mtu, change.mtu, now.mtu),
+        link: former(before.link, change.link, now.link),
         options,
     };
     (back != BridgeChange::default()).then_some(back)
 }
 
-/// A bridge that had no MAC cannot be given none again.
-fn unset_mac(
-    record: &Record,
-    before: &BridgeState,
-    change: &BridgeChange,
-    now: &BridgeState,
-    backend: &'static str,
-) -> Result<Option<Step>> {
+/// Whether a bridge that had no MAC has one now: it cannot be given none again.
+fn keeps_a_first_mac(before: &BridgeState, change: &BridgeChange, now: &BridgeState) -> bool {
     let is_kept = change.mac.is_some_and(|mac| now.mac == mac) && settable(before.mac).is_none();
-    if is_kept && now.mac != MacAddr::ZERO {
-        return Err(record.step.attempt(backend).error(ErrorKind::InvalidMac));
-    }
-    Ok(None)
+    is_kept && now.mac != MacAddr::ZERO
 }
 
 /// The path costs of ports, which a new STP protocol changes (FreeBSD).
@@ -266,8 +234,7 @@ fn moved<B: Backend + ?Sized>(backend: &B, record: &Record) -> Result<Option<Ste
     let Some(bridge) = now.bridge.map(Target::from) else { return Ok(None) };
     Ok(match (&record.step, &record.before) {
         (Step::ChangePort { options, .. }, Seen::Port(before)) => {
-            let back = former_options(&before.options, &now.options, options);
-            back.map(|options| Step::ChangePort { bridge, port, options })
+            of_options(bridge, port, &before.options, &now.options, options)
         }
         (Step::AddFdbEntry { entry, .. } | Step::ReplaceFdbEntry { entry, .. }, _) => {
             let remove = Step::RemoveFdbEntry { bridge, mac: entry.mac, vlan: entry.vlan };
@@ -284,9 +251,15 @@ fn moved<B: Backend + ?Sized>(backend: &B, record: &Record) -> Result<Option<Ste
     })
 }
 
-fn former_options(before: &PortOptions, now: &PortOptions, asked: &PortOptions) -> Option<PortOptions> {
-    let back: PortOptions = asked.iter().filter_map(|option: PortOption| before.former(now, option)).collect();
-    (back != PortOptions::default()).then_some(back)
+fn of_options(
+    bridge: Target,
+    port: Target,
+    before: &PortOptions,
+    now: &PortOptions,
+    asked: &PortOptions,
+) -> Option<Step> {
+    let options: PortOptions = asked.iter().filter_map(|option| before.former(now, option)).collect();
+    (options != PortOptions::default()).then_some(Step::ChangePort { bridge, port, options })
 }
 
 /// The former static entries that can be there again. An entry goes when its port leaves the bridge.
@@ -328,9 +301,7 @@ fn of_entry(bridge: Target, asked: &StaticEntry, before: &SeenEntries, now: &See
 
 /// A static entry that was there, and is no longer, is added.
 fn missing_entry(bridge: Target, mac: UnicastMac, before: &SeenEntries, now: &SeenEntries) -> Option<Step> {
-    let is_missing = |entry: &&SeenEntry| {
-        entry.origin == FdbOrigin::Static && !now.entries.iter().any(|now| now.vlan == entry.vlan)
-    };
+    let is_missing = |entry: &&SeenEntry| entry.origin == FdbOrigin::Static && !now.has(entry.vlan);
     let SeenEntry { port, vlan, .. } = *before.entries.iter().find(is_missing)?;
     Some(Step::AddFdbEntry { bridge, entry: StaticEntry { mac, port: port.into(), vlan } })
 }
@@ -355,14 +326,13 @@ fn surplus_entry(bridge: Target, mac: UnicastMac, before: &SeenEntries, now: &Se
 
 /// Where the entry without a VLAN was removed again, those that the port already had in VLANs went with it.
 fn of_swept(bridge: Target, asked: &StaticEntry, before: &SeenEntries, now: &SeenEntries) -> Option<Step> {
-    let has = |entries: &SeenEntries, vlan| entries.entries.iter().any(|entry| entry.vlan == vlan);
     if asked.vlan.is_some()
-        || has(now, None)
+        || now.has(None)
         || before.entries.iter().any(|entry| entry.vlan.is_none() && is_ours(entry, before))
     {
         return None;
     }
-    let missing = before.entries.iter().find(|entry| is_ours(entry, before) && !has(now, entry.vlan))?;
+    let missing = before.entries.iter().find(|entry| is_ours(entry, before) && !now.has(entry.vlan))?;
     Some(Step::AddFdbEntry { bridge, entry: StaticEntry { vlan: missing.vlan, ..*asked } })
 }
 
@@ -391,29 +361,22 @@ fn of_vlans(bridge: Target, port: Target, range: VlanRange, before: &SeenVlans, 
 /// Whether a bridge is what its spec says. One that was like that before cannot be told from one that was
 /// created by a call whose answer was lost.
 fn is_as_specified(bridge: &BridgeState, spec: &BridgeSpec) -> bool {
-    bridge.name == spec.name
-        && spec.mac.is_none_or(|mac| bridge.mac == mac)
-        && spec.mtu.is_none_or(|mtu| bridge.mtu == mtu)
-        && bridge.link == spec.link
-        && has_options(bridge, &spec.options.settled())
+    let BridgeSpec { mac, mtu, .. } = *spec;
+    let change = BridgeChange { mac, mtu, link: Some(spec.link), options: spec.options.settled() };
+    bridge.name == spec.name && is_changed(bridge, &change)
 }
 
 fn is_changed(bridge: &BridgeState, change: &BridgeChange) -> bool {
+    let has = bridge.options.unrounded(&change.options);
     change.mac.is_none_or(|mac| bridge.mac == mac)
         && change.mtu.is_none_or(|mtu| bridge.mtu == mtu)
         && change.link.is_none_or(|link| bridge.link == link)
-        && has_options(bridge, &change.options)
-}
-
-fn has_options(bridge: &BridgeState, asked: &BridgeOptions) -> bool {
-    let has = bridge.options.unrounded(asked);
-    asked.iter().all(|option: BridgeOption| has.iter().any(|other| other == option))
+        && change.options.unlike(&has).next().is_none()
 }
 
 fn is_tap_changed(tap: &TapState, change: &TapChange) -> bool {
-    let link = |link: LinkState| tap.link == link;
     change.mac.is_none_or(|mac| tap.mac == mac)
         && change.mtu.is_none_or(|mtu| tap.mtu == mtu)
-        && change.link.is_none_or(link)
+        && change.link.is_none_or(|link| tap.link == link)
         && change.vnet_hdr.is_none_or(|vnet_hdr| tap.vnet_hdr == Some(vnet_hdr))
 }

@@ -65,16 +65,13 @@ impl Record {
     }
 
     /// The bridge or the tap that the step created, by its identity if that is known.
-    pub(super) fn created(&self) -> Option<(Target, Option<Identity>)> {
+    pub(super) fn created(&self) -> Option<Target> {
         let name = match &self.step {
             Step::Create(spec) => Some(spec.name),
             Step::CreateTap(spec) => spec.name,
             _ => None,
         };
-        match self.made {
-            Some(identity) => Some((identity.into(), Some(identity))),
-            None => name.map(|name| (name.into(), None)),
-        }
+        self.made.map(Target::from).or(name.map(Target::from))
     }
 
     /// Closes a tap that the step opened. Descriptors come before everything else: while they are open, a tap

@@ -1,6 +1,6 @@
 //! Taking steps back.
 
-use super::inverse::{self, Inverse};
+use super::inverse;
 use super::record::Record;
 use crate::{Backend, Bulk, Error, ErrorKind, Outcome, Result, Seen, Step};
 
@@ -68,31 +68,22 @@ pub(super) fn roll_back<B: Backend + ?Sized>(backend: &B, records: Vec<(usize, R
             break;
         }
         let mut next = Vec::new();
-        for (mut one, inverse) in inverses(backend, returning) {
-            match inverse {
+        for (mut one, step) in steps_back(backend, std::mem::take(&mut returning)) {
+            match step {
                 Ok(None) => {}
                 Ok(Some(step)) => {
                     one.failures = 0;
                     next.push((one, step));
                 }
+                // Look again.
                 Err(_) if one.failures < FAILURES => {
                     one.failures += 1;
-                    next.push((one, Inverse::LookAgain));
+                    returning.push(one);
                 }
                 Err(error) => left.push((one.place, Left { what: one.record.left(), error })),
             }
         }
-        returning = Vec::new();
-        let (again, steps): (Vec<_>, Vec<_>) =
-            next.into_iter().partition(|(_, inverse)| matches!(inverse, Inverse::LookAgain));
-        returning.extend(again.into_iter().map(|(one, _)| one));
-        let (ones, steps): (Vec<_>, Vec<_>) = steps
-            .into_iter()
-            .filter_map(|(one, inverse)| match inverse {
-                Inverse::Step(step) => Some((one, step)),
-                Inverse::LookAgain => None,
-            })
-            .unzip();
+        let (ones, steps): (Vec<_>, Vec<_>) = next.into_iter().unzip();
         let outcomes = carry_out(backend, &steps);
         for ((mut one, step), outcome) in ones.into_iter().zip(steps).zip(outcomes) {
             let is_again = one.last.as_ref() == Some(&step);
@@ -123,19 +114,19 @@ pub(super) fn roll_back<B: Backend + ?Sized>(backend: &B, records: Vec<(usize, R
     left
 }
 
-/// The next step back of each.
-fn inverses<B: Backend + ?Sized>(
+/// The next step back of each; `None` when nothing is left of it.
+fn steps_back<B: Backend + ?Sized>(
     backend: &B,
     returning: Vec<Returning>,
-) -> Vec<(Returning, Result<Option<Inverse>>)> {
+) -> Vec<(Returning, Result<Option<Step>>)> {
     // What leaves nothing to look for is done with.
     let with_probes = returning.into_iter().filter_map(|one| Some((inverse::probe(&one.record)?, one)));
     let (probes, looked): (Vec<_>, Vec<_>) = with_probes.unzip();
     let mut seen = Vec::with_capacity(probes.len());
     backend.look_all(&probes.iter().collect::<Vec<_>>(), &mut |now| seen.push(now));
     let next = |(one, now): (Returning, Result<Seen>)| {
-        let inverse = inverse::next(backend, &one.record, now);
-        (one, inverse)
+        let step = inverse::next(backend, &one.record, now);
+        (one, step)
     };
     looked.into_iter().zip(seen).map(next).collect()
 }
