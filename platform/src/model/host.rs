@@ -151,8 +151,7 @@ impl Host {
         for port in ports {
             self.release(index, port);
         }
-        if let Some(Port { bridge, .. }) = self.interfaces.get(&index).and_then(|interface| interface.port.clone())
-        {
+        if let Some(bridge) = self.port_mut(index).map(|port| port.bridge) {
             self.release(bridge, index);
         }
         self.interfaces.remove(&index);
@@ -168,9 +167,16 @@ impl Host {
         if self.interfaces[&index].is_bridge() { Ok(index) } else { Err(at.error(ErrorKind::NotABridge)) }
     }
 
-    /// The interface that is meant as a port, whether it is one or not.
-    pub(super) fn interface_of_port(&self, at: Attempt, port: Target) -> Result<InterfaceIndex> {
-        self.resolve(port).ok_or_else(|| at.means(ErrorKind::PortNotFound, Errno::ENODEV))
+    /// A bridge, and the interface that is meant as a port, whether it is one or not.
+    pub(super) fn bridge_and_interface(
+        &self,
+        at: Attempt,
+        bridge: Target,
+        port: Target,
+    ) -> Result<(InterfaceIndex, InterfaceIndex)> {
+        let bridge = self.bridge(at, bridge)?;
+        let port = self.resolve(port).ok_or_else(|| at.means(ErrorKind::PortNotFound, Errno::ENODEV))?;
+        Ok((bridge, port))
     }
 
     pub(super) fn is_port_of(&self, port: InterfaceIndex, bridge: InterfaceIndex) -> bool {
@@ -184,7 +190,7 @@ impl Host {
         bridge: Target,
         port: Target,
     ) -> Result<(InterfaceIndex, InterfaceIndex)> {
-        let (bridge, port) = (self.bridge(at, bridge)?, self.interface_of_port(at, port)?);
+        let (bridge, port) = self.bridge_and_interface(at, bridge, port)?;
         if self.is_port_of(port, bridge) { Ok((bridge, port)) } else { Err(at.error(ErrorKind::NotAPort)) }
     }
 
@@ -198,15 +204,9 @@ impl Host {
     pub(super) fn bridge_state(&self, index: InterfaceIndex) -> Option<BridgeState> {
         let interface = self.interfaces.get(&index)?;
         let Kind::Bridge(bridge) = &interface.kind else { return None };
-        Some(BridgeState {
-            name: interface.name,
-            index,
-            incarnation: interface.incarnation,
-            mac: interface.mac,
-            mtu: interface.mtu,
-            link: interface.link,
-            options: bridge.options,
-        })
+        let mut state = BridgeState::new(interface.name, index, interface.mac, interface.mtu, interface.link);
+        (state.incarnation, state.options) = (interface.incarnation, bridge.options);
+        Some(state)
     }
 
     pub(super) fn bridge_mut(&mut self, index: InterfaceIndex) -> Option<&mut Bridge> {
@@ -243,17 +243,15 @@ impl Host {
 
     pub(super) fn add_port(&mut self, at: Attempt, bridge: InterfaceIndex, port: InterfaceIndex) -> Result<()> {
         let interface = &self.interfaces[&port];
-        match (&interface.port, &interface.kind) {
-            (Some(port), _) if port.bridge == bridge => return Err(at.error(ErrorKind::AlreadyPort)),
-            (Some(_), _) => return Err(at.means(ErrorKind::PortBusy, Errno::EBUSY)),
-            (None, kind) => {
-                self.check_privilege(at)?;
-                match kind {
-                    Kind::Bridge(_) => return Err(at.means(ErrorKind::PortIsBridge, Errno::ELOOP)),
-                    Kind::Loopback => return Err(at.means(ErrorKind::PortUnsuitable, Errno::EINVAL)),
-                    Kind::Ethernet | Kind::Tap(_) => {}
-                }
-            }
+        match &interface.port {
+            Some(port) if port.bridge == bridge => return Err(at.error(ErrorKind::AlreadyPort)),
+            Some(_) => return Err(at.means(ErrorKind::PortBusy, Errno::EBUSY)),
+            None => self.check_privilege(at)?,
+        }
+        match interface.kind {
+            Kind::Bridge(_) => return Err(at.means(ErrorKind::PortIsBridge, Errno::ELOOP)),
+            Kind::Loopback => return Err(at.means(ErrorKind::PortUnsuitable, Errno::EINVAL)),
+            Kind::Ethernet | Kind::Tap(_) => {}
         }
         if self.ports(bridge).count() == MAX_PORTS {
             return Err(at.error(ErrorKind::TooManyPorts));

@@ -81,8 +81,7 @@ impl Model {
     /// The same with these of its capabilities only, to be like another backend.
     #[must_use]
     pub fn limited_to(mut self, capabilities: Capabilities) -> Self {
-        self.capabilities =
-            self.capabilities.iter().filter(|&capability| capabilities.contains(capability)).collect();
+        self.capabilities = self.capabilities.common(capabilities);
         self.host().sets_in_sysfs = !self.capabilities.contains(Capability::AtomicCreate);
         self
     }
@@ -97,13 +96,6 @@ impl Model {
     /// Those options of a port that a backend of these capabilities sees.
     fn known(&self, options: impl Iterator<Item = PortOption>) -> impl Iterator<Item = PortOption> {
         options.filter(|option| self.capabilities.contains(option.capability()))
-    }
-
-    fn check(&self, at: Attempt, capability: Capability) -> Result<()> {
-        if self.capabilities.contains(capability) {
-            return Ok(());
-        }
-        Err(at.with(capability).error(ErrorKind::Unsupported))
     }
 
     /// Renames an interface of any kind, up or down.
@@ -231,13 +223,11 @@ impl Backend for Model {
                 let index = host.bridge(at, *bridge)?;
                 Seen::bridge(self.limited(host.bridge_state(index).ok_or_else(|| at.errno(Errno::ENODEV))?))
             }
-            &Step::AddPort { bridge, port } | &Step::RemovePort { bridge, port } => {
-                Seen::Port(self.seen_port(&host, at, bridge, port)?)
-            }
-            &Step::ChangePort { bridge, port, .. } => Seen::Port(self.seen_port(&host, at, bridge, port)?),
+            &Step::AddPort { bridge, port }
+            | &Step::RemovePort { bridge, port }
+            | &Step::ChangePort { bridge, port, .. } => Seen::Port(self.seen_port(&host, at, bridge, port)?),
             &Step::AddFdbEntry { bridge, entry } | &Step::ReplaceFdbEntry { bridge, entry } => {
-                let bridge = host.bridge(at, bridge)?;
-                let port = host.interface_of_port(at, entry.port)?;
+                let (bridge, port) = host.bridge_and_interface(at, bridge, entry.port)?;
                 Seen::Entries(host.seen_entries(bridge, Some(port), entry.mac, entry.vlan))
             }
             &Step::RemoveFdbEntry { bridge, mac, vlan } => {
@@ -245,7 +235,7 @@ impl Backend for Model {
                 Seen::Entries(host.seen_entries(bridge, None, mac, vlan))
             }
             &Step::AddVlans { bridge, port, .. } | &Step::RemoveVlans { bridge, port, .. } => {
-                let (bridge, port) = (host.bridge(at, bridge)?, host.interface_of_port(at, port)?);
+                let (bridge, port) = host.bridge_and_interface(at, bridge, port)?;
                 let mut seen = SeenVlans::new(host.identity(bridge), host.identity(port), host.vlans(port));
                 seen.is_port = host.is_port_of(port, bridge);
                 Seen::Vlans(seen)
@@ -282,7 +272,7 @@ impl Backend for Model {
 
     fn bridge_has_carrier(&self, bridge: Target) -> Result<bool> {
         let at = Attempt::new(NAME, Operation::Find).on(bridge);
-        self.check(at, Capability::Carrier)?;
+        at.need(Capability::Carrier, self.capabilities)?;
         let host = self.host();
         let index = host.bridge(at, bridge)?;
         Ok(host.has_carrier(index))
@@ -302,7 +292,7 @@ impl Backend for Model {
 
     fn list_fdb(&self, bridge: Target) -> Result<Vec<FdbEntry>> {
         let at = Attempt::new(NAME, Operation::Fdb).on(bridge);
-        self.check(at, Capability::FdbList)?;
+        at.need(Capability::FdbList, self.capabilities)?;
         let host = self.host();
         let bridge = host.bridge(at, bridge)?;
         Ok(host.fdb(bridge))
@@ -310,7 +300,7 @@ impl Backend for Model {
 
     fn list_vlans(&self, bridge: Target, port: Target) -> Result<Vec<PortVlans>> {
         let at = Attempt::new(NAME, Operation::Vlans).on(bridge).port(port);
-        self.check(at, Capability::PortVlans)?;
+        at.need(Capability::PortVlans, self.capabilities)?;
         let host = self.host();
         let (_, port) = host.port(at, bridge, port)?;
         Ok(host.vlans(port))
@@ -318,27 +308,27 @@ impl Backend for Model {
 
     fn persist_tap(&self, tap: &Tap) -> Result<()> {
         let at = Attempt::new(NAME, Operation::PersistTap).on(tap);
-        self.check(at, Capability::Tap)?;
+        at.need(Capability::Tap, self.capabilities)?;
         self.transact(|host| host.persist_tap(at, tap.identity().into()))
     }
 
     fn adopt_descriptors(&self, queues: Vec<OwnedFd>) -> Result<Tap> {
         let at = Attempt::new(NAME, Operation::AdoptTap);
-        self.check(at, Capability::TapDescriptors)?;
+        at.need(Capability::TapDescriptors, self.capabilities)?;
         let host = self.host();
         let tap = host.tap_of(at, &queues)?;
         Ok(Tap::new(host.identity(tap), queues))
     }
 
     fn list_taps(&self) -> Result<Vec<TapState>> {
-        self.check(Attempt::new(NAME, Operation::Taps), Capability::Tap)?;
+        Attempt::new(NAME, Operation::Taps).need(Capability::Tap, self.capabilities)?;
         let host = self.host();
         Ok(host.interfaces.keys().filter_map(|&index| host.tap_state(index)).collect())
     }
 
     fn open_events(&self) -> Result<Events> {
         let at = Attempt::new(NAME, Operation::Events);
-        self.check(at, Capability::Events)?;
+        at.need(Capability::Events, self.capabilities)?;
         let pair = || {
             let (ours, theirs) = UnixDatagram::pair()?;
             ours.set_nonblocking(true)?;
@@ -350,11 +340,9 @@ impl Backend for Model {
 
     fn list_interfaces(&self) -> Result<Vec<InterfaceState>> {
         let host = self.host();
-        let state = |(&index, interface): (_, &Interface)| InterfaceState {
-            name: interface.name,
-            index,
-            incarnation: interface.incarnation,
-            mac: Some(interface.mac),
+        let state = |(&index, &Interface { name, incarnation, mac, .. }): (_, &_)| InterfaceState {
+            incarnation,
+            ..InterfaceState::new(name, index, Some(mac))
         };
         Ok(host.interfaces.iter().map(state).collect())
     }
@@ -376,7 +364,7 @@ impl Model {
     }
 
     fn seen_port(&self, host: &Host, at: Attempt, bridge: Target, port: Target) -> Result<SeenPort> {
-        let (bridge, port) = (host.bridge(at, bridge)?, host.interface_of_port(at, port)?);
+        let (bridge, port) = host.bridge_and_interface(at, bridge, port)?;
         let mtu = |index| host.interfaces[&index].mtu;
         let mut seen = SeenPort::new(host.identity(bridge), mtu(bridge), host.identity(port), mtu(port));
         seen.is_port = host.is_port_of(port, bridge);
@@ -386,81 +374,83 @@ impl Model {
 
     /// Carries out a step, on the interfaces that were seen.
     fn carry_out(&self, step: &Step, seen: &Seen) -> Result<Made> {
+        match step {
+            Step::AddFdbEntry { .. }
+            | Step::ReplaceFdbEntry { .. }
+            | Step::RemoveFdbEntry { .. }
+            | Step::FlushFdb(_) => self.carry_out_in(&mut self.host(), step, seen),
+            _ => self.transact(|host| self.carry_out_in(host, step, seen)),
+        }
+    }
+
+    fn carry_out_in(&self, host: &mut Host, step: &Step, seen: &Seen) -> Result<Made> {
         let at = step.attempt(NAME);
         let gone = || at.errno(Errno::ENODEV);
-        let bridge = || seen.interface().map(Target::from).ok_or_else(gone);
+        let interface = || seen.interface().map(Target::from).ok_or_else(gone);
         let port = || seen.port().map(Target::from).ok_or_else(gone);
         match step {
-            Step::Create(spec) => {
-                return self.transact(|host| self.create_in(host, at, spec)).map(Made::Bridge);
-            }
+            Step::Create(spec) => return self.create_in(host, at, spec).map(Made::Bridge),
             Step::CreateTap(spec) => {
                 let seen = seen.interface().map(Target::from);
-                return self.transact(|host| host.create_tap(at, spec, seen)).map(Made::Tap);
+                return host.create_tap(at, spec, seen).map(Made::Tap);
             }
-            Step::Delete(_) => self.transact(|host| {
-                let index = host.bridge(at, bridge()?)?;
+            Step::Delete(_) => {
+                let index = host.bridge(at, interface()?)?;
                 host.check_privilege(at)?;
                 host.remove(index);
-                Ok(())
-            }),
-            Step::Change { change, .. } => self.transact(|host| {
-                let index = host.bridge(at, bridge()?)?;
-                change_in(host, at, index, change)
-            }),
-            Step::AddPort { .. } => self.transact(|host| {
-                let (bridge, port) = (host.bridge(at, bridge()?)?, host.interface_of_port(at, port()?)?);
-                host.add_port(at, bridge, port)
-            }),
-            Step::RemovePort { .. } => self.transact(|host| {
-                let (bridge, port) = host.port(at, bridge()?, port()?)?;
+            }
+            Step::Change { change, .. } => {
+                let index = host.bridge(at, interface()?)?;
+                change_in(host, at, index, change)?;
+            }
+            Step::AddPort { .. } => {
+                let (bridge, port) = host.bridge_and_interface(at, interface()?, port()?)?;
+                host.add_port(at, bridge, port)?;
+            }
+            Step::RemovePort { .. } => {
+                let (bridge, port) = host.port(at, interface()?, port()?)?;
                 host.check_privilege(at)?;
                 host.release(bridge, port);
-                Ok(())
-            }),
-            Step::ChangePort { options, .. } => self.transact(|host| {
-                let (_, port) = host.port(at, bridge()?, port()?)?;
-                host.change_port(at, port, options)
-            }),
+            }
+            Step::ChangePort { options, .. } => {
+                let (_, port) = host.port(at, interface()?, port()?)?;
+                host.change_port(at, port, options)?;
+            }
             Step::AddFdbEntry { entry, .. } | Step::ReplaceFdbEntry { entry, .. } => {
                 let existing = match step {
                     Step::AddFdbEntry { .. } => fdb::Existing::Refuse,
                     _ => fdb::Existing::Replace,
                 };
-                let mut host = self.host();
-                let (bridge, port) = host.port(at, bridge()?, port()?)?;
+                let (bridge, port) = host.port(at, interface()?, port()?)?;
                 host.check_privilege(at)?;
-                host.add_entry(at, bridge, port, entry, existing)
+                host.add_entry(at, bridge, port, entry, existing)?;
             }
             &Step::RemoveFdbEntry { mac, vlan, .. } => {
-                let mut host = self.host();
-                let bridge = host.bridge(at, bridge()?)?;
-                host.remove_entry(at, bridge, mac, vlan)
+                let bridge = host.bridge(at, interface()?)?;
+                host.remove_entry(at, bridge, mac, vlan)?;
             }
             Step::FlushFdb(_) => {
-                let mut host = self.host();
-                let bridge = host.bridge(at, bridge()?)?;
+                let bridge = host.bridge(at, interface()?)?;
                 host.check_privilege(at)?;
                 host.forget(bridge, |_, _| true);
-                Ok(())
             }
-            &Step::AddVlans { vlans, .. } => self.transact(|host| {
-                let (_, port) = host.port(at, bridge()?, port()?)?;
-                host.add_vlans(at, port, vlans)
-            }),
-            &Step::RemoveVlans { vlans, .. } => self.transact(|host| {
-                let (_, port) = host.port(at, bridge()?, port()?)?;
-                host.remove_vlans(at, port, vlans)
-            }),
-            Step::ChangeTap { change, .. } => self.transact(|host| {
-                let tap = host.tap(at, bridge()?)?;
-                host.change_tap(at, tap, change)
-            }),
-            Step::DeleteTap(_) => self.transact(|host| {
-                let tap = host.tap(at, bridge()?)?;
-                host.delete_tap(at, tap)
-            }),
-        }?;
+            &Step::AddVlans { vlans, .. } => {
+                let (_, port) = host.port(at, interface()?, port()?)?;
+                host.add_vlans(at, port, vlans)?;
+            }
+            &Step::RemoveVlans { vlans, .. } => {
+                let (_, port) = host.port(at, interface()?, port()?)?;
+                host.remove_vlans(at, port, vlans)?;
+            }
+            Step::ChangeTap { change, .. } => {
+                let tap = host.tap(at, interface()?)?;
+                host.change_tap(at, tap, change)?;
+            }
+            Step::DeleteTap(_) => {
+                let tap = host.tap(at, interface()?)?;
+                host.delete_tap(at, tap)?;
+            }
+        }
         Ok(Made::Nothing)
     }
 
