@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::{fmt, io};
 
+use super::getters::getters;
 use super::report;
 #[cfg(feature = "store")]
 use super::{InvalidNetwork, StoreError};
@@ -30,16 +31,11 @@ impl NetworkError {
         Self { network, failure }
     }
 
-    /// Returns the network.
-    #[must_use]
-    pub const fn network(&self) -> &NetworkName {
-        &self.network
-    }
-
-    /// Returns what went wrong.
-    #[must_use]
-    pub const fn failure(&self) -> &NetworkFailure {
-        &self.failure
+    getters! {
+        /// Returns the network.
+        network: &NetworkName;
+        /// Returns what went wrong.
+        failure: &NetworkFailure;
     }
 
     /// Returns what went wrong, without the network.

@@ -15,6 +15,7 @@ mod bridge_name;
 mod control;
 mod drift;
 mod error;
+mod getters;
 mod inspect;
 mod invalid;
 mod lifecycle;

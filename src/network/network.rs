@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::getters::getters;
 use super::{
     Anchor, BridgeName, ForwardMode, InvalidNetwork, MacTableManager, NetworkName, NetworkReason, PortIsolation,
 };
@@ -128,59 +129,26 @@ impl Network {
         self
     }
 
-    /// Its name.
-    #[must_use]
-    pub const fn name(&self) -> &NetworkName {
-        &self.name
-    }
-
-    /// How its guests reach other networks.
-    #[must_use]
-    pub const fn forward(&self) -> ForwardMode {
-        self.forward
-    }
-
-    /// What its bridge is called.
-    #[must_use]
-    pub const fn bridge(&self) -> &BridgeName {
-        &self.bridge
-    }
-
-    /// The MAC of its bridge. `None` as long as it was not given one.
-    #[must_use]
-    pub const fn mac(&self) -> Option<UnicastMac> {
-        self.mac
-    }
-
-    /// The MTU of its bridge, in bytes. `None` leaves it to the kernel ([`BridgeSpec::mtu`]).
-    #[must_use]
-    pub const fn mtu(&self) -> Option<u32> {
-        self.mtu
-    }
-
-    /// The options of its bridge that the definition gives, STP and the forward delay among them;
-    /// those that it does not give are `None`.
-    #[must_use]
-    pub const fn options(&self) -> &BridgeOptions {
-        &self.options
-    }
-
-    /// Who manages the FDB of its bridge. `None` is the kernel, too.
-    #[must_use]
-    pub const fn mac_table_manager(&self) -> Option<MacTableManager> {
-        self.mac_table_manager
-    }
-
-    /// Whether its ports reach one another.
-    #[must_use]
-    pub const fn isolation(&self) -> PortIsolation {
-        self.isolation
-    }
-
-    /// Whether an anchor holds the bridge's MAC.
-    #[must_use]
-    pub const fn anchor(&self) -> Anchor {
-        self.anchor
+    getters! {
+        /// Its name.
+        name: &NetworkName;
+        /// How its guests reach other networks.
+        forward: ForwardMode;
+        /// What its bridge is called.
+        bridge: &BridgeName;
+        /// The MAC of its bridge. `None` as long as it was not given one.
+        mac: Option<UnicastMac>;
+        /// The MTU of its bridge, in bytes. `None` leaves it to the kernel ([`BridgeSpec::mtu`]).
+        mtu: Option<u32>;
+        /// The options of its bridge that the definition gives, STP and the forward delay among them;
+        /// those that it does not give are `None`.
+        options: &BridgeOptions;
+        /// Who manages the FDB of its bridge. `None` is the kernel, too.
+        mac_table_manager: Option<MacTableManager>;
+        /// Whether its ports reach one another.
+        isolation: PortIsolation;
+        /// Whether an anchor holds the bridge's MAC.
+        anchor: Anchor;
     }
 
     /// What a guest's port is given when it is plugged in ([`Guest::options`](crate::Guest::options)): isolated if the

@@ -3,6 +3,7 @@
 #[cfg(feature = "store")]
 use super::Document;
 use super::bridge_name::{checked_name, invalid_name};
+use super::getters::getters;
 use super::{Anchor, BridgeName, InvalidNetwork, Network, NetworkName, NetworkReason};
 use crate::{BridgeSpec, Capabilities, InterfaceName, UnicastMac};
 
@@ -54,35 +55,22 @@ impl ResolvedNetwork {
         network.clone().resolve([])
     }
 
-    /// What is to be written down of it.
-    #[must_use]
-    pub const fn network(&self) -> &Network {
-        &self.network
-    }
-
     /// Its name.
     #[must_use]
     pub const fn name(&self) -> &NetworkName {
         self.network.name()
     }
 
-    /// The name of its bridge.
-    #[must_use]
-    pub const fn bridge(&self) -> InterfaceName {
-        self.bridge
-    }
-
-    /// The MAC of its bridge.
-    #[must_use]
-    pub const fn mac(&self) -> UnicastMac {
-        self.mac
-    }
-
-    /// The name that [`Anchor::Tap`] has: `<bridge>-nic`, and of a bridge whose name has more than
-    /// 11 bytes the first 8 and the last 3 (`networkBridgeDummyNicName()` of libvirt).
-    #[must_use]
-    pub const fn anchor(&self) -> InterfaceName {
-        self.anchor
+    getters! {
+        /// What is to be written down of it.
+        network: &Network;
+        /// The name of its bridge.
+        bridge: InterfaceName;
+        /// The MAC of its bridge.
+        mac: UnicastMac;
+        /// The name that [`Anchor::Tap`] has: `<bridge>-nic`, and of a bridge whose name has more than
+        /// 11 bytes the first 8 and the last 3 (`networkBridgeDummyNicName()` of libvirt).
+        anchor: InterfaceName;
     }
 
     pub(super) fn has_anchor(&self) -> bool {

@@ -4,6 +4,7 @@ use std::{fmt, io};
 
 use super::limits::{MAX_ATTRIBUTES, MAX_DEPTH, MAX_LEN};
 use crate::network::InvalidNetwork;
+use crate::network::getters::getters;
 use crate::network::report;
 
 /// A document that is no definition of a network, or none that can be written down.
@@ -14,16 +15,11 @@ pub struct InvalidDocument {
 }
 
 impl InvalidDocument {
-    /// The line, from 1, where it is a certain one's fault.
-    #[must_use]
-    pub const fn line(&self) -> Option<usize> {
-        self.line
-    }
-
-    /// What is wrong.
-    #[must_use]
-    pub const fn reason(&self) -> &DocumentReason {
-        &self.reason
+    getters! {
+        /// The line, from 1, where it is a certain one's fault.
+        line: Option<usize>;
+        /// What is wrong.
+        reason: &DocumentReason;
     }
 
     /// Displays the whole error in one sentence, all causes included.
