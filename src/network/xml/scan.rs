@@ -34,36 +34,26 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 10] = [
-        Self::Name,
-        Self::Uuid,
-        Self::Title,
-        Self::Description,
-        Self::Metadata,
-        Self::Forward,
-        Self::Bridge,
-        Self::Mtu,
-        Self::Mac,
-        Self::Port,
+    /// In their order, with their names.
+    const ALL: [(Self, &str); 10] = [
+        (Self::Name, "name"),
+        (Self::Uuid, "uuid"),
+        (Self::Title, "title"),
+        (Self::Description, "description"),
+        (Self::Metadata, "metadata"),
+        (Self::Forward, "forward"),
+        (Self::Bridge, "bridge"),
+        (Self::Mtu, "mtu"),
+        (Self::Mac, "mac"),
+        (Self::Port, "port"),
     ];
 
     pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Name => "name",
-            Self::Uuid => "uuid",
-            Self::Title => "title",
-            Self::Description => "description",
-            Self::Metadata => "metadata",
-            Self::Forward => "forward",
-            Self::Bridge => "bridge",
-            Self::Mtu => "mtu",
-            Self::Mac => "mac",
-            Self::Port => "port",
-        }
+        Self::ALL[self as usize].1
     }
 
     fn of(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
+        Self::ALL.into_iter().find(|&(_, other)| other == name).map(|(kind, _)| kind)
     }
 }
 
