@@ -66,20 +66,11 @@ pub(super) fn execute(bridges: &dyn Backend, command: Command) -> Result<(), Fai
 }
 
 fn delete(bridges: &dyn Backend, names: &[InterfaceName]) -> Result<(), Failure> {
-    let mut failures = Vec::new();
-    in_turns(
-        names,
-        |names| {
-            let steps: Vec<_> = names.iter().copied().map(Step::delete).collect();
-            bridges.apply(&steps, Bulk::AsMuchAsPossible)
-        },
-        |_, deleted| {
-            let failed = deleted.err().map(BulkError::into_failures);
-            failures.extend(failed.into_iter().flatten().map(|(_, error)| Failure::from(error)));
-            Ok(())
-        },
-    )?;
-    Failure::of_each(failures)
+    try_each(names, |names| {
+        let steps: Vec<_> = names.iter().copied().map(Step::delete).collect();
+        let failed = bridges.apply(&steps, Bulk::AsMuchAsPossible).err().map(BulkError::into_failures);
+        failed.into_iter().flatten().map(|(_, error)| error).collect()
+    })
 }
 
 fn attach(
@@ -88,18 +79,22 @@ fn attach(
     ports: &[InterfaceName],
     options: &PortOptions,
 ) -> Result<(), Failure> {
+    try_each(ports, |ports| {
+        let ports: Vec<Target> = ports.iter().copied().map(Target::from).collect();
+        attach_many(bridges, bridge, &ports, options).into_iter().filter_map(Result::err).collect()
+    })
+}
+
+/// Does something to many interfaces, and gives what went wrong with any.
+fn try_each(
+    names: &[InterfaceName],
+    act: impl Fn(&[InterfaceName]) -> Vec<vmbridge::Error>,
+) -> Result<(), Failure> {
     let mut failures = Vec::new();
-    in_turns(
-        ports,
-        |ports| {
-            let ports: Vec<Target> = ports.iter().copied().map(Target::from).collect();
-            attach_many(bridges, bridge, &ports, options)
-        },
-        |_, attached| {
-            failures.extend(attached.into_iter().filter_map(Result::err).map(Failure::from));
-            Ok(())
-        },
-    )?;
+    in_turns(names, act, |_, failed| {
+        failures.extend(failed.into_iter().map(Failure::from));
+        Ok(())
+    })?;
     Failure::of_each(failures)
 }
 

@@ -23,15 +23,15 @@ pub(in crate::cli) fn execute(host: &dyn Backend, args: Args) -> Result<(), Fail
         NetworkCommand::List { json } => print::list(&networks.list()?, json)?,
         NetworkCommand::Show { name, xml: true, .. } => print::xml(&networks.find(&name)?.document)?,
         NetworkCommand::Show { name, xml: false, json } => print::network(&networks.find(&name)?, json)?,
-        NetworkCommand::Start { networks: chosen } => {
+        NetworkCommand::Start(chosen) => {
             let started = |_: &_, outcome| unless(outcome, &chosen, is_active);
             each(&chosen, || networks.defined(), |names| networks.start_many(names), started)?;
         }
-        NetworkCommand::Stop { networks: chosen } => {
+        NetworkCommand::Stop(chosen) => {
             let stopped = |_: &_, outcome| unless(outcome, &chosen, is_not_active);
             each(&chosen, || networks.defined_or_active(), |names| networks.stop_many(names), stopped)?;
         }
-        NetworkCommand::Ensure { networks: chosen } => {
+        NetworkCommand::Ensure(chosen) => {
             let ensured = |name: &_, outcome: Result<_, NetworkError>| Ok(print::ensured(name, &outcome?)?);
             each(&chosen, || networks.defined(), |names| networks.ensure_many(names), ensured)?;
         }

@@ -58,22 +58,13 @@ enum NetworkCommand {
         json: bool,
     },
     /// Make the bridges of networks, complete and up.
-    Start {
-        #[command(flatten)]
-        networks: Chosen,
-    },
+    Start(Chosen),
     /// Delete the bridges of networks; the guests' taps stay, without them.
-    Stop {
-        #[command(flatten)]
-        networks: Chosen,
-    },
+    Stop(Chosen),
     /// Make networks active and as they are defined, and say what was not.
     ///
     /// A bridge that is there is adopted, and changed where it differs.
-    Ensure {
-        #[command(flatten)]
-        networks: Chosen,
-    },
+    Ensure(Chosen),
     /// Say, in a line each, where the bridges of active networks are no longer as they were started.
     ///
     /// That goes on until SIGTERM or SIGINT end it, with status 0.
