@@ -113,24 +113,25 @@ impl Drift {
     /// The text of what is defined.
     #[must_use]
     pub fn defined(self) -> String {
-        match self {
-            Self::Mac { defined, .. } => defined.to_string(),
-            Self::Mtu { defined, .. } => defined.to_string(),
-            Self::Option { defined, .. } => defined.text(),
-            Self::Link { defined, .. } => defined.to_string(),
-            Self::Anchor { defined, .. } => defined.to_string(),
-        }
+        let [defined, _] = self.texts();
+        defined
     }
 
     /// The text of what is there.
     #[must_use]
     pub fn actual(self) -> String {
+        let [_, actual] = self.texts();
+        actual
+    }
+
+    /// The texts of what is defined and of what is there.
+    fn texts(self) -> [String; 2] {
         match self {
-            Self::Mac { actual, .. } => actual.to_string(),
-            Self::Mtu { actual, .. } => actual.to_string(),
-            Self::Option { actual, .. } => actual.text(),
-            Self::Link { actual, .. } => actual.to_string(),
-            Self::Anchor { actual, .. } => actual.to_string(),
+            Self::Mac { defined, actual } => [defined.to_string(), actual.to_string()],
+            Self::Mtu { defined, actual } => [defined, actual].map(|mtu| mtu.to_string()),
+            Self::Option { defined, actual } => [defined, actual].map(OptionText::text),
+            Self::Link { defined, actual } => [defined, actual].map(|link| link.to_string()),
+            Self::Anchor { defined, actual } => [defined, actual].map(|anchor| anchor.to_string()),
         }
     }
 }
