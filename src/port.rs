@@ -15,15 +15,15 @@ use crate::{
 /// # Errors
 /// `Unsupported` for an option, before anything changes; then those of [`add_port`](Bridges::add_port) and of
 /// [`change_port`](Bridges::change_port).
+#[expect(clippy::missing_panics_doc, reason = "what is expected is proven")]
 pub fn attach<B: Backend + ?Sized>(
     backend: &B,
     bridge: impl Into<Target>,
     port: impl Into<Target>,
     options: &PortOptions,
 ) -> Result<()> {
-    let (bridge, port) = (bridge.into(), port.into());
-    check(backend, bridge, port, options)?;
-    Transaction::of(backend, |steps| join(steps, bridge, port, options).map(drop))
+    let mut attached = attach_many(backend, bridge, &[port.into()], options);
+    attached.pop().expect("there is a result for each port")
 }
 
 /// Makes many interfaces ports of a bridge, each as [`attach`] does, and returns the result of each in their order. A
@@ -66,20 +66,6 @@ pub(crate) fn check<B: Backend + ?Sized>(
 ) -> Result<()> {
     let at = Attempt::new(backend.name(), Operation::AddPort).on(bridge).port(port);
     options.check(at, backend.capabilities())
-}
-
-/// Makes an interface a port, with these options.
-pub(crate) fn join<B: Backend + ?Sized>(
-    steps: &mut Transaction<'_, B>,
-    bridge: Target,
-    port: Target,
-    options: &PortOptions,
-) -> Result<Resolved> {
-    let joined = steps.run(Step::add_port(bridge, port))?;
-    if let Some(change) = change(joined, options) {
-        steps.run(change)?;
-    }
-    Ok(joined)
 }
 
 /// Makes a tap that may have been adopted a port of a bridge, unless it is one already.
