@@ -31,6 +31,11 @@ impl NetworkError {
         Self { network, failure }
     }
 
+    /// For `map_err`: what went wrong with this network.
+    pub(super) fn of(network: &NetworkName) -> impl FnOnce(NetworkFailure) -> Self {
+        move |failure| Self::new(network.clone(), failure)
+    }
+
     getters! {
         /// Returns the network.
         network: &NetworkName;

@@ -30,7 +30,7 @@ pub fn status(backend: &dyn Backend, network: &ResolvedNetwork) -> std::result::
     };
     match status() {
         Err(NetworkFailure::Occupied(occupied)) => Ok(DriftStatus::Occupied(occupied)),
-        outcome => outcome.map_err(|failure| NetworkError::new(network.name().clone(), failure)),
+        outcome => outcome.map_err(NetworkError::of(network.name())),
     }
 }
 

@@ -28,10 +28,6 @@ pub enum EnsureOutcome {
 
 pub(super) type Outcome<T> = std::result::Result<T, NetworkFailure>;
 
-fn named<T>(network: &ResolvedNetwork, outcome: Outcome<T>) -> std::result::Result<T, NetworkError> {
-    outcome.map_err(|failure| NetworkError::new(network.name().clone(), failure))
-}
-
 /// Says, when a network is defined, whether the host uses the name of its bridge for something
 /// else; its own bridge, by the MAC, is none.
 ///
@@ -39,7 +35,7 @@ fn named<T>(network: &ResolvedNetwork, outcome: Outcome<T>) -> std::result::Resu
 /// [`NetworkFailure::Occupied`], [`NetworkFailure::Backend`].
 pub fn check_host(backend: &dyn Backend, network: &ResolvedNetwork) -> std::result::Result<(), NetworkError> {
     let check = |bridge: Option<BridgeState>| anchor::check_name(backend, network, bridge.as_ref());
-    named(network, own_bridge(backend, network).and_then(check))
+    own_bridge(backend, network).and_then(check).map_err(NetworkError::of(network.name()))
 }
 
 /// Starts a network: makes its bridge, complete and up, and its anchor if it has one.
@@ -53,11 +49,7 @@ pub fn check_host(backend: &dyn Backend, network: &ResolvedNetwork) -> std::resu
 /// for and the backend cannot do. Then those of [`create`](Bridges::create) and of the calls for
 /// taps. Whatever fails, nothing is left.
 pub fn start(backend: &dyn Backend, network: &ResolvedNetwork) -> std::result::Result<(), NetworkError> {
-    let start = || {
-        let plan = check_start(backend, network)?;
-        only(carry_out(backend, &[(network, &plan)])).map(drop)
-    };
-    named(network, start())
+    carry_out_one(backend, network, check_start(backend, network)).map(drop)
 }
 
 /// Stops a network: deletes its bridge, up or down, and its anchor or the one that libvirt left; a
@@ -70,7 +62,7 @@ pub fn start(backend: &dyn Backend, network: &ResolvedNetwork) -> std::result::R
 /// left over is removed. The anchor is deleted last: if that fails, the bridge is gone, and stopping the
 /// network again deletes the anchor.
 pub fn stop(backend: &dyn Backend, network: &ResolvedNetwork) -> std::result::Result<(), NetworkError> {
-    named(network, stop_one(backend, network))
+    stop_one(backend, network).map_err(NetworkError::of(network.name()))
 }
 
 /// Makes a network active and as it is defined, whatever is there of it: a bridge of its name is
@@ -89,11 +81,16 @@ pub fn ensure(
     backend: &dyn Backend,
     network: &ResolvedNetwork,
 ) -> std::result::Result<EnsureOutcome, NetworkError> {
-    let ensure = || {
-        let plan = check_ensure(backend, network)?;
-        only(carry_out(backend, &[(network, &plan)]))
-    };
-    named(network, ensure())
+    carry_out_one(backend, network, check_ensure(backend, network))
+}
+
+fn carry_out_one(
+    backend: &dyn Backend,
+    network: &ResolvedNetwork,
+    plan: Outcome<Plan>,
+) -> std::result::Result<EnsureOutcome, NetworkError> {
+    let outcome = plan.and_then(|plan| only(carry_out(backend, &[(network, &plan)])));
+    outcome.map_err(NetworkError::of(network.name()))
 }
 
 /// What came of one.
@@ -109,8 +106,6 @@ pub(super) struct Plan {
     adopted: Option<Adopted>,
     /// What is there of its anchor.
     anchor: Option<Found>,
-    /// It is to have none.
-    drops_anchor: bool,
 }
 
 /// A bridge that is there, and what is to be put right.
@@ -143,7 +138,7 @@ pub(super) fn check_ensure(backend: &dyn Backend, network: &ResolvedNetwork) -> 
 fn to_create(backend: &dyn Backend, network: &ResolvedNetwork, spec: BridgeSpec) -> Outcome<Plan> {
     anchor::check_name(backend, network, None)?;
     let anchor = if network.has_anchor() { anchor::find(backend, network)? } else { None };
-    Ok(Plan { spec, adopted: None, anchor, drops_anchor: !network.has_anchor() })
+    Ok(Plan { spec, adopted: None, anchor })
 }
 
 fn to_repair(
@@ -159,12 +154,7 @@ fn to_repair(
     if change.mac.is_none() && inspect::may_follow_a_port(backend, &bridge)? {
         change.mac = Some(network.mac());
     }
-    Ok(Plan {
-        spec,
-        adopted: Some(Adopted { bridge, drifts, change }),
-        anchor,
-        drops_anchor: !network.has_anchor(),
-    })
+    Ok(Plan { spec, adopted: Some(Adopted { bridge, drifts, change }), anchor })
 }
 
 /// The network's bridge as it is to be; refuses what the backend cannot do.
@@ -208,14 +198,14 @@ pub(super) fn carry_out(
                 let bridge = made.map_or(plan.target(), |made| made.interface.into());
                 begin_anchor(&mut steps, network, plan, bridge)
             });
-            begun.push((steps, plan, bridge));
+            begun.push((steps, network, plan, bridge));
         }
         if begun.is_empty() {
             return outcomes;
         }
-        for (steps, plan, bridge) in begun {
+        for (steps, network, plan, bridge) in begun {
             let ended = bridge.and_then(|bridge| bridge.map_or(Ok(()), |bridge| anchor::end(&steps, &bridge)));
-            outcomes.push(match ended.and_then(|()| remove_anchor(backend, plan)) {
+            outcomes.push(match ended.and_then(|()| remove_anchor(backend, network, plan)) {
                 Ok(()) => {
                     steps.commit();
                     Ok(plan.outcome())
@@ -243,10 +233,11 @@ fn begin_anchor(
 }
 
 /// Removes an anchor that the network has no longer. This cannot be rolled back, and is done last.
-fn remove_anchor(backend: &dyn Backend, plan: &Plan) -> Result<()> {
+fn remove_anchor(backend: &dyn Backend, network: &ResolvedNetwork, plan: &Plan) -> Result<()> {
     let bridge = plan.adopted.as_ref().map(|adopted| &adopted.bridge);
-    let unwanted = plan.anchor.as_ref().filter(|found| plan.drops_anchor && found.is_port_of(bridge));
-    match unwanted.filter(|_| plan.concerns_anchor()).map(|found| backend.delete_tap(found.identity())) {
+    let is_unwanted = !network.has_anchor() && plan.concerns_anchor();
+    let unwanted = plan.anchor.as_ref().filter(|found| is_unwanted && found.is_port_of(bridge));
+    match unwanted.map(|found| backend.delete_tap(found.identity())) {
         Some(Err(error)) if error.kind() != ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }

@@ -57,7 +57,7 @@ impl<'h> NetworkController<'h> {
     /// [`NetworkFailure::Store`](crate::network::NetworkFailure::Store) if the network is neither defined nor
     /// active, or its file cannot be used.
     pub fn find(&self, name: &NetworkName) -> Result<NetworkInfo, NetworkError> {
-        named(name, || {
+        let find = || -> Outcome<NetworkInfo> {
             let error = match self.store.load(name) {
                 Ok(document) => return Ok(self.known(document, true)),
                 Err(error) => error,
@@ -66,7 +66,8 @@ impl<'h> NetworkController<'h> {
                 (StoreReason::NotDefined, Some(document)) => Ok(self.known(document, false)),
                 _ => Err(error.into()),
             }
-        })
+        };
+        find().map_err(NetworkError::of(name))
     }
 
     /// Returns the names of the networks that are defined with a bridge of their own.
@@ -95,7 +96,7 @@ impl<'h> NetworkController<'h> {
     }
 
     fn known(&self, document: Document, is_defined: bool) -> NetworkInfo {
-        let state = named(document.parsed().name(), || self.state(&document));
+        let state = self.state(&document).map_err(NetworkError::of(document.parsed().name()));
         NetworkInfo { document, is_defined, state }
     }
 
@@ -139,10 +140,6 @@ fn own(
 ) -> impl Iterator<Item = Result<NetworkName, StoreError>> {
     let name = |document: Document| document.parsed().own().map(|network| network.name().clone());
     documents.filter_map(move |document| document.map(name).transpose())
-}
-
-pub(super) fn named<T>(name: &NetworkName, outcome: impl FnOnce() -> Outcome<T>) -> Result<T, NetworkError> {
-    outcome().map_err(|failure| NetworkError::new(name.clone(), failure))
 }
 
 fn unnamed<T>(outcome: Result<T, NetworkError>) -> Outcome<T> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::controller::{NetworkController, named};
+use super::controller::NetworkController;
 use crate::network::inspect::{self, Bridge};
 use crate::network::lifecycle::{self, EnsureOutcome, Outcome, Plan};
 use crate::network::{
@@ -228,7 +228,7 @@ fn in_rounds<T>(mut names: &[NetworkName], act: impl Fn(&[NetworkName]) -> Vec<O
         let end = names.iter().position(|name| !seen.insert(name)).unwrap_or(names.len());
         let (round, rest) = names.split_at(end);
         let done = round.iter().zip(act(round));
-        outcomes.extend(done.map(|(name, outcome)| named(name, || outcome)));
+        outcomes.extend(done.map(|(name, outcome)| outcome.map_err(NetworkError::of(name))));
         names = rest;
     }
     outcomes
@@ -236,6 +236,6 @@ fn in_rounds<T>(mut names: &[NetworkName], act: impl Fn(&[NetworkName]) -> Vec<O
 
 /// What came of one.
 fn only<T>(name: &NetworkName, outcomes: Result<Outcomes<T>, StoreError>) -> Result<T, NetworkError> {
-    let mut outcomes = outcomes.map_err(|error| NetworkError::new(name.clone(), error.into()))?;
+    let mut outcomes = outcomes.map_err(NetworkFailure::from).map_err(NetworkError::of(name))?;
     outcomes.pop().expect("there is one for each network")
 }
