@@ -32,11 +32,8 @@ impl Host {
     pub(super) fn add_vlans(&mut self, at: Attempt, port: InterfaceIndex, vlans: PortVlans) -> Result<()> {
         self.check_vlans(at)?;
         let Some(port) = self.port_mut(port) else { return Ok(()) };
-        if is_pvid(vlans) {
-            // There is one PVID; the former one stays as a VLAN.
-            for tagging in port.vlans.values_mut() {
-                *tagging = without_pvid(*tagging);
-            }
+        if vlans.tagging.is_pvid() {
+            give_up_pvid(&mut port.vlans);
         }
         port.vlans.extend(vlans.vlans.iter().map(|vlan| (vlan, vlans.tagging)));
         Ok(())
@@ -64,9 +61,7 @@ impl Host {
                 port.vlans.remove(&from);
             }
             if let Some(to) = to {
-                for tagging in port.vlans.values_mut() {
-                    *tagging = without_pvid(*tagging);
-                }
+                give_up_pvid(&mut port.vlans);
                 port.vlans.insert(to, VlanTagging::Pvid);
             }
         }
@@ -78,14 +73,13 @@ impl Host {
     }
 }
 
-const fn is_pvid(vlans: PortVlans) -> bool {
-    matches!(vlans.tagging, VlanTagging::Pvid | VlanTagging::PvidTagged)
-}
-
-const fn without_pvid(tagging: VlanTagging) -> VlanTagging {
-    match tagging {
-        VlanTagging::Pvid => VlanTagging::Untagged,
-        VlanTagging::PvidTagged => VlanTagging::Tagged,
-        other => other,
+/// There is one PVID; the former one stays as a VLAN.
+fn give_up_pvid(vlans: &mut Vlans) {
+    for tagging in vlans.values_mut() {
+        *tagging = match *tagging {
+            VlanTagging::Pvid => VlanTagging::Untagged,
+            VlanTagging::PvidTagged => VlanTagging::Tagged,
+            other => other,
+        };
     }
 }
