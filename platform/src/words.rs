@@ -29,7 +29,27 @@ macro_rules! words {
     };
 }
 
-pub(crate) use words;
+/// Defines an enum whose variants each have a text, which `Display` writes.
+macro_rules! texts {
+    ($(#[$about:meta])* pub enum $Name:ident { $($(#[$doc:meta])* $Variant:ident = $text:literal,)+ }) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum $Name {
+            $($(#[$doc])* $Variant,)+
+        }
+
+        impl std::fmt::Display for $Name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(match self {
+                    $(Self::$Variant => $text,)+
+                })
+            }
+        }
+    };
+}
+
+pub(crate) use {texts, words};
 
 /// The error for a text that is not one of the words of an enum.
 ///

@@ -4,96 +4,72 @@ use std::io;
 
 use nix::errno::Errno;
 
-/// The kind of an [`Error`](crate::Error): the same for the same situation on every backend.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
-#[non_exhaustive]
-pub enum ErrorKind {
-    /// No interface has the bridge's name.
-    #[error("no such interface")]
-    NotFound,
-    /// No interface has the port's name.
-    #[error("no such interface for a port")]
-    PortNotFound,
-    /// A bridge has this name already.
-    #[error("a bridge of this name exists")]
-    BridgeExists,
-    /// Something else has this name already: an interface that is no bridge, or on FreeBSD a
-    /// bridge that was created by this name and renamed since.
-    #[error("the name is in use, and not by a bridge")]
-    NameInUse,
-    /// The interface is no bridge, and was not touched.
-    #[error("it is no bridge")]
-    NotABridge,
-    /// A tap has this name already.
-    #[error("a tap of this name exists")]
-    TapExists,
-    /// The interface is no tap, and was not touched.
-    #[error("it is no tap")]
-    NotATap,
-    /// Another process has the tap open.
-    #[error("another process has the tap open")]
-    TapBusy,
-    /// The interface is a port of this bridge already.
-    #[error("it is a port of this bridge already")]
-    AlreadyPort,
-    /// The interface is a port of another bridge, or in the use of a bond, a macvlan or the like.
-    #[error("it is in use by another bridge, a bond or the like")]
-    PortBusy,
-    /// The interface is no port of this bridge.
-    #[error("it is no port of this bridge")]
-    NotAPort,
-    /// The interface is a bridge, which cannot be a port of one.
-    #[error("a bridge cannot be a port")]
-    PortIsBridge,
-    /// The interface is of a kind that cannot be a port, such as the loopback interface.
-    #[error("an interface of its kind cannot be a port")]
-    PortUnsuitable,
-    /// The bridge has as many ports as its kernel gives numbers to (1023 on Linux).
-    #[error("the bridge has no room for another port")]
-    TooManyPorts,
-    /// The process may not do this.
-    #[error("permission denied")]
-    PermissionDenied,
-    /// A new interface cannot have this name ([`InterfaceName::check`](crate::InterfaceName::check)).
-    #[error("a new interface cannot have this name")]
-    InvalidName,
-    /// The kernel refuses the MAC.
-    #[error("the kernel refuses this MAC")]
-    InvalidMac,
-    /// The kernel refuses the value of an option.
-    #[error("the kernel refuses this value")]
-    InvalidOption,
-    /// The entry is in the FDB already.
-    #[error("such an entry exists")]
-    EntryExists,
-    /// No such entry is in the FDB, or no such VLAN on the port.
-    #[error("no such entry")]
-    EntryNotFound,
-    /// The kernel refuses the MTU.
-    #[error("the kernel refuses this MTU")]
-    InvalidMtu,
-    /// The MAC that was set is not the one that the kernel has afterwards.
-    #[error("the MAC did not stay")]
-    MacNotKept,
-    /// The backend or its kernel cannot do this.
-    #[error("not supported")]
-    Unsupported,
-    /// The kernel has no driver for bridges, or for taps, and it could not be loaded.
-    #[error("the kernel has no driver for it")]
-    NoDriver,
-    /// What was waited for did not come in time.
-    #[error("timed out")]
-    TimedOut,
-    /// The kernel's list changed each time while it was read.
-    #[error("the interfaces changed while they were listed")]
-    ListChanged,
-    /// The kernel's answer makes no sense.
-    #[error("malformed answer from the kernel")]
-    MalformedReply,
-    /// Any other failure of a system call; see [`Error::raw_os_error`](crate::Error::raw_os_error).
-    #[error("system call failed")]
-    Os,
+use crate::words::texts;
+
+texts! {
+    /// The kind of an [`Error`](crate::Error): the same for the same situation on every backend.
+    pub enum ErrorKind {
+        /// No interface has the bridge's name.
+        NotFound = "no such interface",
+        /// No interface has the port's name.
+        PortNotFound = "no such interface for a port",
+        /// A bridge has this name already.
+        BridgeExists = "a bridge of this name exists",
+        /// Something else has this name already: an interface that is no bridge, or on FreeBSD a
+        /// bridge that was created by this name and renamed since.
+        NameInUse = "the name is in use, and not by a bridge",
+        /// The interface is no bridge, and was not touched.
+        NotABridge = "it is no bridge",
+        /// A tap has this name already.
+        TapExists = "a tap of this name exists",
+        /// The interface is no tap, and was not touched.
+        NotATap = "it is no tap",
+        /// Another process has the tap open.
+        TapBusy = "another process has the tap open",
+        /// The interface is a port of this bridge already.
+        AlreadyPort = "it is a port of this bridge already",
+        /// The interface is a port of another bridge, or in the use of a bond, a macvlan or the like.
+        PortBusy = "it is in use by another bridge, a bond or the like",
+        /// The interface is no port of this bridge.
+        NotAPort = "it is no port of this bridge",
+        /// The interface is a bridge, which cannot be a port of one.
+        PortIsBridge = "a bridge cannot be a port",
+        /// The interface is of a kind that cannot be a port, such as the loopback interface.
+        PortUnsuitable = "an interface of its kind cannot be a port",
+        /// The bridge has as many ports as its kernel gives numbers to (1023 on Linux).
+        TooManyPorts = "the bridge has no room for another port",
+        /// The process may not do this.
+        PermissionDenied = "permission denied",
+        /// A new interface cannot have this name ([`InterfaceName::check`](crate::InterfaceName::check)).
+        InvalidName = "a new interface cannot have this name",
+        /// The kernel refuses the MAC.
+        InvalidMac = "the kernel refuses this MAC",
+        /// The kernel refuses the value of an option.
+        InvalidOption = "the kernel refuses this value",
+        /// The entry is in the FDB already.
+        EntryExists = "such an entry exists",
+        /// No such entry is in the FDB, or no such VLAN on the port.
+        EntryNotFound = "no such entry",
+        /// The kernel refuses the MTU.
+        InvalidMtu = "the kernel refuses this MTU",
+        /// The MAC that was set is not the one that the kernel has afterwards.
+        MacNotKept = "the MAC did not stay",
+        /// The backend or its kernel cannot do this.
+        Unsupported = "not supported",
+        /// The kernel has no driver for bridges, or for taps, and it could not be loaded.
+        NoDriver = "the kernel has no driver for it",
+        /// What was waited for did not come in time.
+        TimedOut = "timed out",
+        /// The kernel's list changed each time while it was read.
+        ListChanged = "the interfaces changed while they were listed",
+        /// The kernel's answer makes no sense.
+        MalformedReply = "malformed answer from the kernel",
+        /// Any other failure of a system call; see [`Error::raw_os_error`](crate::Error::raw_os_error).
+        Os = "system call failed",
+    }
 }
+
+impl std::error::Error for ErrorKind {}
 
 impl ErrorKind {
     /// The kind of an errno for which the operation has no special meaning.
