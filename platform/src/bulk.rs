@@ -58,14 +58,11 @@ impl BulkError {
     /// Displays the whole error in one sentence, the failed system call included.
     #[must_use]
     pub fn report(&self) -> impl fmt::Display {
-        format!("{}{}", self.failures[0].1.report(), self.others())
-    }
-
-    fn others(&self) -> String {
-        match self.failures.len() - 1 {
+        let others = match self.failures.len() - 1 {
             0 => String::new(),
             others => format!("; and {others} more failed"),
-        }
+        };
+        format!("{}{others}", self.failures[0].1.report())
     }
 }
 

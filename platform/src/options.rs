@@ -36,14 +36,7 @@ macro_rules! options {
         }
 
         impl $Options {
-            $(
-                $(#[$doc])*
-                #[must_use]
-                pub const fn $field(mut self, $field: $Value) -> Self {
-                    self.$field = Some($field);
-                    self
-                }
-            )+
+            $crate::setters::setters! { $($(#[$doc])* $field: Option<$Value>;)+ }
 
             /// Those that are given, in the order in which they are to be set.
             pub fn iter(&self) -> impl Iterator<Item = $Option> + use<> {
