@@ -16,15 +16,10 @@ pub(super) fn mac(mac: UnicastMac) -> io::Result<()> {
 }
 
 pub(super) fn bridges(bridges: &[BridgeState], json: bool) -> io::Result<()> {
-    if json {
-        return as_json(&bridges);
-    }
-    let mut out = io::stdout().lock();
-    writeln!(out, "{:<15}  {:<17}  {:>5}  LINK", "BRIDGE", "MAC", "MTU")?;
-    for BridgeState { name, mac, mtu, link, .. } in bridges {
-        writeln!(out, "{name:<15}  {mac}  {mtu:>5}  {link}")?;
-    }
-    out.flush()
+    let header = format!("{:<15}  {:<17}  {:>5}  LINK", "BRIDGE", "MAC", "MTU");
+    table(bridges, json, &header, |BridgeState { name, mac, mtu, link, .. }| {
+        format!("{name:<15}  {mac}  {mtu:>5}  {link}")
+    })
 }
 
 pub(super) fn bridge(bridge: &BridgeState, ports: &[PortState], json: bool) -> io::Result<()> {
@@ -91,44 +86,25 @@ pub(super) fn taps(taps: &[TapState], bridges: &BTreeMap<InterfaceIndex, Identit
         bridge: Option<InterfaceName>,
     }
 
-    if json {
-        let of = |tap: &TapState| bridges.get(&tap.index).map(|bridge| bridge.name());
-        let taps: Vec<_> = taps.iter().map(|tap| OnBridge { tap, bridge: of(tap) }).collect();
-        return as_json(&taps);
-    }
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    writeln!(out, "{:<15}  {:<15}  {:<17}  {:>5}  LINK", "TAP", "BRIDGE", "MAC", "MTU")?;
-    for TapState { name, index, mac, mtu, link, .. } in taps {
-        let bridge = bridges.get(index).map_or_else(|| "-".to_owned(), |bridge| bridge.name().to_string());
-        writeln!(out, "{name:<15}  {bridge:<15}  {mac}  {mtu:>5}  {link}")?;
-    }
-    out.flush()
+    let of = |tap: &TapState| bridges.get(&tap.index).map(|bridge| bridge.name());
+    let taps: Vec<_> = taps.iter().map(|tap| OnBridge { tap, bridge: of(tap) }).collect();
+    let header = format!("{:<15}  {:<15}  {:<17}  {:>5}  LINK", "TAP", "BRIDGE", "MAC", "MTU");
+    table(&taps, json, &header, |OnBridge { tap: TapState { name, mac, mtu, link, .. }, bridge }| {
+        format!("{name:<15}  {:<15}  {mac}  {mtu:>5}  {link}", or_dash(bridge.as_ref()))
+    })
 }
 
 pub(super) fn fdb(entries: &[FdbEntry], json: bool) -> io::Result<()> {
-    if json {
-        return as_json(&entries);
-    }
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    writeln!(out, "{:<17}  {:<15}  {:>4}  {:<7}  AGE", "MAC", "PORT", "VLAN", "ORIGIN")?;
-    for FdbEntry { mac, port, vlan, origin, age, .. } in entries {
-        let vlan = vlan.map_or_else(|| "-".to_owned(), |vlan| vlan.to_string());
-        let age = age.map_or_else(|| "-".to_owned(), |age| age.as_secs_f64().to_string());
-        writeln!(out, "{mac}  {port:<15}  {vlan:>4}  {origin:<7}  {age}")?;
-    }
-    out.flush()
+    let header = format!("{:<17}  {:<15}  {:>4}  {:<7}  AGE", "MAC", "PORT", "VLAN", "ORIGIN");
+    table(entries, json, &header, |FdbEntry { mac, port, vlan, origin, age, .. }| {
+        let (vlan, age) = (or_dash(vlan.as_ref()), or_dash(age.map(|age| age.as_secs_f64()).as_ref()));
+        format!("{mac}  {port:<15}  {vlan:>4}  {origin:<7}  {age}")
+    })
 }
 
 pub(super) fn vlans(vlans: &[PortVlans], json: bool) -> io::Result<()> {
-    if json {
-        return as_json(&vlans);
-    }
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    writeln!(out, "{:<9}  TAGGING", "VLANS")?;
-    for PortVlans { vlans, tagging, .. } in vlans {
-        writeln!(out, "{vlans:<9}  {tagging}")?;
-    }
-    out.flush()
+    let header = format!("{:<9}  TAGGING", "VLANS");
+    table(vlans, json, &header, |PortVlans { vlans, tagging, .. }| format!("{vlans:<9}  {tagging}"))
 }
 
 pub(super) fn capabilities(backend: &str, capabilities: Capabilities, json: bool) -> io::Result<()> {
@@ -148,6 +124,27 @@ pub(super) fn capabilities(backend: &str, capabilities: Capabilities, json: bool
         writeln!(out, "{name:<20}  {}", if can { "yes" } else { "no" })?;
     }
     out.flush()
+}
+
+/// Prints a line for each item, after the line that names the columns.
+pub(super) fn table<T: Serialize>(
+    items: &[T],
+    json: bool,
+    header: &str,
+    row: impl Fn(&T) -> String,
+) -> io::Result<()> {
+    if json {
+        return as_json(&items);
+    }
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    writeln!(out, "{header}")?;
+    items.iter().try_for_each(|item| writeln!(out, "{}", row(item)))?;
+    out.flush()
+}
+
+/// What stands in a column for something that may not be there.
+pub(super) fn or_dash(value: Option<&impl ToString>) -> String {
+    value.map_or_else(|| "-".to_owned(), ToString::to_string)
 }
 
 pub(super) fn as_json(value: &impl Serialize) -> io::Result<()> {

@@ -11,7 +11,7 @@ use vmbridge::network::{
     NetworkState, ParsedNetwork, StoreError,
 };
 
-use crate::cli::print::{as_json, each};
+use crate::cli::print::{as_json, each, or_dash, table};
 
 pub(super) use crate::cli::print::mac;
 
@@ -94,17 +94,11 @@ fn own(document: &Document) -> Option<&Network> {
 
 pub(super) fn list(networks: &[Result<NetworkInfo, StoreError>], json: bool) -> io::Result<()> {
     let listed: Vec<_> = networks.iter().map(Listed::of).collect();
-    if json {
-        return as_json(&listed);
-    }
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    writeln!(out, "{:<15}  {:<15}  {:<17}  STATE", "NETWORK", "BRIDGE", "MAC")?;
-    for Listed { name, bridge, mac, state } in listed {
-        let bridge = bridge.map_or_else(|| "-".to_owned(), BridgeName::to_string);
-        let mac = mac.map_or_else(|| "-".to_owned(), |mac| mac.to_string());
-        writeln!(out, "{name:<15}  {bridge:<15}  {mac:<17}  {}", state.in_a_line())?;
-    }
-    out.flush()
+    let header = format!("{:<15}  {:<15}  {:<17}  STATE", "NETWORK", "BRIDGE", "MAC");
+    table(&listed, json, &header, |Listed { name, bridge, mac, state }| {
+        let (bridge, mac) = (or_dash(bridge.as_ref()), or_dash(mac.as_ref()));
+        format!("{name:<15}  {bridge:<15}  {mac:<17}  {}", state.in_a_line())
+    })
 }
 
 #[derive(Debug, Serialize)]
