@@ -32,29 +32,17 @@ enum Failure {
     Each(Vec<Failure>),
 }
 
-impl From<vmbridge::Error> for Failure {
-    fn from(error: vmbridge::Error) -> Self {
-        Self::Bridge(error)
-    }
+macro_rules! failures {
+    ($($Variant:ident($Error:ty)),+) => {$(
+        impl From<$Error> for Failure {
+            fn from(error: $Error) -> Self {
+                Self::$Variant(error)
+            }
+        }
+    )+};
 }
 
-impl From<NetworkError> for Failure {
-    fn from(error: NetworkError) -> Self {
-        Self::Network(error)
-    }
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        Self::Output(error)
-    }
-}
+failures! { Bridge(vmbridge::Error), Network(NetworkError), Store(StoreError), Output(io::Error) }
 
 impl Failure {
     fn of_each(failures: Vec<Self>) -> Result<(), Self> {

@@ -24,10 +24,12 @@ pub(in crate::cli) fn execute(host: &dyn Backend, args: Args) -> Result<(), Fail
         NetworkCommand::Show { name, xml: true, .. } => print::xml(&networks.find(&name)?.document)?,
         NetworkCommand::Show { name, xml: false, json } => print::network(&networks.find(&name)?, json)?,
         NetworkCommand::Start(chosen) => {
+            let is_active = |failure: &_| matches!(failure, NetworkFailure::Active(_));
             let started = |_: &_, outcome| unless(outcome, &chosen, is_active);
             each(&chosen, || networks.defined(), |names| networks.start_many(names), started)?;
         }
         NetworkCommand::Stop(chosen) => {
+            let is_not_active = |failure: &_| matches!(failure, NetworkFailure::NotActive(_));
             let stopped = |_: &_, outcome| unless(outcome, &chosen, is_not_active);
             each(&chosen, || networks.defined_or_active(), |names| networks.stop_many(names), stopped)?;
         }
@@ -117,14 +119,6 @@ fn unless(
         Err(error) if chosen.all && is_so(error.failure()) => Ok(()),
         outcome => Ok(outcome?),
     }
-}
-
-const fn is_active(failure: &NetworkFailure) -> bool {
-    matches!(failure, NetworkFailure::Active(_))
-}
-
-const fn is_not_active(failure: &NetworkFailure) -> bool {
-    matches!(failure, NetworkFailure::NotActive(_))
 }
 
 /// Refuses a directory that is not there: with one that was mistyped, there would be nothing to migrate.
