@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use quick_xml::escape::escape;
 
 use super::limits::NAMESPACE;
-use crate::network::{Anchor, BridgeName, ForwardMode, MacTableManager, Network, PortIsolation};
+use crate::network::{Anchor, BridgeName, ForwardMode, Network, PortIsolation};
 use crate::{BridgeOption, OptionText};
 
 /// The text, in libvirt's order, with what was given only.
@@ -21,11 +21,8 @@ fn write(network: &Network, out: &mut String) -> fmt::Result {
     if !own.is_empty() {
         writeln!(out, "  <metadata>\n    <vmbridge:bridge xmlns:vmbridge='{NAMESPACE}'{own}/>\n  </metadata>")?;
     }
-    match network.forward() {
-        ForwardMode::Isolated => {}
-        ForwardMode::Nat => out.push_str("  <forward mode='nat'/>\n"),
-        ForwardMode::Route => out.push_str("  <forward mode='route'/>\n"),
-        ForwardMode::Open => out.push_str("  <forward mode='open'/>\n"),
+    if network.forward() != ForwardMode::Isolated {
+        writeln!(out, "  <forward mode='{}'/>", network.forward())?;
     }
     out.push_str("  <bridge");
     // libvirt's default, which its schema does not let stand there.
@@ -38,10 +35,8 @@ fn write(network: &Network, out: &mut String) -> fmt::Result {
     if let Some(delay) = network.options().forward_delay {
         write!(out, " delay='{}'", delay.as_secs())?;
     }
-    match network.mac_table_manager() {
-        None => {}
-        Some(MacTableManager::Kernel) => out.push_str(" macTableManager='kernel'"),
-        Some(MacTableManager::Libvirt) => out.push_str(" macTableManager='libvirt'"),
+    if let Some(manager) = network.mac_table_manager() {
+        write!(out, " macTableManager='{manager}'")?;
     }
     out.push_str("/>\n");
     if let Some(mtu) = network.mtu() {
@@ -50,9 +45,8 @@ fn write(network: &Network, out: &mut String) -> fmt::Result {
     if let Some(mac) = network.mac() {
         writeln!(out, "  <mac address='{mac}'/>")?;
     }
-    match network.isolation() {
-        PortIsolation::Connected => {}
-        PortIsolation::Isolated => out.push_str("  <port isolated='yes'/>\n"),
+    if network.isolation() == PortIsolation::Isolated {
+        out.push_str("  <port isolated='yes'/>\n");
     }
     out.push_str("</network>\n");
     Ok(())
@@ -60,10 +54,7 @@ fn write(network: &Network, out: &mut String) -> fmt::Result {
 
 /// The attributes of what libvirt does not have.
 fn own(network: &Network) -> String {
-    let anchor = match network.anchor() {
-        Anchor::None => None,
-        Anchor::Tap => Some(" anchor='tap'".to_owned()),
-    };
+    let anchor = (network.anchor() == Anchor::Tap).then(|| " anchor='tap'".to_owned());
     let options = network.options().iter().filter_map(|option| match option {
         BridgeOption::Stp(_) | BridgeOption::ForwardDelay(_) => None,
         option => Some(format!(" {}='{}'", option.name(), option.text())),
