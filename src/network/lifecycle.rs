@@ -227,7 +227,8 @@ fn begin_anchor(
     if !network.has_anchor() || !plan.concerns_anchor() {
         return Ok(None);
     }
-    let bridge = made(steps.backend(), bridge)?;
+    let at = Attempt::new(steps.backend().name(), Operation::Find).on(bridge);
+    let bridge = steps.backend().find(bridge)?.ok_or_else(|| at.error(ErrorKind::NotFound))?;
     anchor::begin(steps, network, plan.anchor.as_ref(), &bridge)?;
     Ok(Some(bridge))
 }
@@ -271,11 +272,6 @@ impl Plan {
             Some(Adopted { drifts, .. }) => EnsureOutcome::Repaired(drifts.clone()),
         }
     }
-}
-
-fn made(backend: &dyn Backend, bridge: Target) -> Result<BridgeState> {
-    let at = Attempt::new(backend.name(), Operation::Find).on(bridge);
-    backend.find(bridge)?.ok_or_else(|| at.error(ErrorKind::NotFound))
 }
 
 pub(super) fn stop_one(backend: &dyn Backend, network: &ResolvedNetwork) -> Outcome<()> {

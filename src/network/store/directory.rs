@@ -18,7 +18,8 @@ pub(super) fn path_of(directory: &Path, name: &NetworkName) -> PathBuf {
 
 /// What the file of a network defines; `None` if it is not there.
 pub(super) fn find(directory: &Path, name: &NetworkName) -> Result<Option<Document>, StoreError> {
-    found(read(&path_of(directory, name)))
+    let document = read(&path_of(directory, name));
+    if is_absent(&document) { Ok(None) } else { document.map(Some) }
 }
 
 /// All definitions of a directory, in the order of their names; none if it is not there. Files that
@@ -54,10 +55,6 @@ fn read(path: &Path) -> Result<Document, StoreError> {
         return Err(StoreError::new(path, StoreReason::OtherName(defined.clone())));
     }
     Ok(document)
-}
-
-fn found(document: Result<Document, StoreError>) -> Result<Option<Document>, StoreError> {
-    if is_absent(&document) { Ok(None) } else { document.map(Some) }
 }
 
 fn is_absent(document: &Result<Document, StoreError>) -> bool {
