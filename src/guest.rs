@@ -123,7 +123,7 @@ pub fn plug<B: Backend + ?Sized>(backend: &B, bridge: impl Into<Target>, guest: 
     let at = Attempt::new(backend.name(), Operation::AddPort).on(bridge);
     guest.options.check(at, backend.capabilities())?;
     if guest.is_restricted {
-        spoofing::check(backend, Operation::AddPort, bridge, None)?;
+        spoofing::check(backend, at)?;
     }
     let bridge = backend.find(bridge)?.ok_or_else(|| at.error(ErrorKind::NotFound))?;
     let mut spec = guest.tap.clone();

@@ -36,7 +36,9 @@ pub fn attach_many<B: Backend + ?Sized>(
 ) -> Vec<Result<()>> {
     let bridge = bridge.into();
     let mut transactions: Vec<_> = ports.iter().map(|_| Transaction::new(backend)).collect();
-    let mut results: Vec<Result<()>> = ports.iter().map(|&port| check(backend, bridge, port, options)).collect();
+    let at = Attempt::new(backend.name(), Operation::AddPort).on(bridge);
+    let check = |&port: &Target| options.check(at.port(port), backend.capabilities());
+    let mut results: Vec<Result<()>> = ports.iter().map(check).collect();
     let steps =
         ports.iter().zip(&results).map(|(&port, result)| result.is_ok().then(|| Step::add_port(bridge, port)));
     let joined = run_each(&mut transactions, &steps.collect::<Vec<_>>());
@@ -55,17 +57,6 @@ pub fn attach_many<B: Backend + ?Sized>(
         }
     }
     results
-}
-
-/// Refuses options that the backend lacks.
-pub(crate) fn check<B: Backend + ?Sized>(
-    backend: &B,
-    bridge: Target,
-    port: Target,
-    options: &PortOptions,
-) -> Result<()> {
-    let at = Attempt::new(backend.name(), Operation::AddPort).on(bridge).port(port);
-    options.check(at, backend.capabilities())
 }
 
 /// Makes a tap that may have been adopted a port of a bridge, unless it is one already.

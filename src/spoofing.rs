@@ -67,7 +67,6 @@ pub fn restrict_to_mac<B: Backend + ?Sized>(
     mac: UnicastMac,
 ) -> Result<Restriction> {
     let (bridge, port) = (bridge.into(), port.into());
-    check(backend, Operation::ChangePort, bridge, port)?;
     let [bridge, port] = identities(backend, bridge, port)?;
     Transaction::of(backend, |steps| restrict(steps, bridge, port, &PortOptions::default(), mac))
 }
@@ -122,9 +121,11 @@ fn refuse_taken<B: Backend + ?Sized>(
     Ok(())
 }
 
-/// Returns the bridge and the port that are meant from here on, whatever has their names later.
+/// Checks the backend, and returns the bridge and the port that are meant from here on, whatever has their names
+/// later.
 fn identities<B: Backend + ?Sized>(backend: &B, bridge: Target, port: Target) -> Result<[Identity; 2]> {
     let at = Attempt::new(backend.name(), Operation::ChangePort).on(bridge).port(port);
+    check(backend, at)?;
     let bridge = backend.find(bridge)?.ok_or_else(|| at.error(ErrorKind::NotFound))?.identity();
     let port = backend.port(port)?;
     if port.bridge == Some(bridge) { Ok([bridge, port.identity()]) } else { Err(at.error(ErrorKind::NotAPort)) }
@@ -148,8 +149,9 @@ pub fn attach_restricted<B: Backend + ?Sized>(
     mac: UnicastMac,
 ) -> Result<Restriction> {
     let (bridge, port) = (bridge.into(), port.into());
-    check(backend, Operation::AddPort, bridge, port)?;
-    crate::port::check(backend, bridge, port, options)?;
+    let at = Attempt::new(backend.name(), Operation::AddPort).on(bridge).port(port);
+    check(backend, at)?;
+    options.check(at, backend.capabilities())?;
     Transaction::of(backend, |steps| {
         let joined = steps.run(Step::add_port(bridge, port))?;
         restrict(steps, joined.interface, joined.port_or_interface(), options, mac)
@@ -171,7 +173,6 @@ pub fn lift_restriction<B: Backend + ?Sized>(
     mac: UnicastMac,
 ) -> Result<()> {
     let (bridge, port) = (bridge.into(), port.into());
-    check(backend, Operation::ChangePort, bridge, port)?;
     let [bridge, port] = identities(backend, bridge, port)?;
     let is_own = |entry: &FdbEntry| {
         entry.mac == mac && entry.port_identity == Some(port) && entry.origin == FdbOrigin::Static
@@ -188,17 +189,7 @@ pub fn lift_restriction<B: Backend + ?Sized>(
 }
 
 /// Refuses what cannot be restricted at all.
-pub(crate) fn check<B: Backend + ?Sized>(
-    backend: &B,
-    operation: Operation,
-    bridge: Target,
-    port: impl Into<Option<Target>>,
-) -> Result<()> {
-    let at = Attempt::new(backend.name(), operation).on(bridge);
-    let at = match port.into() {
-        Some(port) => at.port(port),
-        None => at,
-    };
+pub(crate) fn check<B: Backend + ?Sized>(backend: &B, at: Attempt) -> Result<()> {
     let needed = [Capability::FdbList, Capability::FdbStatic, Capability::Learning];
     match needed.into_iter().find(|&needed| !backend.capabilities().contains(needed)) {
         Some(lacking) => Err(at.with(lacking).error(ErrorKind::Unsupported)),
