@@ -9,8 +9,8 @@ use super::tap::Tap;
 use super::vlan::Vlans;
 use crate::error::Attempt;
 use crate::{
-    BridgeOptions, BridgeState, ErrorKind, Identity, InterfaceIndex, InterfaceName, LinkState, MacAddr,
-    PortOptions, Result, Target,
+    BridgeChange, BridgeOptions, BridgeState, ErrorKind, Identity, InterfaceIndex, InterfaceName, LinkState,
+    MacAddr, PortOptions, Result, Target,
 };
 
 /// The MTU of an interface that was given none (`ETH_DATA_LEN`).
@@ -140,12 +140,6 @@ impl Host {
         }
     }
 
-    pub(super) fn rename(&mut self, index: InterfaceIndex, to: InterfaceName) {
-        if let Some(interface) = self.interfaces.get_mut(&index) {
-            interface.name = to;
-        }
-    }
-
     pub(super) fn remove(&mut self, index: InterfaceIndex) {
         let ports: Vec<_> = self.ports(index).map(|(port, _)| port).collect();
         for port in ports {
@@ -218,6 +212,28 @@ impl Host {
 
     pub(super) fn port_mut(&mut self, index: InterfaceIndex) -> Option<&mut Port> {
         self.interfaces.get_mut(&index)?.port.as_mut()
+    }
+
+    pub(super) fn change_bridge(
+        &mut self,
+        at: Attempt,
+        index: InterfaceIndex,
+        change: &BridgeChange,
+    ) -> Result<()> {
+        let Some(before) = self.bridge_state(index) else { return Ok(()) };
+        let mtu = change.mtu.filter(|&mtu| mtu != before.mtu);
+        let link = change.link.filter(|&link| link != before.link);
+        let options = change.options.changes(&before.options);
+        if mtu.is_none() && options.is_empty() && change.mac.is_none() && link.is_none() {
+            return Ok(());
+        }
+        self.check_privilege(at)?;
+        check_mtu(at, MTU_RANGE, mtu)?;
+        for option in options {
+            self.set_option(at, index, option)?;
+        }
+        self.set(index, mtu, change.mac.map(Into::into), link);
+        Ok(())
     }
 
     /// Sets what is given; a MAC or an MTU that is set stays, whatever the ports have.

@@ -34,10 +34,10 @@ use nix::errno::Errno;
 use self::host::{Bridge, Host, Interface, Kind};
 use crate::error::Attempt;
 use crate::{
-    Backend, BridgeChange, BridgeOption, BridgeSpec, BridgeState, Capabilities, Capability, ErrorKind, Events,
-    ExistingTap, FdbEntry, Identity, InterfaceIndex, InterfaceName, InterfaceState, Made, Operation, Outcome,
-    PortOption, PortState, PortStpState, PortVlans, Result, Seen, SeenPort, SeenVlans, Step, Tap, TapState,
-    Target, UnicastMac, VlanId,
+    Backend, BridgeOption, BridgeSpec, BridgeState, Capabilities, Capability, ErrorKind, Events, ExistingTap,
+    FdbEntry, Identity, InterfaceIndex, InterfaceName, InterfaceState, Made, Operation, Outcome, PortOption,
+    PortState, PortStpState, PortVlans, Result, Seen, SeenPort, SeenVlans, Step, Tap, TapState, Target,
+    UnicastMac, VlanId,
 };
 
 const NAME: &str = "model";
@@ -107,7 +107,7 @@ impl Model {
         self.transact(|host| {
             let index = host.index(name).ok_or_else(|| at.errno(Errno::ENODEV))?;
             host.check_free(at, to)?;
-            host.rename(index, to);
+            host.interfaces.entry(index).and_modify(|interface| interface.name = to);
             Ok(())
         })
     }
@@ -216,8 +216,7 @@ impl Backend for Model {
         Ok(match step {
             Step::Create(_) => Seen::Nothing,
             &Step::Delete(bridge) | &Step::FlushFdb(bridge) => {
-                let bridge = host.bridge(at, bridge)?;
-                Seen::Interface(host.identity(bridge))
+                Seen::Interface(host.identity(host.bridge(at, bridge)?))
             }
             Step::Change { bridge, .. } => {
                 let index = host.bridge(at, *bridge)?;
@@ -231,8 +230,7 @@ impl Backend for Model {
                 Seen::Entries(host.seen_entries(bridge, Some(port), entry.mac, entry.vlan))
             }
             &Step::RemoveFdbEntry { bridge, mac, vlan } => {
-                let bridge = host.bridge(at, bridge)?;
-                Seen::Entries(host.seen_entries(bridge, None, mac, vlan))
+                Seen::Entries(host.seen_entries(host.bridge(at, bridge)?, None, mac, vlan))
             }
             &Step::AddVlans { bridge, port, .. } | &Step::RemoveVlans { bridge, port, .. } => {
                 let (bridge, port) = host.bridge_and_interface(at, bridge, port)?;
@@ -388,6 +386,11 @@ impl Model {
         let gone = || at.errno(Errno::ENODEV);
         let interface = || seen.interface().map(Target::from).ok_or_else(gone);
         let port = || seen.port().map(Target::from).ok_or_else(gone);
+        // Each is found on the host before anything changes.
+        let bridge = || host.bridge(at, interface()?);
+        let bridge_and_port = || host.port(at, interface()?, port()?);
+        let port_index = || bridge_and_port().map(|(_, port)| port);
+        let tap = || host.tap(at, interface()?);
         match step {
             Step::Create(spec) => return self.create_in(host, at, spec).map(Made::Bridge),
             Step::CreateTap(spec) => {
@@ -395,61 +398,40 @@ impl Model {
                 return host.create_tap(at, spec, seen).map(Made::Tap);
             }
             Step::Delete(_) => {
-                let index = host.bridge(at, interface()?)?;
+                let bridge = bridge()?;
                 host.check_privilege(at)?;
-                host.remove(index);
+                host.remove(bridge);
             }
-            Step::Change { change, .. } => {
-                let index = host.bridge(at, interface()?)?;
-                change_in(host, at, index, change)?;
-            }
+            Step::Change { change, .. } => host.change_bridge(at, bridge()?, change)?,
             Step::AddPort { .. } => {
                 let (bridge, port) = host.bridge_and_interface(at, interface()?, port()?)?;
                 host.add_port(at, bridge, port)?;
             }
             Step::RemovePort { .. } => {
-                let (bridge, port) = host.port(at, interface()?, port()?)?;
+                let (bridge, port) = bridge_and_port()?;
                 host.check_privilege(at)?;
                 host.release(bridge, port);
             }
-            Step::ChangePort { options, .. } => {
-                let (_, port) = host.port(at, interface()?, port()?)?;
-                host.change_port(at, port, options)?;
-            }
+            Step::ChangePort { options, .. } => host.change_port(at, port_index()?, options)?,
             Step::AddFdbEntry { entry, .. } | Step::ReplaceFdbEntry { entry, .. } => {
                 let existing = match step {
                     Step::AddFdbEntry { .. } => fdb::Existing::Refuse,
                     _ => fdb::Existing::Replace,
                 };
-                let (bridge, port) = host.port(at, interface()?, port()?)?;
+                let (bridge, port) = bridge_and_port()?;
                 host.check_privilege(at)?;
                 host.add_entry(at, bridge, port, entry, existing)?;
             }
-            &Step::RemoveFdbEntry { mac, vlan, .. } => {
-                let bridge = host.bridge(at, interface()?)?;
-                host.remove_entry(at, bridge, mac, vlan)?;
-            }
+            &Step::RemoveFdbEntry { mac, vlan, .. } => host.remove_entry(at, bridge()?, mac, vlan)?,
             Step::FlushFdb(_) => {
-                let bridge = host.bridge(at, interface()?)?;
+                let bridge = bridge()?;
                 host.check_privilege(at)?;
                 host.forget(bridge, |_, _| true);
             }
-            &Step::AddVlans { vlans, .. } => {
-                let (_, port) = host.port(at, interface()?, port()?)?;
-                host.add_vlans(at, port, vlans)?;
-            }
-            &Step::RemoveVlans { vlans, .. } => {
-                let (_, port) = host.port(at, interface()?, port()?)?;
-                host.remove_vlans(at, port, vlans)?;
-            }
-            Step::ChangeTap { change, .. } => {
-                let tap = host.tap(at, interface()?)?;
-                host.change_tap(at, tap, change)?;
-            }
-            Step::DeleteTap(_) => {
-                let tap = host.tap(at, interface()?)?;
-                host.delete_tap(at, tap)?;
-            }
+            &Step::AddVlans { vlans, .. } => host.add_vlans(at, port_index()?, vlans)?,
+            &Step::RemoveVlans { vlans, .. } => host.remove_vlans(at, port_index()?, vlans)?,
+            Step::ChangeTap { change, .. } => host.change_tap(at, tap()?, change)?,
+            Step::DeleteTap(_) => host.delete_tap(at, tap()?)?,
         }
         Ok(Made::Nothing)
     }
@@ -474,21 +456,4 @@ impl Model {
         let index = host.insert(interface);
         Ok(host.identity(index))
     }
-}
-
-fn change_in(host: &mut Host, at: Attempt, index: InterfaceIndex, change: &BridgeChange) -> Result<()> {
-    let Some(before) = host.bridge_state(index) else { return Ok(()) };
-    let mtu = change.mtu.filter(|&mtu| mtu != before.mtu);
-    let link = change.link.filter(|&link| link != before.link);
-    let options = change.options.changes(&before.options);
-    if mtu.is_none() && options.is_empty() && change.mac.is_none() && link.is_none() {
-        return Ok(());
-    }
-    host.check_privilege(at)?;
-    host::check_mtu(at, host::MTU_RANGE, mtu)?;
-    for option in options {
-        host.set_option(at, index, option)?;
-    }
-    host.set(index, mtu, change.mac.map(Into::into), link);
-    Ok(())
 }
