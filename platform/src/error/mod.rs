@@ -204,7 +204,6 @@ impl Error {
         &self,
         f: &mut fmt::Formatter<'_>,
         call: fn(&io::Error, &mut fmt::Formatter<'_>) -> fmt::Result,
-        of_rollback: fn(&Self, &mut fmt::Formatter<'_>) -> fmt::Result,
     ) -> fmt::Result {
         let Inner { attempt, kind, source, kernel_message, rollback } = &*self.0;
         write!(f, "{attempt}: {kind} ({}", attempt.backend)?;
@@ -214,8 +213,8 @@ impl Error {
         }
         f.write_str(")")?;
         if let Rollback::Failed { left, error } = rollback {
-            write!(f, "; rollback failed, {left} is left: ")?;
-            of_rollback(error, f)?;
+            // No source leads to the failure of the rollback, so that it is displayed whole.
+            write!(f, "; rollback failed, {left} is left: {}", Report(error))?;
         }
         Ok(())
     }
@@ -223,8 +222,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // No source leads to the failure of the rollback, so that it is displayed whole.
-        self.write(f, |_, _| Ok(()), |error, f| Report(error).fmt(f))
+        self.write(f, |_, _| Ok(()))
     }
 }
 
@@ -238,7 +236,7 @@ impl fmt::Display for Report<'_> {
                 Some(errno) if errno != Errno::UnknownErrno => write!(f, ": {errno:?}, {}", errno.desc()),
                 _ => write!(f, ": {source}"),
             };
-        self.0.write(f, call, |error, f| Report(error).fmt(f))
+        self.0.write(f, call)
     }
 }
 
