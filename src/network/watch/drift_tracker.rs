@@ -124,11 +124,8 @@ impl Watched {
         now: Instant,
     ) -> Vec<NetworkEventKind> {
         if let Err(left) = self.spent.once(limit, now) {
-            return if self.pause.replace((now, left)).is_none() {
-                vec![NetworkEventKind::Paused(left)]
-            } else {
-                vec![]
-            };
+            let is_new = self.pause.replace((now, left)).is_none();
+            return is_new.then_some(NetworkEventKind::Paused(left)).into_iter().collect();
         }
         self.pause = None;
         match ensure(backend, network) {
