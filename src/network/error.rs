@@ -1,10 +1,9 @@
 //! Why a network could not be started, stopped or looked at.
 
-use std::error::Error as StdError;
 use std::{fmt, io};
 
 use super::getters::getters;
-use super::report;
+use super::report::{self, place_and_reason};
 #[cfg(feature = "store")]
 use super::{InvalidNetwork, StoreError};
 use super::{NetworkName, Occupied};
@@ -48,45 +47,9 @@ impl NetworkError {
     pub fn into_failure(self) -> NetworkFailure {
         self.failure
     }
-
-    /// Returns the backend's error, if that is the cause.
-    #[must_use]
-    pub fn backend_error(&self) -> Option<&Error> {
-        report::backend_error(self)
-    }
-
-    /// Returns what may help, where the cause is known ([`hint`](crate::hint)).
-    #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
-        self.backend_error().and_then(crate::hint)
-    }
-
-    /// Displays the whole error in one sentence, all causes included.
-    #[must_use]
-    pub fn report(&self) -> impl fmt::Display {
-        report::from_fn(move |f| write!(f, "network {}: {}", self.network, self.failure.report()))
-    }
 }
 
-impl fmt::Display for NetworkError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "network {}: {}", self.network, self.failure)
-    }
-}
-
-impl StdError for NetworkError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        // The text of the failure is part of this error's.
-        self.failure.source()
-    }
-}
-
-impl From<NetworkError> for io::Error {
-    /// Keeps the kind; the error itself is the inner one.
-    fn from(error: NetworkError) -> Self {
-        Self::new(error.failure.io_kind(), error)
-    }
-}
+place_and_reason!(NetworkError, failure, |error| format_args!("network {}", error.network));
 
 /// What can go wrong with a network on its host.
 #[derive(Debug, thiserror::Error)]

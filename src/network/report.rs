@@ -24,6 +24,56 @@ pub(super) fn backend_error<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e 
     std::iter::successors(Some(error), |&error| error.source()).find_map(|error| error.downcast_ref())
 }
 
+/// Writes what an error has that says where something went wrong, and what: `$place` and a colon come before the text
+/// of the field `$reason`.
+macro_rules! place_and_reason {
+    ($Error:ident, $reason:ident, |$error:ident| $place:expr) => {
+        impl $Error {
+            /// Returns the backend's error, if that is the cause.
+            #[must_use]
+            pub fn backend_error(&self) -> Option<&crate::Error> {
+                crate::network::report::backend_error(self)
+            }
+
+            /// Returns what may help, where the cause is known ([`hint`](crate::hint)).
+            #[must_use]
+            pub fn hint(&self) -> Option<&'static str> {
+                self.backend_error().and_then(crate::hint)
+            }
+
+            /// Displays the whole error in one sentence, all causes included.
+            #[must_use]
+            pub fn report(&self) -> impl std::fmt::Display {
+                let $error = self;
+                crate::network::report::from_fn(move |f| write!(f, "{}: {}", $place, $error.$reason.report()))
+            }
+        }
+
+        impl std::fmt::Display for $Error {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                let $error = self;
+                write!(f, "{}: {}", $place, $error.$reason)
+            }
+        }
+
+        impl std::error::Error for $Error {
+            fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+                // The text of the reason is part of this error's.
+                self.$reason.source()
+            }
+        }
+
+        impl From<$Error> for std::io::Error {
+            /// Keeps the kind; the error itself is the inner one.
+            fn from(error: $Error) -> Self {
+                Self::new(error.$reason.io_kind(), error)
+            }
+        }
+    };
+}
+
+pub(super) use place_and_reason;
+
 #[cfg(all(test, feature = "store"))]
 mod tests {
     use std::io;
@@ -134,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn leads_to_the_error_of_the_backend() {
+    fn leads_to_the_place_and_reason_the_backend() {
         let failures: [NetworkFailure; 2] = [backend().into(), at(backend()).into()];
         for failure in failures {
             assert_eq!(failure.backend_error().map(crate::Error::kind), Some(ErrorKind::PermissionDenied));

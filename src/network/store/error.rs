@@ -1,11 +1,10 @@
 //! What can go wrong with a store.
 
-use std::error::Error as StdError;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fmt, io};
 
-use crate::network::report;
+use crate::network::report::{self, place_and_reason};
 use crate::network::{DocumentReason, InvalidDocument, InvalidFiles, InvalidNetwork, NetworkName};
 use crate::{Error, InterfaceName, UnicastMac};
 
@@ -48,24 +47,6 @@ impl StoreError {
         }
     }
 
-    /// Returns the backend's error, if that is the cause.
-    #[must_use]
-    pub fn backend_error(&self) -> Option<&Error> {
-        report::backend_error(self)
-    }
-
-    /// Returns what may help, where the cause is known ([`hint`](crate::hint)).
-    #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
-        self.backend_error().and_then(crate::hint)
-    }
-
-    /// Displays the whole error in one sentence, all causes included.
-    #[must_use]
-    pub fn report(&self) -> impl fmt::Display {
-        report::from_fn(move |f| write!(f, "{}: {}", shown(&self.path), self.reason.report()))
-    }
-
     pub(in crate::network) fn io_kind(&self) -> io::ErrorKind {
         self.reason.io_kind()
     }
@@ -83,25 +64,7 @@ impl StoreError {
     }
 }
 
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", shown(&self.path), self.reason)
-    }
-}
-
-impl StdError for StoreError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        // The text of the reason is part of this error's.
-        self.reason.source()
-    }
-}
-
-impl From<StoreError> for io::Error {
-    /// Keeps the kind; the error itself is the inner one.
-    fn from(error: StoreError) -> Self {
-        Self::new(error.io_kind(), error)
-    }
-}
+place_and_reason!(StoreError, reason, |error| shown(&error.path));
 
 /// Displays a path that cannot break the line or the terminal.
 fn shown(path: &Path) -> impl fmt::Display {
