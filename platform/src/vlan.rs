@@ -170,9 +170,7 @@ impl PortVlans {
     pub const fn new(vlans: VlanRange, tagging: VlanTagging) -> Self {
         Self { vlans, tagging }
     }
-}
 
-impl PortVlans {
     /// Whether all of these are among them, with the same tagging.
     pub(crate) fn contains(self, other: Self) -> bool {
         self.tagging == other.tagging && self.vlans.common(other.vlans) == Some(other.vlans)

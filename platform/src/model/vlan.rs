@@ -23,10 +23,9 @@ impl Host {
     }
 
     pub(super) fn vlans(&self, port: InterfaceIndex) -> Vec<PortVlans> {
-        let Some(port) = self.interfaces.get(&port).and_then(|interface| interface.port.as_ref()) else {
-            return Vec::new();
-        };
-        merged(port.vlans.iter().map(|(&vlan, &tagging)| PortVlans::new(vlan.into(), tagging)).collect())
+        let port = self.interfaces.get(&port).and_then(|interface| interface.port.as_ref());
+        let vlans = port.into_iter().flat_map(|port| &port.vlans);
+        merged(vlans.map(|(&vlan, &tagging)| PortVlans::new(vlan.into(), tagging)).collect())
     }
 
     pub(super) fn add_vlans(&mut self, at: Attempt, port: InterfaceIndex, vlans: PortVlans) -> Result<()> {
