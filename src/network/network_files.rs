@@ -7,7 +7,7 @@
 use std::{fmt, io};
 
 use super::report;
-use super::{Document, InvalidDocument, Network, NetworkName};
+use super::{Document, InvalidDocument, NetworkName};
 use crate::UnicastMac;
 
 /// The files of one network: in the configuration directory, and in the state directory while it
@@ -52,7 +52,7 @@ impl NetworkFiles {
                 return Err(InvalidFiles::Names { configuration: configuration.clone(), state: state.clone() });
             }
         }
-        match [&self.configuration, &self.state].map(|file| file.as_ref().and_then(mac)) {
+        match [&self.configuration, &self.state].map(|file| file.as_ref()?.parsed().own()?.mac()) {
             [Some(configuration), Some(state)] if configuration != state => {
                 Err(InvalidFiles::Macs { configuration, state })
             }
@@ -74,11 +74,6 @@ impl NetworkFiles {
         let migration = Migration { mac, configuration: configuration?, state: state? };
         Ok(Some(migration).filter(|changed| changed.configuration.is_some() || changed.state.is_some()))
     }
-}
-
-/// The MAC of a network with a bridge of its own.
-fn mac(file: &Document) -> Option<UnicastMac> {
-    file.parsed().own().and_then(Network::mac)
 }
 
 /// The file with this MAC, if its network can have one and has none.

@@ -116,7 +116,7 @@ impl<'h> NetworkController<'h> {
                 return Ok(NetworkState::Former(bridge.name));
             }
         }
-        unnamed(status(self.host, &network)).map(NetworkState::Own)
+        status(self.host, &network).map_err(NetworkError::into_failure).map(NetworkState::Own)
     }
 }
 
@@ -140,8 +140,4 @@ fn own(
 ) -> impl Iterator<Item = Result<NetworkName, StoreError>> {
     let name = |document: Document| document.parsed().own().map(|network| network.name().clone());
     documents.filter_map(move |document| document.map(name).transpose())
-}
-
-fn unnamed<T>(outcome: Result<T, NetworkError>) -> Outcome<T> {
-    outcome.map_err(NetworkError::into_failure)
 }

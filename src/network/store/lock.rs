@@ -24,11 +24,6 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    /// Locks a directory if it exists.
-    pub(super) fn take_if_exists(directory: &Path, patience: Duration) -> Result<Option<Self>, StoreError> {
-        directory.is_dir().then(|| Self::take(directory, patience)).transpose()
-    }
-
     /// Locks a directory, or gives up when another process has it for so long.
     pub(super) fn take(directory: &Path, patience: Duration) -> Result<Self, StoreError> {
         let path = &directory.join(NAME);

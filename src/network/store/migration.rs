@@ -74,8 +74,8 @@ impl Store {
         let directories = [&self.config, &self.state];
         let mut locks = Vec::new();
         if mode == MigrationMode::Apply {
-            for directory in directories {
-                locks.extend(Lock::take_if_exists(directory, self.patience)?);
+            for directory in directories.into_iter().filter(|directory| directory.is_dir()) {
+                locks.push(Lock::take(directory, self.patience)?);
             }
         }
         let mut configured = directory::read_all(&self.config)?;
@@ -171,14 +171,12 @@ impl Run<'_> {
     }
 
     fn change(&self, path: &Path, before: &Document, after: &Document, mac: UnicastMac) -> MigrationOutcome {
-        let written = match self.mode {
-            MigrationMode::Apply => file::replace(path, after.text()),
-            MigrationMode::DryRun => Ok(()),
-        };
-        match written {
-            Ok(()) => MigrationOutcome::Changed { mac, diff: before.diff(path.display(), after) },
-            Err(error) => MigrationOutcome::Failed(error),
+        if self.mode == MigrationMode::Apply {
+            if let Err(error) = file::replace(path, after.text()) {
+                return MigrationOutcome::Failed(error);
+            }
         }
+        MigrationOutcome::Changed { mac, diff: before.diff(path.display(), after) }
     }
 
     fn report(&mut self, path: PathBuf, outcome: MigrationOutcome) {
