@@ -189,7 +189,7 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// are closed on exec from then on. Nothing else changes.
     ///
     /// # Errors
-    /// `Unsupported` (FreeBSD); `NotATap` for a descriptor of anything else; `NotFound` if the tap is gone, or is
+    /// `Unsupported`; `NotATap` for a descriptor of anything else; `NotFound` if the tap is gone, or is
     /// in another network namespace than the backend; `InvalidOption` without descriptors, or for those of several
     /// taps.
     fn adopt_descriptors(&self, queues: Vec<OwnedFd>) -> Result<Tap> {

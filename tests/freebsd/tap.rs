@@ -36,6 +36,7 @@ pub(crate) fn register(registry: &Registry) {
         comes_down_whatever_the_host_says,
         is_not_deleted_while_it_is_open,
         is_adopted_as_it_is,
+        is_adopted_by_its_descriptor,
         is_given_back_as_it_was,
         is_what_was_made_as_a_tap,
         refuses_what_no_tap_has,
@@ -256,6 +257,24 @@ fn is_not_deleted_while_it_is_open() {
     assert_eq!(vmbridge("tap delete vnet0").status.code(), Some(1));
     assert_eq!(snapshot(), before);
     end(&host, tap);
+}
+
+fn is_adopted_by_its_descriptor() {
+    let host = open();
+    let tap = host.create_tap(&spec("vnet0")).expect("the name is free");
+    let device = || tap.queues()[0].as_fd().try_clone_to_owned().expect("there is room for a descriptor");
+    let adopted = host.adopt_descriptors(vec![device()]).expect("it is a tap");
+    assert_eq!(adopted.identity(), tap.identity());
+    let refused = |devices, kind| {
+        assert_eq!(host.adopt_descriptors(devices).expect_err("it is not one tap").kind(), kind);
+    };
+    refused(vec![], ErrorKind::InvalidOption);
+    refused(vec![device(), device()], ErrorKind::InvalidOption);
+    refused(vec![File::open("/dev/null").expect("it is there").into()], ErrorKind::NotATap);
+    ifconfig("vnet0 name vnet9");
+    assert_eq!(host.adopt_descriptors(vec![device()]).expect("it is a tap").identity().name(), name("vnet9"));
+    drop(tap);
+    end(&host, adopted);
 }
 
 fn is_adopted_as_it_is() {

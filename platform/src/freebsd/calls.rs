@@ -1,5 +1,7 @@
 //! What [`Backend`] promises, call by call. How it is done is in the modules beside this one.
 
+use std::os::fd::OwnedFd;
+
 use super::backend::{FreeBsdBackend, still_there};
 use super::driver::Driver;
 use super::{events, options, port, vlan};
@@ -34,6 +36,7 @@ const CAPABILITIES: &[Capability] = &[
     Capability::Events,
     Capability::Tap,
     Capability::TapVnetHdr,
+    Capability::TapDescriptors,
 ];
 
 impl Backend for FreeBsdBackend {
@@ -135,6 +138,10 @@ impl Backend for FreeBsdBackend {
 
     fn persist_tap(&self, tap: &Tap) -> Result<()> {
         self.keep_tap(Self::at(Operation::PersistTap).on(tap), tap)
+    }
+
+    fn adopt_descriptors(&self, queues: Vec<OwnedFd>) -> Result<Tap> {
+        self.adopt_device(Self::at(Operation::AdoptTap), queues)
     }
 
     fn open_events(&self) -> Result<Events> {

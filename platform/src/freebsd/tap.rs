@@ -10,13 +10,16 @@
 //! - A closed tap goes down and loses its addresses, unless it has the flag `link0`.
 
 use std::ffi::OsStr;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use libc::c_int;
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
 use super::backend::{FreeBsdBackend, macs, still_there};
 use super::driver::Driver;
@@ -36,6 +39,14 @@ const TRANSIENT_TAPS: c_int = 1_500_068;
 
 /// How often two networks are compared that may be one.
 const NETWORK_LOOKS: usize = 16;
+
+/// What a call for taps fails with on anything else.
+const NOT_A_TAP: &Meanings = &[
+    (Errno::ENOTTY, ErrorKind::NotATap),
+    (Errno::EINVAL, ErrorKind::NotATap),
+    (Errno::ENODEV, ErrorKind::NotATap),
+    (Errno::EOPNOTSUPP, ErrorKind::NotATap),
+];
 
 /// What a call fails with that the kernel does not have.
 const NO_SUCH_CALL: &Meanings = &[(Errno::ENOTTY, ErrorKind::Unsupported)];
@@ -150,6 +161,27 @@ impl FreeBsdBackend {
             tuntap::when_closed(device, Closed::Stays).meaning(at.with(Capability::TapTransient), NO_SUCH_CALL)?;
         }
         Ok(())
+    }
+
+    /// Takes over the device of a tap that another process has opened. A tap has one, and the kernel tells its name
+    /// only: that the name is this tap's here is told by the number of the device.
+    pub(super) fn adopt_device(&self, at: Attempt, devices: Vec<OwnedFd>) -> Result<Tap> {
+        let [device] = <[OwnedFd; 1]>::try_from(devices)
+            .map_err(|_| at.with(Capability::TapQueues).error(ErrorKind::InvalidOption))?;
+        let name = tuntap::interface(&device).meaning(at, NOT_A_TAP)?;
+        let name = name.ok_or_else(|| at.error(ErrorKind::NotATap))?;
+        let at = at.on(name);
+        let tap = self.tap_without_mac(at, name.into())?;
+        let failed = |error: io::Error| at.io(ErrorKind::Os, error);
+        let device = File::from(device);
+        let path = tap.device.as_deref().unwrap_or(Path::new(""));
+        if device.metadata().map_err(failed)?.rdev() != fs::metadata(path).map_err(failed)?.rdev() {
+            return Err(at.error(ErrorKind::NotFound));
+        }
+        let device = OwnedFd::from(device);
+        self.check_device(at, &device, tap.identity())?;
+        fcntl(&device, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).at(at)?;
+        Ok(Tap::new(tap.identity(), vec![device]))
     }
 
     /// Deletes a tap, once its device could be opened: nobody else has it open then.
