@@ -20,7 +20,8 @@
 //! | [`Events::wait`] | all | an event | its parameter | [`Wake::TimedOut`](crate::Wake::TimedOut) |
 //!
 //! One operation has several of these calls. [`apply`] and [`Transaction`] wait as long as their steps, one after
-//! another. Rollback waits likewise: it takes at most 64 rounds of steps.
+//! another. Rollback waits likewise: it takes a round for each effect that is left of a step, at most 8,252 (two for
+//! each VLAN that a port can have).
 //!
 //! All other calls repeat without a pause. A list that changes while it is read, or an interface that is renamed
 //! meanwhile, is read again at most 16 times (8 times on Linux ioctl). Then the call fails, with `ListChanged` for a
@@ -30,7 +31,7 @@
 //!
 //! | call | waits for | limit | then |
 //! |---|---|---|---|
-//! | `network::start`, `network::ensure` of a network with an anchor | the bridge's carrier, on Linux | two forward delays with STP on, and 30 s, fixed | `TimedOut`, rolled back |
+//! | `network::start`, `network::ensure` of a network with an anchor | the bridge's carrier, on Linux | two forward delays with STP on, and `ResolvedNetwork::with_carrier_limit`, 30 s by default | `TimedOut`, rolled back |
 //! | `Store::define`, `undefine`, `migrate`, `lock_state`; every call of `NetworkController` that changes something | the lock of the store, which another process holds | `Store::with_patience`, 120 s by default, for each of at most two locks | `StoreReason::Locked` |
 //! | `NetworkWatcher::check` | the lock of the store, and the repairs | as above | an error among the events |
 //! | `NetworkWatcher::due_within` | the time of the next check | its parameter | `false` |

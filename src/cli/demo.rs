@@ -33,8 +33,10 @@ pub(super) fn run<'a>(backends: impl Iterator<Item = &'a Available>) -> Result<(
 }
 
 fn cannot(what: &str, error: &io::Error) -> Failure {
-    // The sandbox's own words say what to do; the system's do not.
-    let is_bare = error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error().is_some();
+    // The sandbox's own words say what to do; the system's do not. Where user namespaces are forbidden, a kernel may
+    // also say that there is no room for one.
+    let is_denied = matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::StorageFull);
+    let is_bare = is_denied && error.raw_os_error().is_some();
     let advice = if is_bare { "; run it as root, outside of containers" } else { "" };
     Failure::Other(format!("the demo cannot {what}: {error}{advice}"))
 }

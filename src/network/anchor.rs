@@ -31,10 +31,6 @@ use crate::{
     Result, Step, TapChange, TapSpec, TapState, Transaction, VnetHeader,
 };
 
-/// How long the kernel may take beyond two forward delays; it notes a carrier once a second
-/// (`net/core/link_watch.c`), and on a host that makes and deletes many interfaces at the same time
-/// that work waits its turn (more than 5 s were seen).
-const PATIENCE: Duration = Duration::from_secs(30);
 /// The time between two looks for the carrier.
 const GLANCE: Duration = Duration::from_millis(20);
 
@@ -157,21 +153,25 @@ pub(super) fn begin(
 }
 
 /// Waits until the bridge has its carrier, and lets the anchor stay.
-pub(super) fn end(steps: &Transaction<'_, dyn Backend + '_>, bridge: &BridgeState) -> Result<()> {
-    await_carrier(steps.backend(), bridge)?;
+pub(super) fn end(
+    steps: &Transaction<'_, dyn Backend + '_>,
+    network: &ResolvedNetwork,
+    bridge: &BridgeState,
+) -> Result<()> {
+    await_carrier(steps.backend(), bridge, network.carrier_limit())?;
     steps.persist_taps()
 }
 
 /// Waits until the bridge has a carrier, where the backend can tell.
-fn await_carrier(backend: &dyn Backend, bridge: &BridgeState) -> Result<()> {
+fn await_carrier(backend: &dyn Backend, bridge: &BridgeState, limit: Duration) -> Result<()> {
     if !backend.capabilities().contains(Capability::Carrier) {
         return Ok(());
     }
     // A port listens for one delay and learns for another.
     let delay = bridge.options.forward_delay.filter(|_| bridge.options.stp == Some(true)).unwrap_or_default();
-    let deadline = Instant::now() + 2 * delay + PATIENCE;
+    let deadline = Instant::now().checked_add(delay.saturating_mul(2).saturating_add(limit));
     while !backend.has_carrier(bridge)? {
-        if Instant::now() > deadline {
+        if deadline.is_some_and(|deadline| Instant::now() > deadline) {
             let at = Attempt::new(backend.name(), Operation::CreateTap).on(bridge);
             return Err(at.with(Capability::Carrier).error(ErrorKind::TimedOut));
         }

@@ -204,7 +204,8 @@ pub(super) fn carry_out(
             return outcomes;
         }
         for (steps, network, plan, bridge) in begun {
-            let ended = bridge.and_then(|bridge| bridge.map_or(Ok(()), |bridge| anchor::end(&steps, &bridge)));
+            let ended =
+                bridge.and_then(|bridge| bridge.map_or(Ok(()), |bridge| anchor::end(&steps, network, &bridge)));
             outcomes.push(match ended.and_then(|()| remove_anchor(backend, network, plan)) {
                 Ok(()) => {
                     steps.commit();

@@ -1,11 +1,15 @@
 //! A network that a host can start.
 
+use std::time::Duration;
+
 #[cfg(feature = "store")]
 use super::Document;
 use super::bridge_name::{checked_name, invalid_name};
 use super::getters::getters;
 use super::{Anchor, BridgeName, InvalidNetwork, Network, NetworkName, NetworkReason};
 use crate::{BridgeSpec, Capabilities, InterfaceName, UnicastMac};
+
+const CARRIER_LIMIT: Duration = Duration::from_secs(30);
 
 /// A network whose bridge has a name and a MAC.
 ///
@@ -23,6 +27,7 @@ pub struct ResolvedNetwork {
     bridge: InterfaceName,
     mac: UnicastMac,
     anchor: InterfaceName,
+    carrier_limit: Duration,
 }
 
 impl Network {
@@ -39,7 +44,13 @@ impl Network {
         let mac = self.mac().ok_or_else(|| InvalidNetwork::new("mac@address", "", NetworkReason::NoMac))?;
         let bridge = self.bridge().resolve(in_use)?;
         let anchor = anchor_name(bridge)?;
-        Ok(ResolvedNetwork { network: self.with_bridge(BridgeName::Fixed(bridge)), bridge, mac, anchor })
+        Ok(ResolvedNetwork {
+            network: self.with_bridge(BridgeName::Fixed(bridge)),
+            bridge,
+            mac,
+            anchor,
+            carrier_limit: CARRIER_LIMIT,
+        })
     }
 }
 
@@ -71,6 +82,19 @@ impl ResolvedNetwork {
         /// The name that [`Anchor::Tap`] has: `<bridge>-nic`, and of a bridge whose name has more than
         /// 11 bytes the first 8 and the last 3 (`networkBridgeDummyNicName()` of libvirt).
         anchor: InterfaceName;
+    }
+
+    /// Sets how long [`start`](super::start) and [`ensure`](super::ensure) wait for the carrier of a bridge with an
+    /// anchor, beyond two forward delays; 30 s by default. The kernel looks for it once a second
+    /// (`net/core/link_watch.c`). On a host where many interfaces come and go, more than 5 s were seen.
+    #[must_use]
+    pub const fn with_carrier_limit(mut self, limit: Duration) -> Self {
+        self.carrier_limit = limit;
+        self
+    }
+
+    pub(super) const fn carrier_limit(&self) -> Duration {
+        self.carrier_limit
     }
 
     pub(super) fn has_anchor(&self) -> bool {
@@ -106,7 +130,6 @@ pub(super) fn anchor_name(bridge: InterfaceName) -> Result<InterfaceName, Invali
 mod tests {
     use super::*;
     use crate::Capability;
-    use std::time::Duration;
 
     fn network(bridge: &str) -> Network {
         let network = Network::new("default".parse().expect("a name"));

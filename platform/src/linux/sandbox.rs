@@ -30,12 +30,7 @@ impl Sandbox {
             Ok(()) => Self::become_root(user, group)?,
             // Root may do without a user namespace where there is none to be had.
             Err(Errno::EPERM | Errno::ENOSPC) if user.is_root() => unshare(CloneFlags::CLONE_NEWNET)?,
-            Err(errno) => {
-                let text = format!(
-                    "no right to a network of one's own ({errno}): run it as root, or allow user namespaces"
-                );
-                return Err(io::Error::new(io::Error::from(errno).kind(), text));
-            }
+            Err(errno) => return Err(errno.into()),
         }
         Ok(Self {
             #[cfg(not(feature = "netlink"))]
