@@ -2,6 +2,10 @@
 //!
 //! The engine checks a step, looks at its interfaces, and carries it out. Rollback looks at the same interfaces again,
 //! by identity, and reverts the changes of the step and no others ([`inverse`]).
+//!
+//! A backend itself takes back only what no look shows any longer, or what belongs to a deletion, which the engine
+//! cannot revert: netlink gives bridges their former group back when it cannot delete a group, ioctl and FreeBSD set a
+//! bridge or a tap up again that they cannot delete.
 
 mod batch;
 mod execute;
