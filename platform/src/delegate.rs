@@ -9,13 +9,11 @@ macro_rules! delegate {
     )+};
 }
 
-/// Writes the methods of [`Backend`](crate::Backend) that change nothing.
+/// Writes the methods of [`Backend`](crate::Backend) that change nothing, and belong to no step.
 macro_rules! delegate_reading {
     ($inner:tt) => {
         $crate::delegate::delegate! { $inner:
             fn name() -> &'static str;
-            fn look(step: &$crate::Step) -> $crate::Result<$crate::Seen>;
-            fn look_all(steps: &[&$crate::Step], each: &mut dyn FnMut($crate::Result<$crate::Seen>));
             fn find_bridge(bridge: $crate::Target) -> $crate::Result<Option<$crate::BridgeState>>;
             fn list_bridges() -> $crate::Result<Vec<$crate::BridgeState>>;
             fn list_ports(bridge: $crate::Target) -> $crate::Result<Vec<$crate::PortState>>;

@@ -68,6 +68,8 @@ pub struct FaultyBackend<B> {
 struct State<B> {
     /// Each with the number of steps that come before it.
     plans: Vec<(usize, Plan<B>)>,
+    /// Each with the number of looks that come before it.
+    before_looks: Vec<(usize, Act<B>)>,
     log: Vec<Operation>,
 }
 
@@ -76,7 +78,11 @@ impl<B: Backend> FaultyBackend<B> {
     #[must_use]
     pub fn new(inner: B) -> Self {
         let capabilities = inner.capabilities();
-        Self { inner, capabilities, state: Mutex::new(State { plans: Vec::new(), log: Vec::new() }) }
+        Self {
+            inner,
+            capabilities,
+            state: Mutex::new(State { plans: Vec::new(), before_looks: Vec::new(), log: Vec::new() }),
+        }
     }
 
     /// Removes all capabilities except these.
@@ -110,10 +116,18 @@ impl<B: Backend> FaultyBackend<B> {
         self.state().plans.push((after, Plan::ActAfter(Box::new(act))));
     }
 
+    /// The same before the look after the next `after` looks ([`Backend::look`]). A step is looked at once; in a
+    /// rollback it is looked at before each inverse is chosen, and the inverse before it is carried out.
+    pub fn act_before_look(&self, after: usize, act: impl FnOnce(&B) + Send + 'static) {
+        self.state().before_looks.push((after, Box::new(act)));
+    }
+
     /// Cancels all plans, and returns whether one was left.
     #[must_use]
     pub fn cancel(&self) -> bool {
-        !std::mem::take(&mut self.state().plans).is_empty()
+        let mut state = self.state();
+        let (plans, before_looks) = (std::mem::take(&mut state.plans), std::mem::take(&mut state.before_looks));
+        !plans.is_empty() || !before_looks.is_empty()
     }
 
     /// Returns the operations of the steps that succeeded, in order, and clears them.
@@ -128,15 +142,10 @@ impl<B: Backend> FaultyBackend<B> {
 
     /// Takes a step, with the fault that is planned for it, while others act before and after it.
     fn step<T>(&self, step: impl FnOnce(Option<Fault>) -> T) -> T {
-        let mut state = self.state();
-        let (now, later) = std::mem::take(&mut state.plans).into_iter().partition(|&(after, _)| after == 0);
-        state.plans = later;
-        state.plans.iter_mut().for_each(|(after, _)| *after -= 1);
-        // An action may take steps of its own.
-        drop(state);
-        let plans: Vec<(usize, Plan<B>)> = now;
+        // An action may take steps of its own: the lock is not held.
+        let plans = due(&mut self.state().plans);
         let (mut fault, mut after) = (None, Vec::new());
-        for (_, plan) in plans {
+        for plan in plans {
             match plan {
                 Plan::Fail(planned) => fault = Some(planned),
                 Plan::ActBefore(act) => act(&self.inner),
@@ -155,6 +164,13 @@ impl<B: Backend> FaultyBackend<B> {
     }
 }
 
+/// Takes what is planned for now, and brings the rest nearer.
+fn due<T>(plans: &mut Vec<(usize, T)>) -> Vec<T> {
+    let (now, later): (Vec<_>, Vec<_>) = std::mem::take(plans).into_iter().partition(|&(after, _)| after == 0);
+    plans.extend(later.into_iter().map(|(after, plan)| (after - 1, plan)));
+    now.into_iter().map(|(_, plan)| plan).collect()
+}
+
 impl<B: Backend> fmt::Debug for FaultyBackend<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FaultyBackend").field("inner", &self.inner).finish_non_exhaustive()
@@ -166,6 +182,14 @@ impl<B: Backend> Backend for FaultyBackend<B> {
 
     fn capabilities(&self) -> Capabilities {
         self.capabilities
+    }
+
+    fn look(&self, step: &Step) -> Result<Seen> {
+        let acts = due(&mut self.state().before_looks);
+        for act in acts {
+            act(&self.inner);
+        }
+        self.inner.look(step)
     }
 
     fn run(&self, step: &Step, seen: &Seen) -> Outcome {

@@ -32,6 +32,8 @@ impl Backend for NativeBackend {
     delegate_reading!(0);
     delegate! { 0:
         fn capabilities() -> Capabilities;
+        fn look(step: &Step) -> Result<Seen>;
+        fn look_all(steps: &[&Step], each: &mut dyn FnMut(Result<Seen>));
         fn run(step: &Step, seen: &Seen) -> Outcome;
         fn run_all(steps: &[(&Step, Seen)], bulk: Bulk, each: &mut dyn FnMut(usize, Outcome));
         fn persist_tap(tap: &Tap) -> Result<()>;

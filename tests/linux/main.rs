@@ -23,6 +23,8 @@ mod plugging;
 #[cfg(target_os = "linux")]
 mod races;
 #[cfg(target_os = "linux")]
+mod rollback;
+#[cfg(target_os = "linux")]
 mod state_machine;
 #[cfg(target_os = "linux")]
 mod store;
@@ -62,6 +64,7 @@ fn main() {
         system_calls::register(registry);
         plugging::register(registry);
         races::register(registry);
+        rollback::register(registry);
         state_machine::register(registry);
         taps::register(registry);
         store::register(registry);
