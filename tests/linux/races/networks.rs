@@ -6,7 +6,8 @@ use nix::mount::{MsFlags, mount};
 use serde_json::Value;
 
 use super::host::{
-    FOREIGN, Fate, GONE, Kind, MAC, NOT_ACTIVE, OTHER, TAKEN, is_as_asked, is_untouched, shape, take_name,
+    FOREIGN, Fate, GONE, Kind, MAC, NOT_ACTIVE, OTHER, TAKEN, dispose, is_as_asked, is_untouched, make_foreign,
+    shape, take_name,
 };
 use super::{BOTH, Race, at_every_stop};
 use crate::support::{ip, path_of, run};
@@ -16,10 +17,14 @@ const DIRECTORY: &str = "/mnt";
 
 /// Defines a network.
 pub(super) fn define() {
+    define_with("");
+}
+
+fn define_with(metadata: &str) {
     mount(Some("tmpfs"), DIRECTORY, Some("tmpfs"), MsFlags::empty(), None::<&str>)
         .expect("a tmpfs can be mounted");
     let definition = format!(
-        "<network><name>lan</name><bridge name='br0' stp='off'/><mac address='{MAC}'/><mtu size='1400'/></network>"
+        "<network><name>lan</name>{metadata}<bridge name='br0' stp='off'/><mac address='{MAC}'/><mtu size='1400'/></network>"
     );
     let file = format!("{DIRECTORY}/lan.xml");
     fs::write(&file, definition).expect("it can be written");
@@ -53,6 +58,27 @@ fn network_stop_leaves_a_bridge_that_took_the_name(backend: &str, fate: Fate) {
             assert!(!ended.is_done(), "the bridge is not deleted");
             assert!(is_as_asked(OTHER), "the bridge is left changed");
         }
+    });
+}
+
+/// Another process deletes both, and makes a bridge and a tap of these names.
+fn network_stop_leaves_an_anchor_that_took_the_name(backend: &str) {
+    let prepare = || {
+        define_with("<metadata><v:bridge xmlns:v='https://vmbridge.org/network/1' anchor='tap'/></metadata>");
+        vmbridge(&network("start"));
+    };
+    let act = || {
+        for name in ["br0", "br0-nic"] {
+            dispose(name, Fate::Deleted);
+        }
+        make_foreign("br0", Kind::Bridge);
+        make_foreign("br0-nic", Kind::Tap);
+        ip("link set dev br0-nic master br0");
+        ["br0", "br0-nic"].map(|name| shape(name).expect("it was made"))
+    };
+    at_every_stop(backend, &network("stop"), prepare, act, |ended, foreign| {
+        foreign.iter().for_each(is_untouched);
+        ended.is_done_or_says(&[GONE, NOT_ACTIVE, TAKEN]);
     });
 }
 
@@ -91,6 +117,11 @@ pub(super) const RACES: &[Race] = &[
         path_of!(network_stop_leaves_a_bridge_that_took_the_name),
         BOTH,
         network_stop_leaves_a_bridge_that_took_the_name,
+    ),
+    Race::new(
+        path_of!(network_stop_leaves_an_anchor_that_took_the_name),
+        BOTH,
+        network_stop_leaves_an_anchor_that_took_the_name,
     ),
     Race::of_each_fate(
         path_of!(network_ensure_claims_what_it_repaired),
