@@ -118,8 +118,8 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// Carries out independent steps, as [`run`](Self::run) does for one, and hands each outcome to `each` with the
     /// place of its step, from 0. The outcomes may come in any order. By default it carries out one after another.
     ///
-    /// With [`Bulk::AllOrNothing`] no step begins after a failure: steps without an outcome were not begun. A step
-    /// that had begun may be reported as done. Rollback compares what is there with what was.
+    /// With [`Bulk::AllOrNothing`] no step begins after a failure: steps without an outcome were not begun, except
+    /// that a [`Step::Change`] may be done in part. If the failure turns out to be none, they are carried out anew.
     fn run_all(&self, steps: &[(&Step, Seen)], bulk: Bulk, each: &mut dyn FnMut(usize, Outcome)) {
         for (place, (step, seen)) in steps.iter().enumerate() {
             let outcome = self.run(step, seen);

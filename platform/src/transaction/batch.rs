@@ -16,11 +16,18 @@ pub(super) struct Wave<'s> {
     steps: Vec<(&'s Step, Seen)>,
     /// What came of each; `None` for those that were not begun, since another had failed, or failed themselves.
     made: Vec<Option<Made>>,
+    /// Those that failed themselves, and were taken back.
+    failed: Vec<usize>,
 }
 
 impl<'s> Wave<'s> {
     fn with_capacity(room: usize) -> Self {
-        Self { places: Vec::with_capacity(room), steps: Vec::with_capacity(room), made: Vec::new() }
+        Self {
+            places: Vec::with_capacity(room),
+            steps: Vec::with_capacity(room),
+            made: Vec::new(),
+            failed: Vec::new(),
+        }
     }
 
     fn push(&mut self, place: usize, step: &'s Step, seen: Seen) {
@@ -32,6 +39,23 @@ impl<'s> Wave<'s> {
     pub(super) fn into_records(self) -> impl Iterator<Item = (usize, Record)> {
         let done = self.places.into_iter().zip(self.steps).zip(self.made);
         done.filter_map(|((place, (step, seen)), made)| Some((place, Record::new(step.clone(), seen, made?))))
+    }
+
+    /// Returns the records of what is to be taken back, with their places: of what is done, and of changes without an
+    /// outcome, which may be done in part.
+    fn into_undoable(self) -> impl Iterator<Item = (usize, Record)> {
+        let Self { places, steps, made, failed } = self;
+        let all = places.into_iter().zip(steps).zip(made).enumerate();
+        all.filter_map(move |(at, ((place, (step, seen)), made))| {
+            let record = match made {
+                Some(made) => Record::new(step.clone(), seen, made),
+                None if matches!(step, Step::Change { .. }) && !failed.contains(&at) => {
+                    Record::unclear(step.clone(), seen, None)
+                }
+                None => return None,
+            };
+            Some((place, record))
+        })
     }
 
     /// Carries its steps out, and returns the failures.
@@ -50,7 +74,10 @@ impl<'s> Wave<'s> {
                 let (step, seen) = &self.steps[at];
                 match conclude(backend, (*step).clone(), seen.clone(), outcome) {
                     Ok(record) => self.made[at] = Some(record.into_made()),
-                    Err(error) => failures.push((self.places[at], error)),
+                    Err(error) => {
+                        self.failed.push(at);
+                        failures.push((self.places[at], error));
+                    }
                 }
             }
             // What has stopped the others was done, and only its answer was lost.
@@ -151,7 +178,7 @@ fn taken_back<B: Backend + ?Sized>(
     let mut kept = Vec::new();
     for wave in waves.into_iter().rev() {
         let (gone, records): (Vec<_>, Vec<_>) =
-            wave.into_records().partition(|(_, record)| record.step.is_irreversible());
+            wave.into_undoable().partition(|(_, record)| record.step.is_irreversible());
         kept.extend(gone.into_iter().map(|(place, _)| place));
         for (place, left) in roll_back(backend, records) {
             kept.push(place);

@@ -35,7 +35,8 @@ impl NetlinkBackend {
     }
 
     /// Changes many bridges: the first setting of each, then the second of each that has one, and so on. When it is
-    /// over, only the changes that have begun go on.
+    /// over, no other is sent, and what has begun has no outcome: a MAC comes last, and setting one cannot be taken
+    /// back in full.
     pub(super) fn change_all(&self, steps: &[(&Step, Seen)], report: &mut dyn FnMut(usize, Outcome) -> bool) {
         let mut waiting = VecDeque::with_capacity(steps.len());
         for (place, (step, seen)) in steps.iter().enumerate() {
@@ -47,7 +48,7 @@ impl NetlinkBackend {
             }
         }
         let mut is_over = false;
-        while !waiting.is_empty() {
+        while !waiting.is_empty() && !is_over {
             let messages =
                 waiting.iter().map(|one| requests::set(interface_of(one.seen).index(), one.settings[one.taken]));
             for answer in self.socket.exchange_some::<Reply>(messages) {
@@ -57,7 +58,6 @@ impl NetlinkBackend {
                     Some(outcome) => is_over |= report(change.place, outcome),
                 }
             }
-            waiting.retain(|change| !is_over || change.taken > 0);
         }
     }
 }
