@@ -127,7 +127,10 @@ fn identities<B: Backend + ?Sized>(backend: &B, bridge: Target, port: Target) ->
     let at = Attempt::new(backend.name(), Operation::ChangePort).on(bridge).port(port);
     check(backend, at)?;
     let bridge = backend.find(bridge)?.ok_or_else(|| at.error(ErrorKind::NotFound))?.identity();
-    let port = backend.port(port)?;
+    let port = backend.port(port).map_err(|error| match error.kind() {
+        kind @ (ErrorKind::PortNotFound | ErrorKind::NotAPort) => at.error(kind),
+        _ => error,
+    })?;
     if port.bridge == Some(bridge) { Ok([bridge, port.identity()]) } else { Err(at.error(ErrorKind::NotAPort)) }
 }
 

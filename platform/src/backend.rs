@@ -118,8 +118,8 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// Carries out independent steps, as [`run`](Self::run) does for one, and hands each outcome to `each` with the
     /// place of its step, from 0. The outcomes may come in any order. By default it carries out one after another.
     ///
-    /// With [`Bulk::AllOrNothing`] no step begins after a failure: steps without an outcome were not begun, except
-    /// that a [`Step::Change`] may be done in part. If the failure turns out to be none, they are carried out anew.
+    /// With [`Bulk::AllOrNothing`] no step begins after a failure: steps without an outcome were not begun, and a step
+    /// that was done in part by then is [`Outcome::Begun`].
     fn run_all(&self, steps: &[(&Step, Seen)], bulk: Bulk, each: &mut dyn FnMut(usize, Outcome)) {
         for (place, (step, seen)) in steps.iter().enumerate() {
             let outcome = self.run(step, seen);
@@ -250,6 +250,9 @@ pub enum Outcome {
     Done(Made),
     /// It is not done, and nothing has changed.
     Refused(crate::Error),
+    /// It is done in part, and was stopped since another step failed. Only of [`run_all`](Backend::run_all), with
+    /// [`Bulk::AllOrNothing`].
+    Begun,
     /// It failed, and may be done in part or as a whole. The caller looks at what is there, and takes back what
     /// the step changed.
     #[non_exhaustive]

@@ -116,7 +116,7 @@ impl<B: Backend> FaultyBackend<B> {
         self.state().plans.push((after, Plan::ActAfter(Box::new(act))));
     }
 
-    /// The same before the look after the next `after` looks ([`Backend::look`]). A step is looked at once; in a
+    /// Plans a change by another process before the look after the next `after` looks ([`Backend::look`]). A step is looked at once; in a
     /// rollback it is looked at before each inverse is chosen, and the inverse before it is carried out.
     pub fn act_before_look(&self, after: usize, act: impl FnOnce(&B) + Send + 'static) {
         self.state().before_looks.push((after, Box::new(act)));

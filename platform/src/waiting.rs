@@ -20,8 +20,8 @@
 //! | [`Events::wait`] | all | an event | its parameter | [`Wake::TimedOut`](crate::Wake::TimedOut) |
 //!
 //! One operation has several of these calls. [`apply`] and [`Transaction`] wait as long as their steps, one after
-//! another. Rollback waits likewise: it takes a round for each effect that is left of a step, at most 8,252 (two for
-//! each VLAN that a port can have).
+//! another. Rollback waits likewise: it takes a round for each effect that is left of a step, at most 8,252 rounds: two
+//! for each VLAN that a port can have, and 64 more.
 //!
 //! All other calls repeat without a pause. A list that changes while it is read, or an interface that is renamed
 //! meanwhile, is read again at most 16 times (8 times on Linux ioctl). Then the call fails, with `ListChanged` for a

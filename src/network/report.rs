@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn leads_to_the_place_and_reason_the_backend() {
+    fn leads_to_the_error_of_the_backend() {
         let failures: [NetworkFailure; 2] = [backend().into(), at(backend()).into()];
         for failure in failures {
             assert_eq!(failure.backend_error().map(crate::Error::kind), Some(ErrorKind::PermissionDenied));

@@ -37,7 +37,7 @@ impl<T> CallResult<T> for nix::Result<T> {
 }
 
 impl Attempt {
-    /// Returns the error of a failed call, of which some errnos mean something of their own.
+    /// Returns the error of a failed call. Some errnos mean something of their own.
     pub(crate) fn meaning(self, errno: Errno, meanings: &Meanings) -> Error {
         let own = meanings.iter().find(|(known, _)| *known == errno);
         self.means(own.map_or_else(|| ErrorKind::of(errno), |&(_, kind)| kind), errno)

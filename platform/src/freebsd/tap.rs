@@ -169,7 +169,7 @@ impl FreeBsdBackend {
         let [device] = <[OwnedFd; 1]>::try_from(devices)
             .map_err(|_| at.with(Capability::TapQueues).error(ErrorKind::InvalidOption))?;
         let name = tuntap::interface(&device).meaning(at, NOT_A_TAP)?;
-        let name = name.ok_or_else(|| at.error(ErrorKind::NotATap))?;
+        let name = name.ok_or_else(|| at.errno(Errno::ENXIO))?;
         let at = at.on(name);
         let tap = self.tap_without_mac(at, name.into())?;
         let failed = |error: io::Error| at.io(ErrorKind::Os, error);

@@ -367,7 +367,7 @@ mod tests {
         let run = |host: &Model, seen: &Seen| match host.run(&adopting, seen) {
             Outcome::Done(made) => Ok(made.identity()),
             Outcome::Refused(error) => Err(error.kind()),
-            Outcome::Unclear { error, .. } => panic!("{error}"),
+            outcome => panic!("{outcome:?}"),
         };
 
         let host = Model::new();

@@ -14,10 +14,10 @@ pub(super) struct Wave<'s> {
     /// The place of each in the caller's list.
     places: Vec<usize>,
     steps: Vec<(&'s Step, Seen)>,
-    /// What came of each; `None` for those that were not begun, since another had failed, or failed themselves.
+    /// What came of each; `None` for a step that failed, or that is not done since another one failed.
     made: Vec<Option<Made>>,
-    /// Those that failed themselves, and were taken back.
-    failed: Vec<usize>,
+    /// Those that are done in part, since another one failed.
+    begun: Vec<usize>,
 }
 
 impl<'s> Wave<'s> {
@@ -26,7 +26,7 @@ impl<'s> Wave<'s> {
             places: Vec::with_capacity(room),
             steps: Vec::with_capacity(room),
             made: Vec::new(),
-            failed: Vec::new(),
+            begun: Vec::new(),
         }
     }
 
@@ -41,17 +41,14 @@ impl<'s> Wave<'s> {
         done.filter_map(|((place, (step, seen)), made)| Some((place, Record::new(step.clone(), seen, made?))))
     }
 
-    /// Returns the records of what is to be taken back, with their places: of what is done, and of changes without an
-    /// outcome, which may be done in part.
+    /// Returns the records of what is to be taken back, with their places: of what is done, or done in part.
     fn into_undoable(self) -> impl Iterator<Item = (usize, Record)> {
-        let Self { places, steps, made, failed } = self;
+        let Self { places, steps, made, begun } = self;
         let all = places.into_iter().zip(steps).zip(made).enumerate();
         all.filter_map(move |(at, ((place, (step, seen)), made))| {
             let record = match made {
                 Some(made) => Record::new(step.clone(), seen, made),
-                None if matches!(step, Step::Change { .. }) && !failed.contains(&at) => {
-                    Record::unclear(step.clone(), seen, None)
-                }
+                None if begun.contains(&at) => Record::unclear(step.clone(), seen, None),
                 None => return None,
             };
             Some((place, record))
@@ -61,10 +58,11 @@ impl<'s> Wave<'s> {
     /// Carries its steps out, and returns the failures.
     fn carry_out<B: Backend + ?Sized>(&mut self, backend: &B, bulk: Bulk) -> Vec<(usize, Error)> {
         let mut outcomes: Vec<(usize, Outcome)> = Vec::new();
-        let made = &mut self.made;
+        let (made, begun) = (&mut self.made, &mut self.begun);
         made.resize_with(self.steps.len(), || None);
         backend.run_all(&self.steps, bulk, &mut |at, outcome| match outcome {
             Outcome::Done(done) => made[at] = Some(done),
+            Outcome::Begun => begun.push(at),
             outcome => outcomes.push((at, outcome)),
         });
         let mut failures = Vec::new();
@@ -74,17 +72,20 @@ impl<'s> Wave<'s> {
                 let (step, seen) = &self.steps[at];
                 match conclude(backend, (*step).clone(), seen.clone(), outcome) {
                     Ok(record) => self.made[at] = Some(record.into_made()),
-                    Err(error) => {
-                        self.failed.push(at);
-                        failures.push((self.places[at], error));
-                    }
+                    Err(error) => failures.push((self.places[at], error)),
                 }
             }
             // What has stopped the others was done, and only its answer was lost.
             let next = self.made.iter().position(Option::is_none).filter(|_| was_stopped && failures.is_empty());
             let Some(at) = next else { return failures };
             let (step, seen) = &self.steps[at];
-            outcomes.push((at, backend.run(step, seen)));
+            let outcome = match backend.run(step, seen) {
+                // A part of it was done before.
+                Outcome::Refused(error) if self.begun.contains(&at) => Outcome::unclear(error),
+                outcome => outcome,
+            };
+            self.begun.retain(|&begun| begun != at);
+            outcomes.push((at, outcome));
         }
     }
 
@@ -110,8 +111,8 @@ pub(crate) fn apply<B: Backend + ?Sized>(backend: &B, steps: &[Step], bulk: Bulk
     BulkError::result(failures, done)
 }
 
-/// Carries out steps, each at its place in the caller's list, in waves: steps of one kind that follow one another,
-/// until one concerns what an earlier one does. Returns what is done, and the failures.
+/// Carries out steps, each at its place in the caller's list, in waves of steps of one kind that follow one another. A
+/// wave ends before a step on an interface or an address that it already has. Returns what is done, and the failures.
 pub(super) fn carry_out<'s, B: Backend + ?Sized>(
     backend: &B,
     mut places: Vec<usize>,
@@ -192,20 +193,21 @@ fn taken_back<B: Backend + ?Sized>(
 fn alike(steps: &[&Step], bulk: Bulk) -> usize {
     let first = steps[0];
     let alike = steps.iter().take_while(|step| discriminant(**step) == discriminant(first));
+    let count = alike.clone().count();
     match (first, address(first)) {
         // The kernel itself refuses the second of two that create one name.
-        (Step::Create(_), _) => alike.count(),
+        (Step::Create(_), _) => count,
         // Taps are opened one by one.
         (Step::CreateTap(_), _) => 1,
-        _ if is_known_to_be_gone(first, bulk) => alike.count(),
+        _ if is_known_to_be_gone(first, bulk) => count,
         (_, Some((_, vlan))) => {
-            let mut keys = room_for(steps.len());
+            let mut keys = room_for(count);
             let mut is_other =
                 |mac, other: Option<VlanId>| other.is_some() == vlan.is_some() && keys.insert(key_of(mac, other));
             alike.map_while(|step| address(step)).take_while(|&(mac, other)| is_other(mac, other)).count()
         }
         (_, None) => {
-            let mut names = room_for(steps.len());
+            let mut names = room_for(count);
             let name =
                 |step: &Step| step.port().or(step.interface()).map_or(0, |target| key(target.name().as_bytes()));
             alike.take_while(|step| names.insert(name(step))).count()

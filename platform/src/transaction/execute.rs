@@ -33,6 +33,8 @@ pub(super) fn conclude<B: Backend + ?Sized>(
         Outcome::Done(made) => return Ok(Record::new(step, before, made)),
         Outcome::Refused(error) => return Err(error),
         Outcome::Unclear { error, made } => (error, made),
+        // It is one of many then, and the others are concluded first.
+        Outcome::Begun => (step.attempt(backend.name()).error(ErrorKind::Os), None),
     };
     let record = Record::unclear(step, before, made);
     let is_lost = matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::MalformedReply | ErrorKind::Os);

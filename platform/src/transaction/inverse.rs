@@ -132,7 +132,10 @@ pub(super) fn next<B: Backend + ?Sized>(backend: &B, record: &Record, now: Resul
             | &Step::RemoveVlans { bridge, port, vlans },
             Seen::Vlans(before),
             Seen::Vlans(now),
-        ) => of_vlans(bridge, port, vlans, before, now),
+        ) => {
+            // A port loses its VLANs with its place.
+            if now.is_port { of_vlans(bridge, port, vlans, before, now) } else { None }
+        }
         (Step::CreateTap(spec), Seen::Tap(before), Seen::Tap(now)) => of_adoption(spec, before, now),
         (Step::CreateTap(spec), _, Seen::Tap(now)) => {
             let is_it = is_created(record, now.identity(), spec.mac, now.mac) == Some(true);

@@ -166,8 +166,8 @@ mod tests {
     use crate::faults::{Fault, FaultyBackend};
     use crate::model::Model;
     use crate::{
-        BridgeChange, BridgeSpec, Bridges, InterfaceName, LinkState, PortOptions, Rollback, StaticEntry,
-        UnicastMac, VlanId,
+        BridgeChange, BridgeSpec, Bridges, InterfaceName, LinkState, PortOptions, PortVlans, Rollback,
+        StaticEntry, UnicastMac, VlanId, VlanTagging,
     };
 
     fn name(text: &str) -> InterfaceName {
@@ -329,6 +329,23 @@ mod tests {
         .expect_err("the last step fails");
         assert!(matches!(error.rollback(), Rollback::Done), "{error}");
         assert_eq!(options(&host).locked, Some(true));
+    }
+
+    /// Its VLANs have gone with its place, and so has what there was to bring back.
+    #[test]
+    fn brings_no_vlans_back_to_a_port_that_has_left() {
+        let host = faulty();
+        host.create(&BridgeSpec::new(name("br1")).mac(mac(0xfe))).expect("the name is free");
+        host.add_port(name("br0"), name("eth7")).expect("it can join");
+        let error = Transaction::of(&host, |steps| {
+            let pvid = PortVlans::new(VlanId::MAX.into(), VlanTagging::Pvid);
+            steps.run(Step::add_vlans(name("br0"), name("eth7"), pvid))?;
+            host.remove_port(name("br0"), name("eth7"))?;
+            host.add_port(name("br1"), name("eth7"))?;
+            steps.run(Step::delete(name("nosuch")))
+        })
+        .expect_err("the last step fails");
+        assert!(matches!(error.rollback(), Rollback::Done), "{error}");
     }
 
     /// Nothing brings it back: a caller who is told of a failure would take it for being there.

@@ -120,7 +120,10 @@ fn snapshot(host: &dyn Backend) -> String {
 /// Keeps the steps that succeed one after another after `before`, and can be rolled back; and one that always does.
 fn good(before: &[Step], steps: Vec<Step>) -> Vec<Step> {
     let host = prepared(before);
-    let succeeds = |step: &Step| !step.is_irreversible() && one(&host, step).is_ok();
+    // The model adds an entry without a VLAN in every VLAN of its port, or nowhere: unlike a kernel, it cannot bring
+    // one back beside another port's entry in a VLAN.
+    let is_everywhere = |step: &Step| matches!(step, Step::RemoveFdbEntry { vlan: None, .. });
+    let succeeds = |step: &Step| !step.is_irreversible() && !is_everywhere(step) && one(&host, step).is_ok();
     let last = Step::Create(BridgeSpec::new(name('b', 9)).mac(mac(1, 9)));
     steps.into_iter().filter(succeeds).chain([last]).collect()
 }

@@ -5,7 +5,7 @@ use super::record::Record;
 use crate::{Backend, Bulk, Error, ErrorKind, Outcome, Result, Seen, Step};
 
 /// How often a step is looked at again, until nothing of it is left. One may have an effect on each VLAN of a port, and
-/// each may take a step to remove and a step to restore.
+/// each may take a step to remove and a step to restore; other effects are few.
 const ROUNDS: usize = 2 * 4094 + 64;
 
 /// How many looks may fail in a row.
@@ -45,6 +45,8 @@ struct Returning {
     record: Record,
     /// How many looks have failed in a row.
     failures: usize,
+    /// How often the last step was tried in vain.
+    refusals: usize,
     last: Option<Step>,
     /// Whether the last step succeeded.
     is_done: bool,
@@ -60,7 +62,7 @@ pub(super) fn roll_back<B: Backend + ?Sized>(backend: &B, records: Vec<(usize, R
         .into_iter()
         .map(|(place, mut record)| {
             record.close();
-            Returning { place, record, failures: 0, last: None, is_done: false }
+            Returning { place, record, failures: 0, refusals: 0, last: None, is_done: false }
         })
         .collect();
     for _ in 0..ROUNDS {
@@ -93,7 +95,10 @@ pub(super) fn roll_back<B: Backend + ?Sized>(backend: &B, records: Vec<(usize, R
                     Some(step.attempt(backend.name()).error(ErrorKind::ListChanged))
                 }
                 Err(error) if is_again && !one.is_done && !inverse::is_gone(error.kind()) => Some(error),
+                // Each look says that it is there, and each try that it is gone.
+                Err(error) if is_again && one.refusals >= FAILURES => Some(error),
                 outcome => {
+                    one.refusals = if is_again && outcome.is_err() { one.refusals + 1 } else { 0 };
                     one.is_done = outcome.is_ok();
                     None
                 }
@@ -138,8 +143,13 @@ fn carry_out<B: Backend + ?Sized>(backend: &B, steps: &[Step]) -> Vec<Result<()>
     let mut iter = steps.iter();
     backend.look_all(&steps.iter().collect::<Vec<_>>(), &mut |seen| {
         let step = iter.next().expect("there is a result for each step");
-        // Another process may have moved the port since the inverse was chosen.
-        let checked = seen.and_then(|seen| seen.check(step, backend.name()).map(|()| seen));
+        // Another process may have moved the port since the inverse was chosen. An entry that exists in one VLAN may be
+        // missing in others.
+        let is_gone = |error: &Error| inverse::is_gone(error.kind());
+        let checked = seen.and_then(|seen| match seen.check(step, backend.name()) {
+            Err(error) if is_gone(&error) => Err(error),
+            _ => Ok(seen),
+        });
         results.push(checked.map(|seen| ready.push((step, seen))));
     });
     let mut outcomes: Vec<_> = ready.iter().map(|_| Ok(())).collect();
@@ -147,6 +157,7 @@ fn carry_out<B: Backend + ?Sized>(backend: &B, steps: &[Step]) -> Vec<Result<()>
         outcomes[place] = match outcome {
             Outcome::Done(_) => Ok(()),
             Outcome::Refused(error) | Outcome::Unclear { error, .. } => Err(error),
+            Outcome::Begun => return,
         };
     });
     let mut outcomes = outcomes.into_iter();

@@ -191,7 +191,7 @@ impl IoctlBackend {
         })
     }
 
-    /// Carries out a step, of which an error says that it was refused.
+    /// Carries out a step. An error means that the step was refused.
     fn carry_out(&self, step: &Step, seen: &Seen) -> Result<Outcome> {
         let at = step.attempt(Self::NAME);
         let done = |outcome: Result<()>| outcome.map(|()| Outcome::DONE);

@@ -167,7 +167,7 @@ impl IoctlBackend {
         })
     }
 
-    /// The options of a port, of those in sysfs only what is `asked` for, and where it stands in STP.
+    /// The options of a port, and where it stands in STP. Reads only the sysfs options in `asked`.
     /// `ENODEV` if the port has left its bridge.
     pub(super) fn port_options(
         &self,

@@ -34,8 +34,8 @@ impl NetlinkBackend {
         Outcome::DONE
     }
 
-    /// Changes many bridges: the first setting of each, then the second of each that has one, and so on. When it is
-    /// over, no other is sent, and what has begun has no outcome: a MAC comes last, and setting one cannot be taken
+    /// Changes many bridges: the first setting of each, then the second of each that has one, and so on. After a
+    /// failure of an all-or-nothing batch, no other setting is sent: a MAC comes last, and setting one cannot be taken
     /// back in full.
     pub(super) fn change_all(&self, steps: &[(&Step, Seen)], report: &mut dyn FnMut(usize, Outcome) -> bool) {
         let mut waiting = VecDeque::with_capacity(steps.len());
@@ -58,6 +58,9 @@ impl NetlinkBackend {
                     Some(outcome) => is_over |= report(change.place, outcome),
                 }
             }
+        }
+        for change in waiting.into_iter().filter(|change| change.taken > 0) {
+            report(change.place, Outcome::Begun);
         }
     }
 }

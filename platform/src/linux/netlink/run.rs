@@ -70,7 +70,7 @@ impl NetlinkBackend {
         }
     }
 
-    /// Sends the messages of steps, one for each. All that were sent are reported.
+    /// Sends the messages of steps, one for each. All that were sent are reported, those that add entries last.
     fn send_all(&self, steps: &[(&Step, Seen)], report: &mut dyn FnMut(usize, Outcome) -> bool) {
         let mut entries = Vec::new();
         let mut begun = 0;
@@ -169,8 +169,8 @@ fn message(step: &Step, seen: &Seen) -> Request {
         }
         Step::AddVlans { vlans, .. } => vlan_info::add(port(), *vlans),
         Step::RemoveVlans { vlans, .. } => vlan_info::remove(port(), *vlans),
-        // The others have ways of their own.
-        _ => requests::flush_fdb(interface_of(seen).index()),
+        Step::FlushFdb(_) => requests::flush_fdb(interface_of(seen).index()),
+        _ => unreachable!("a step of another kind is not one message"),
     }
 }
 
@@ -195,7 +195,14 @@ impl Kind {
             Step::CreateTap(_) | Step::ChangeTap { .. } | Step::DeleteTap(_) => Self::Tap,
             Step::Change { .. } => Self::Bridge,
             Step::ChangePort { .. } => Self::Port,
-            _ => Self::Messages,
+            Step::AddPort { .. }
+            | Step::RemovePort { .. }
+            | Step::AddFdbEntry { .. }
+            | Step::ReplaceFdbEntry { .. }
+            | Step::RemoveFdbEntry { .. }
+            | Step::FlushFdb(_)
+            | Step::AddVlans { .. }
+            | Step::RemoveVlans { .. } => Self::Messages,
         }
     }
 }

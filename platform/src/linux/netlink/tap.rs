@@ -72,6 +72,7 @@ impl Interfaces for NetlinkBackend {
         match conclude(at, answer, refusal) {
             Outcome::Done(_) => Ok(()),
             Outcome::Refused(error) | Outcome::Unclear { error, .. } => Err(error),
+            Outcome::Begun => Err(at.error(ErrorKind::Os)),
         }
     }
 }
