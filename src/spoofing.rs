@@ -157,7 +157,7 @@ pub fn attach_restricted<B: Backend + ?Sized>(
     options.check(at, backend.capabilities())?;
     Transaction::of(backend, |steps| {
         let joined = steps.run(Step::add_port(bridge, port))?;
-        restrict(steps, joined.interface, joined.port_or_interface(), options, mac)
+        restrict(steps, joined.interface, joined.port.unwrap_or(joined.interface), options, mac)
     })
 }
 

@@ -23,14 +23,6 @@ pub struct Resolved {
     pub port: Option<Identity>,
 }
 
-impl Resolved {
-    /// Returns the port as a target; of a step without a port, the bridge or the tap.
-    #[must_use]
-    pub fn port_or_interface(self) -> Identity {
-        self.port.unwrap_or(self.interface)
-    }
-}
-
 impl Record {
     pub(super) fn new(step: Step, before: Seen, made: Made) -> Self {
         let identity = made.identity();
