@@ -40,7 +40,7 @@ pub(super) fn one(namespaces: &Namespaces, tools: &Tools, report: &mut Report) {
         row(netlink, "plain C", Limit::AtMost(1.05), Contender::Netlink, Contender::PlainNetlink),
         row(ioctl, "plain C, the same calls", Limit::AtMost(1.05), Contender::Ioctl, Contender::PlainStaged),
         row(ioctl, "plain C, the fewest calls", Limit::None, Contender::Ioctl, Contender::PlainIoctl).because(
-            "the bridge is renamed once it has its MAC, so that no bridge has its final name without it; \
+            "no bridge has its final name without its MAC, so it is renamed once it has the MAC; \
              SIOCSIFNAME alone takes as long as SIOCBRADDBR (`strace -T`)",
         ),
     ]);
