@@ -145,8 +145,10 @@ impl Document {
     #[must_use]
     pub fn diff(&self, file: impl fmt::Display, changed: &Self) -> String {
         let file = file.to_string();
-        let diff = similar::TextDiff::from_lines(self.text(), changed.text());
-        diff.unified_diff().header(&file, &file).to_string()
+        let mut options = diffy::DiffOptions::new();
+        options.set_original_filename(file.clone()).set_modified_filename(file);
+        let patch = options.create_patch(self.text(), changed.text());
+        if patch.hunks().is_empty() { String::new() } else { patch.to_string() }
     }
 }
 
