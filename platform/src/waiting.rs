@@ -25,7 +25,8 @@
 //!
 //! All other calls repeat without a pause. A list that changes while it is read, or an interface that is renamed
 //! meanwhile, is read again at most 16 times (8 times on Linux ioctl). Then the call fails, with `ListChanged` for a
-//! list. A system call that a signal interrupts is called again.
+//! list. [`delete`] on Linux ioctl sets a bridge down again that another process sets up, at most 8 times. Then it fails,
+//! with `Os` and `EBUSY`. A system call that a signal interrupts is called again.
 //!
 //! # Networks, in the crate `vmbridge`
 //!
@@ -50,6 +51,7 @@
 //!
 //! [`create`]: crate::Bridges::create
 //! [`create_tap`]: crate::Bridges::create_tap
+//! [`delete`]: crate::Bridges::delete
 //! [`delete_tap`]: crate::Bridges::delete_tap
 //! [`change_tap`]: crate::Bridges::change_tap
 //! [`has_carrier`]: crate::Bridges::has_carrier

@@ -20,6 +20,7 @@
 
 mod call;
 mod creation;
+mod deletion;
 mod errors;
 mod host;
 mod moved;
@@ -46,6 +47,7 @@ pub(crate) fn register(registry: &Registry) {
     let registry = registry.on_host();
     let groups = [
         creation::RACES,
+        deletion::RACES,
         errors::RACES,
         moved::RACES,
         names::RACES,

@@ -24,8 +24,8 @@ use crate::{Identity, InterfaceIndex, InterfaceName, LinkState, MacAddr};
 
 nix::ioctl_readwrite_bad!(ethtool, libc::SIOCETHTOOL, ifreq);
 
-/// How often a call is repeated for an interface that is renamed each time.
-const TRIES: usize = 8;
+/// How often a call is repeated for an interface that is renamed each time, or a bridge that is set up each time.
+pub(super) const TRIES: usize = 8;
 
 /// The kinds of interfaces, by their drivers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

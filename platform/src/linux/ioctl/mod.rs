@@ -22,7 +22,7 @@ use std::sync::OnceLock;
 
 use nix::errno::Errno;
 
-use self::control::Driver;
+use self::control::{Driver, TRIES};
 use self::sysfs::{Directory, Sysfs};
 use crate::error::{Attempt, CallResult, Meanings, unless};
 use crate::ifreq::Control;
@@ -178,13 +178,21 @@ impl IoctlBackend {
         }
     }
 
-    /// Deletes a bridge; if it is up, it goes down first, since the kernel refuses to delete it then.
+    /// Deletes a bridge. The kernel refuses that while it is up, so it goes down first, again if another process sets
+    /// it up meanwhile.
     fn delete(&self, at: Attempt, bridge: Identity) -> Result<()> {
-        if self.control.delete_bridge(bridge).unless(Errno::EBUSY).at(at)?.is_some() {
-            return Ok(());
+        let mut deleted = self.control.delete_bridge(bridge);
+        if deleted != Err(Errno::EBUSY) {
+            return deleted.at(at);
         }
-        self.control.set_link(bridge, LinkState::Down).at(at)?;
-        self.control.delete_bridge(bridge).at(at).map_err(|error| {
+        for _ in 0..TRIES {
+            self.control.set_link(bridge, LinkState::Down).at(at)?;
+            deleted = self.control.delete_bridge(bridge);
+            if deleted != Err(Errno::EBUSY) {
+                break;
+            }
+        }
+        deleted.at(at).map_err(|error| {
             // Nobody else takes a part of this step back, since the step as a whole is irreversible.
             let restored = self.control.set_link(bridge, LinkState::Up).unless(Errno::ENODEV).at(at);
             error.rolled_back(restored.map(drop), format_args!("bridge {}, down,", bridge.name()))
