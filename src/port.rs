@@ -12,6 +12,10 @@ use crate::{
 /// No kernel does both in one call. If the interface is up, frames pass before it has its options: attach a guest's
 /// interface before the guest runs.
 ///
+/// If the process dies between the two calls, the port is left without its options. Call this again: a port that the
+/// bridge already has gets the options, and stays if that fails. Without options, such a port is
+/// [`AlreadyPort`](ErrorKind::AlreadyPort).
+///
 /// # Errors
 /// `Unsupported` for an option, before anything changes; then those of [`add_port`](Bridges::add_port) and of
 /// [`change_port`](Bridges::change_port).
@@ -42,16 +46,22 @@ pub fn attach_many<B: Backend + ?Sized>(
     let steps =
         ports.iter().zip(&results).map(|(&port, result)| result.is_ok().then(|| Step::add_port(bridge, port)));
     let joined = run_each(&mut transactions, &steps.collect::<Vec<_>>());
-    let next = |joined: &Result<Option<Resolved>>| match joined {
-        Ok(Some(joined)) => change(*joined, options),
-        _ => None,
+    let next = |(joined, &port): (&Result<Option<Resolved>>, &Target)| match joined {
+        Ok(joined) => change((*joined)?.interface.into(), (*joined)?.port?.into(), options),
+        // A process may have died before it changed the options.
+        Err(error) if error.kind() == ErrorKind::AlreadyPort => change(bridge, port, options),
+        Err(_) => None,
     };
-    let steps: Vec<_> = joined.iter().map(next).collect();
+    let steps: Vec<_> = joined.iter().zip(ports).map(next).collect();
     let changed = run_each(&mut transactions, &steps);
-    for ((result, transaction), outcome) in
+    for ((result, transaction), (joined, changed)) in
         results.iter_mut().zip(transactions).zip(joined.into_iter().zip(changed))
     {
-        match outcome.0.and(outcome.1) {
+        let outcome = match (joined, changed) {
+            (Err(error), Ok(None)) => Err(error),
+            (_, changed) => changed,
+        };
+        match outcome {
             Ok(_) => drop(transaction.commit()),
             Err(error) => *result = Err(transaction.roll_back(error)),
         }
@@ -72,9 +82,8 @@ pub(crate) fn join_unless_joined<B: Backend + ?Sized>(
 }
 
 /// The step that gives a port its options; `None` where nothing changes, so that nothing is looked at.
-fn change(joined: Resolved, options: &PortOptions) -> Option<Step> {
-    let port = joined.port?;
-    (*options != PortOptions::default()).then(|| Step::change_port(joined.interface, port, *options))
+fn change(bridge: Target, port: Target, options: &PortOptions) -> Option<Step> {
+    (*options != PortOptions::default()).then(|| Step::change_port(bridge, port, *options))
 }
 
 /// Returns the bridge that an interface is a port of.
@@ -110,7 +119,7 @@ mod tests {
     use super::*;
     use crate::Capability;
     use crate::faults::Fault;
-    use crate::testing::{host, host_without, mac, name, snapshot};
+    use crate::testing::{Host, host, host_without, mac, name, snapshot};
 
     /// Each step fails in turn: the port that it concerns is not there then, and the others are, with their options.
     #[test]
@@ -142,6 +151,24 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// A process may have died between the two steps.
+    #[test]
+    fn a_port_that_the_bridge_has_gets_the_options_and_stays_whatever_fails() {
+        let isolated = |host: &Host| host.port(name("tap0")).expect("it is a port").options.isolated;
+        let options = PortOptions::default().isolated(true);
+        let host = host();
+        attach(&host, name("br0"), name("tap0"), &options).expect("it can be done");
+        assert_eq!(isolated(&host), Some(true));
+        attach(&host, name("br0"), name("tap0"), &options).expect("it is done");
+        let error = attach(&host, name("br0"), name("tap0"), &PortOptions::default()).expect_err("it is a port");
+        assert_eq!(error.kind(), ErrorKind::AlreadyPort);
+
+        let host = self::host();
+        host.fail(0, Fault::FailedAfter);
+        attach(&host, name("br0"), name("tap0"), &options).expect_err("a step fails");
+        assert_eq!(isolated(&host), Some(false));
     }
 
     #[test]

@@ -141,9 +141,12 @@ fn identities<B: Backend + ?Sized>(backend: &B, bridge: Target, port: Target) ->
 /// kernel does both at once: attach a guest's interface before the guest runs. What was learned
 /// meanwhile is forgotten.
 ///
+/// If the process dies before that, the port is left unrestricted. Call this again: a port that the bridge already
+/// has is restricted, and stays if that fails.
+///
 /// # Errors
 /// Those of [`attach`](crate::attach) and of [`restrict_to_mac`]; `Unsupported` before anything is
-/// done. Whatever fails, the port is released again.
+/// done. Whatever fails, a port that joined is released again.
 pub fn attach_restricted<B: Backend + ?Sized>(
     backend: &B,
     bridge: impl Into<Target>,
@@ -156,8 +159,13 @@ pub fn attach_restricted<B: Backend + ?Sized>(
     check(backend, at)?;
     options.check(at, backend.capabilities())?;
     Transaction::of(backend, |steps| {
-        let joined = steps.run(Step::add_port(bridge, port))?;
-        restrict(steps, joined.interface, joined.port.unwrap_or(joined.interface), options, mac)
+        let [bridge, port] = match steps.run(Step::add_port(bridge, port)) {
+            Ok(joined) => [joined.interface, joined.port.unwrap_or(joined.interface)],
+            // A process may have died before it restricted the port.
+            Err(error) if error.kind() == ErrorKind::AlreadyPort => identities(backend, bridge, port)?,
+            Err(error) => return Err(error),
+        };
+        restrict(steps, bridge, port, options, mac)
     })
 }
 

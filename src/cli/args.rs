@@ -79,7 +79,8 @@ pub(super) enum Command {
     Attach {
         /// The bridge's name.
         bridge: InterfaceName,
-        /// The interfaces' names. Each is tried, and joins with its options or not at all.
+        /// The interfaces' names. Each is tried, and joins with its options or not at all. A port that
+        /// the bridge already has gets the options: if the command was killed, repeat it.
         #[arg(required = true, value_name = "PORT")]
         ports: Vec<InterfaceName>,
         /// The MAC of the port's guest, the only one that it may speak with; what that prevents

@@ -31,7 +31,7 @@ struct Operation {
     done_before: Option<&'static str>,
 }
 
-const OPERATIONS: [Operation; 15] = [
+const OPERATIONS: [Operation; 17] = [
     Operation {
         name: "create",
         backends: ALL,
@@ -73,6 +73,20 @@ const OPERATIONS: [Operation; 15] = [
         args: "attach virbr0 tap0",
         is_done: || link("tap0").is_some_and(|link| link["master"] == "virbr0"),
         done_before: Some("it is a port of this bridge already"),
+    },
+    Operation {
+        name: "attach_options",
+        backends: ALL,
+        args: "attach virbr0 tap0 --isolated on --path-cost 77",
+        is_done: || port_on("virbr0", "tap0").is_some_and(|port| port["isolated"] == true && port["cost"] == 77),
+        done_before: None,
+    },
+    Operation {
+        name: "attach_restricted",
+        backends: &["netlink"],
+        args: "attach virbr0 tap0 --only-mac 52:54:00:01:02:03",
+        is_done: || port_on("virbr0", "tap0").is_some_and(|port| port["locked"] == true) && is_behind(MAC, "tap0"),
+        done_before: None,
     },
     Operation {
         name: "remove_port",
@@ -188,6 +202,12 @@ fn vlans(port: &str) -> Vec<Value> {
 fn fdb() -> Vec<Value> {
     let all: Vec<Value> = serde_json::from_str(&run("bridge", ["-j", "fdb"])).expect("JSON");
     all.into_iter().filter(|entry| entry["master"] != Value::Null).collect()
+}
+
+/// What `bridge` says of a port, if it is one of this bridge.
+fn port_on(bridge: &str, port: &str) -> Option<Value> {
+    let ports: Vec<Value> = serde_json::from_str(&run("bridge", ["-j", "-d", "link"])).expect("JSON");
+    ports.into_iter().find(|other| other["ifname"] == port && other["master"] == bridge)
 }
 
 fn is_behind(mac: &str, port: &str) -> bool {
