@@ -50,8 +50,10 @@ use crate::{
 /// 9. **Tolerant reader.** Attributes of newer kernels are skipped; a malformed reply is
 ///    [`MalformedReply`](ErrorKind::MalformedReply), never a panic.
 /// 10. **Linearizable.** Two operations at once end as some order of the two would.
-///     *Exception:* on netlink, two processes that attach one port at once may both succeed: `RTM_SETLINK`
-///     cannot say "only if it has no master".
+///     *Exceptions:* on netlink, two processes that attach one port at once may both succeed, to two bridges or to the
+///     same: `RTM_SETLINK` cannot say "only if it has no master". The port is on the bridge of the last one.
+///     No kernel tells who attached a port. When a process attaches a port and fails later, rollback releases the port,
+///     even if another process attached it to the same bridge meanwhile, which changed nothing.
 ///
 /// On Linux a name may also be an alternative name (`ip link property add altname`). A state that is read has the
 /// interface's own name.

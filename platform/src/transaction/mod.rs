@@ -314,6 +314,20 @@ mod tests {
         assert_eq!(host.ports(name("br1")).expect("it is there").len(), 1);
     }
 
+    /// The kernel tells a port by its index, whoever made it one.
+    #[test]
+    fn leaves_a_port_that_another_attaches_when_it_is_released() {
+        let host = faulty();
+        let error = Transaction::of(&host, |steps| {
+            steps.run(Step::add_port(name("br0"), name("eth7")))?;
+            host.act_after(0, |host| host.add_port(name("br0"), name("eth7")).expect("it can join"));
+            steps.run(Step::delete(name("nosuch")))
+        })
+        .expect_err("the last step fails");
+        assert!(matches!(error.rollback(), Rollback::Done), "{error}");
+        assert_eq!(host.ports(name("br0")).expect("it is there").len(), 1);
+    }
+
     #[test]
     fn leaves_the_options_alone_that_a_port_was_given_on_another_bridge() {
         let host = faulty();

@@ -73,6 +73,8 @@ pub(super) fn roll_back<B: Backend + ?Sized>(backend: &B, records: Vec<(usize, R
         for (mut one, step) in steps_back(backend, std::mem::take(&mut returning)) {
             match step {
                 Ok(None) => {}
+                // It was released. Another process has made it a port since.
+                Ok(Some(step @ Step::RemovePort { .. })) if one.is_done && one.last.as_ref() == Some(&step) => {}
                 Ok(Some(step)) => {
                     one.failures = 0;
                     next.push((one, step));

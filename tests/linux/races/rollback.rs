@@ -2,7 +2,7 @@
 
 use super::host::{GONE, MAC, NO_PORT, OTHER, REFUSED, TAKEN, bridge_of, options, rename};
 use super::{BOTH, NETLINK, Race, at_every_stop};
-use crate::support::{batch, exists, path_of, run};
+use crate::support::{batch, exists, ip, path_of, run};
 
 fn prepare() {
     let host = "\
@@ -63,7 +63,29 @@ fn a_renamed_port_leaves_when_its_mac_is_taken_meanwhile(backend: &str) {
     });
 }
 
+/// The kernel does not tell who of two has made an interface a port of the same bridge.
+fn an_attach_that_fails_leaves_a_port_that_another_attached(backend: &str) {
+    let args = "attach br0 tap0 --isolated on --path-cost 70000";
+    let act = || {
+        let was_attached = bridge_of("tap0").is_some();
+        ip("link set dev tap0 master br0");
+        was_attached
+    };
+    at_every_stop(backend, args, prepare, act, |ended, was_attached| {
+        ended.is_done_or_says(&[REFUSED]);
+        assert!(!ended.is_done(), "the cost is not refused");
+        // Once it is a port, the other process changes nothing.
+        assert!(was_attached || bridge_of("tap0").as_deref() == Some("br0"), "the other's port is released");
+        assert!(bridge_of("tap0").is_none() || options("tap0") == options("tap1"), "options are left");
+    });
+}
+
 pub(super) const RACES: &[Race] = &[
+    Race::new(
+        path_of!(an_attach_that_fails_leaves_a_port_that_another_attached),
+        BOTH,
+        an_attach_that_fails_leaves_a_port_that_another_attached,
+    ),
     Race::new(
         path_of!(a_renamed_port_leaves_when_an_option_is_refused),
         BOTH,

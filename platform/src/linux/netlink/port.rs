@@ -1,4 +1,4 @@
-//! The options of a port.
+//! Ports that join, and their options.
 //!
 //! `br_setport()` takes the flags of a port first, then the path cost, then the priority: what it has taken when it
 //! comes upon one that it refuses stays.
@@ -6,7 +6,7 @@
 use nix::errno::Errno;
 
 use super::look::{interface_of, port_of};
-use super::outcome::{Cause, conclude_partial, found};
+use super::outcome::{Cause, conclude, conclude_partial, found};
 use super::request::Request;
 use super::socket::{Failure, Reply};
 use super::{NetlinkBackend, options, requests};
@@ -23,17 +23,30 @@ fn set(port: InterfaceIndex, asked: &PortOptions) -> Request {
         .nested(libc::IFLA_PROTINFO | NLA_F_NESTED, |data| asked.iter().fold(data, options::encode_port))
 }
 
+/// Makes an interface a port. The kernel says nothing of one that is a port of this bridge already, and takes one of
+/// another bridge from that.
+fn join(seen: &Seen) -> Request {
+    requests::set_master(port_of(seen).index(), Some(interface_of(seen).index()))
+}
+
 impl NetlinkBackend {
-    /// The messages that change a port's options and look whether it is a port of the bridge still: the first names
-    /// the port alone. `None` if nothing changes.
+    /// The messages of a step on a port, `None` if nothing changes: a look at an interface, and one that makes it a
+    /// port; or one that changes a port's options, and a look whether it is a port of the bridge still. Both changes
+    /// name the port alone.
     pub(super) fn port_messages(step: &Step, seen: &Seen) -> Option<[Request; 2]> {
-        let (Step::ChangePort { options, .. }, Seen::Port(port)) = (step, seen) else { return None };
-        let changes: PortOptions = options.unlike(&port.options).collect();
+        let Seen::Port(port) = seen else { return None };
         let index = port.port.index();
-        (changes != PortOptions::default()).then(|| [set(index, &changes), requests::get_by_index(index)])
+        match step {
+            Step::AddPort { .. } => Some([requests::get_by_index(index), join(seen)]),
+            Step::ChangePort { options, .. } => {
+                let changes: PortOptions = options.unlike(&port.options).collect();
+                (changes != PortOptions::default()).then(|| [set(index, &changes), requests::get_by_index(index)])
+            }
+            _ => None,
+        }
     }
 
-    /// Changes the options of many ports, several in one send. All that were sent are reported.
+    /// Adds or changes many ports, several in one send. All that were sent are reported.
     pub(super) fn change_ports(&self, steps: &[(&Step, Seen)], report: &mut dyn FnMut(usize, Outcome) -> bool) {
         let messages = |(step, seen): &(&Step, Seen)| Self::port_messages(step, seen);
         let mut begun = 0;
@@ -44,8 +57,8 @@ impl NetlinkBackend {
             while let Some(of @ (step, seen)) = steps.get(begun) {
                 let outcome = if messages(of).is_none() {
                     Outcome::DONE
-                } else if let Some(changed) = answers.next() {
-                    self.conclude_port(step, seen, Some(changed), answers.next())
+                } else if let Some(first) = answers.next() {
+                    self.conclude_port(step, seen, Some(first), answers.next())
                 } else {
                     break;
                 };
@@ -55,16 +68,56 @@ impl NetlinkBackend {
         }
     }
 
-    /// Takes the answers to the messages that change a port.
+    /// Takes the answers to the messages of a step on a port.
     pub(super) fn conclude_port(
         &self,
         step: &Step,
+        seen: &Seen,
+        first: Option<Answer>,
+        second: Option<Answer>,
+    ) -> Outcome {
+        match step {
+            Step::AddPort { .. } => self.conclude_joining(step, seen, first, second),
+            Step::ChangePort { options, .. } => self.conclude_change(step, options, seen, first, second),
+            _ => Outcome::DONE,
+        }
+    }
+
+    fn conclude_joining(
+        &self,
+        step: &Step,
+        seen: &Seen,
+        looked_at: Option<Answer>,
+        joined: Option<Answer>,
+    ) -> Outcome {
+        let at = step.attempt(Self::NAME);
+        let bridge = interface_of(seen).index();
+        let joined = joined.unwrap_or_else(|| self.socket.execute(join(seen)).map(|()| Reply::Done));
+        // Another process has made it a port since: a rollback must not release it.
+        if matches!(looked_at, Some(Ok(Reply::Link(link))) if link.master == Some(bridge)) {
+            return Outcome::Refused(at.error(ErrorKind::AlreadyPort));
+        }
+        conclude(at, joined.map(drop), |errno, _| match errno {
+            Errno::ELOOP => ErrorKind::PortIsBridge,
+            Errno::EBUSY => ErrorKind::PortBusy,
+            Errno::EXFULL => ErrorKind::TooManyPorts,
+            // The kernel says this of a bridge that has gone, too.
+            Errno::EINVAL if self.is_gone(bridge) => ErrorKind::NotFound,
+            Errno::EINVAL | Errno::EOPNOTSUPP => ErrorKind::PortUnsuitable,
+            Errno::ENODEV => ErrorKind::PortNotFound,
+            errno => ErrorKind::of(errno),
+        })
+    }
+
+    fn conclude_change(
+        &self,
+        step: &Step,
+        asked: &PortOptions,
         seen: &Seen,
         changed: Option<Answer>,
         looked_at: Option<Answer>,
     ) -> Outcome {
         let at = step.attempt(Self::NAME);
-        let Step::ChangePort { options: asked, .. } = step else { return Outcome::DONE };
         let (bridge, port) = (interface_of(seen).index(), port_of(seen).index());
         let now = match looked_at {
             Some(Ok(Reply::Link(link))) => Some(link),

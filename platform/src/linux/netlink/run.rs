@@ -20,7 +20,7 @@ impl NetlinkBackend {
             Step::Create(spec) => self.create(spec),
             Step::Delete(_) => self.delete_one(step.attempt(Self::NAME), interface_of(seen)),
             Step::CreateTap(_) | Step::ChangeTap { .. } | Step::DeleteTap(_) => taps::run(self, step, seen),
-            Step::ChangePort { .. } => match Self::port_messages(step, seen) {
+            Step::AddPort { .. } | Step::ChangePort { .. } => match Self::port_messages(step, seen) {
                 None => Outcome::DONE,
                 Some(messages) => {
                     let mut answers = self.socket.exchange_some(messages.into_iter()).into_iter();
@@ -107,16 +107,6 @@ impl NetlinkBackend {
         let at = step.attempt(Self::NAME);
         let answer = answer.map(drop);
         match step {
-            Step::AddPort { .. } => conclude(at, answer, |errno, _| match errno {
-                Errno::ELOOP => ErrorKind::PortIsBridge,
-                Errno::EBUSY => ErrorKind::PortBusy,
-                Errno::EXFULL => ErrorKind::TooManyPorts,
-                // The kernel says this of a bridge that has gone, too.
-                Errno::EINVAL if self.is_gone(interface_of(seen).index()) => ErrorKind::NotFound,
-                Errno::EINVAL | Errno::EOPNOTSUPP => ErrorKind::PortUnsuitable,
-                Errno::ENODEV => ErrorKind::PortNotFound,
-                errno => ErrorKind::of(errno),
-            }),
             Step::RemovePort { .. } => conclude(at, answer, |errno, _| match errno {
                 Errno::ENODEV => ErrorKind::PortNotFound,
                 errno => ErrorKind::of(errno),
@@ -154,7 +144,6 @@ fn message(step: &Step, seen: &Seen) -> Request {
 
     let port = || port_of(seen).index();
     match step {
-        Step::AddPort { .. } => requests::set_master(port(), Some(interface_of(seen).index())),
         Step::RemovePort { .. } => requests::set_master(port(), None),
         Step::AddFdbEntry { entry, .. } => neighbour::add(NLM_F_EXCL, port(), entry.mac.into(), entry.vlan),
         Step::ReplaceFdbEntry { entry, .. } => neighbour::add(NLM_F_REPLACE, port(), entry.mac.into(), entry.vlan),
@@ -182,7 +171,7 @@ enum Kind {
     Tap,
     /// A change of a bridge, which is a message for each setting.
     Bridge,
-    /// A change of a port's options, which is two messages.
+    /// A port that joins, or a change of its options, which are two messages.
     Port,
     Messages,
 }
@@ -194,9 +183,8 @@ impl Kind {
             Step::Delete(_) => Self::Deletion,
             Step::CreateTap(_) | Step::ChangeTap { .. } | Step::DeleteTap(_) => Self::Tap,
             Step::Change { .. } => Self::Bridge,
-            Step::ChangePort { .. } => Self::Port,
-            Step::AddPort { .. }
-            | Step::RemovePort { .. }
+            Step::AddPort { .. } | Step::ChangePort { .. } => Self::Port,
+            Step::RemovePort { .. }
             | Step::AddFdbEntry { .. }
             | Step::ReplaceFdbEntry { .. }
             | Step::RemoveFdbEntry { .. }
