@@ -6,7 +6,7 @@
 
 use crate::{
     Attempt, Backend, Bridges, Capabilities, Capability, ErrorKind, FdbEntry, FdbOrigin, Identity, Operation,
-    PortOptions, Result, StaticEntry, Step, Target, Transaction, UnicastMac,
+    PortOptions, Result, StaticEntry, Step, Target, Transaction, UnicastMac, VlanId,
 };
 
 /// What becomes of frames that come in through a restricted port under another MAC than its guest's.
@@ -40,6 +40,9 @@ pub enum Restriction {
 /// The port is locked before the entries change, so that at no moment frames come in that did not
 /// before. After a failure, options and static entries are as they were (but for being sticky on Linux
 /// from 4.20 on, as every entry is that this library makes); what had been learned is learned again.
+///
+/// A later call for the same port replaces the MAC. Of two calls at once, that of the lower MAC counts as the later one:
+/// both succeed, and only that MAC may speak. A static entry that another process adds meanwhile counts as such a call.
 ///
 /// The [`Restriction`] tells what is prevented now: who finds [`NotLearned`](Restriction::NotLearned)
 /// too little must look at it.
@@ -80,26 +83,47 @@ pub(crate) fn restrict<B: Backend + ?Sized>(
     mac: UnicastMac,
 ) -> Result<Restriction> {
     let backend = steps.backend();
-    refuse_taken(backend, bridge, port, mac)?;
+    let before = backend.fdb(bridge)?;
+    refuse_taken(backend, bridge, port, mac, &before)?;
     let restricted = restricted(backend.capabilities(), true);
     let mut options = *options;
     options.extend(restricted.iter());
     steps.run(Step::change_port(bridge, port, options))?;
-    // Read after the port stopped learning, so that nothing is missed.
-    for entry in backend.fdb(bridge)? {
-        // No frame comes from a group's address.
-        let Ok(other) = UnicastMac::new(entry.mac) else { continue };
-        if entry.port_identity != Some(port) || other == mac || entry.origin == FdbOrigin::Local {
-            continue;
-        }
-        match steps.run(Step::remove_fdb_entry(bridge, other, entry.vlan)) {
-            // It has aged out meanwhile.
-            Err(error) if error.kind() == ErrorKind::EntryNotFound => {}
-            outcome => drop(outcome?),
-        }
+    for (other, entry) in entries_of(port, &before).filter(|(other, _)| *other != mac) {
+        forget(steps, bridge, other, entry.vlan)?;
     }
     steps.run(Step::replace_fdb_entry(bridge, StaticEntry::new(mac, port)))?;
+    // The port may have learned addresses until it was changed, and another process may restrict it, too. Both read
+    // what there is after they have set their entries. So both choose the same, unless one has removed this one.
+    let now = backend.fdb(bridge)?;
+    let is_static = |entry: &FdbEntry| entry.origin == FdbOrigin::Static;
+    let allowed = || entries_of(port, &now).filter(|(_, entry)| is_static(entry)).map(|(mac, _)| mac);
+    let chosen = if allowed().any(|other| other == mac) { allowed().min() } else { None };
+    for (other, entry) in entries_of(port, &now) {
+        if !is_static(entry) || chosen.is_some_and(|chosen| chosen != other) {
+            forget(steps, bridge, other, entry.vlan)?;
+        }
+    }
     Ok(if restricted.locked == Some(true) { Restriction::Locked } else { Restriction::NotLearned })
+}
+
+/// The entries of a port, except its own address. No frame comes from a group's address.
+fn entries_of(port: Identity, entries: &[FdbEntry]) -> impl Iterator<Item = (UnicastMac, &FdbEntry)> {
+    let is_its = move |entry: &&FdbEntry| entry.port_identity == Some(port) && entry.origin != FdbOrigin::Local;
+    entries.iter().filter(is_its).filter_map(|entry| Some((UnicastMac::new(entry.mac).ok()?, entry)))
+}
+
+/// Removes an entry, unless it has aged out or another process has removed it.
+fn forget<B: Backend + ?Sized>(
+    steps: &mut Transaction<'_, B>,
+    bridge: Identity,
+    mac: UnicastMac,
+    vlan: Option<VlanId>,
+) -> Result<()> {
+    match steps.run(Step::remove_fdb_entry(bridge, mac, vlan)) {
+        Err(error) if error.kind() == ErrorKind::EntryNotFound => Ok(()),
+        outcome => outcome.map(drop),
+    }
 }
 
 /// Refuses a MAC that is static behind another port, or an interface's own.
@@ -108,13 +132,14 @@ fn refuse_taken<B: Backend + ?Sized>(
     bridge: Identity,
     port: Identity,
     mac: UnicastMac,
+    entries: &[FdbEntry],
 ) -> Result<()> {
     let is_taken = |entry: &FdbEntry| match entry.origin {
         FdbOrigin::Learned => false,
         FdbOrigin::Static => entry.port_identity != Some(port),
         _ => true,
     };
-    if backend.fdb(bridge)?.iter().any(|entry| entry.mac == mac && is_taken(entry)) {
+    if entries.iter().any(|entry| entry.mac == mac && is_taken(entry)) {
         let at = Attempt::new(backend.name(), Operation::ReplaceFdbEntry).on(bridge).port(port);
         return Err(at.error(ErrorKind::EntryExists));
     }
@@ -222,7 +247,7 @@ mod tests {
     use crate::testing::{
         Host, Moment, assert_all_or_nothing, host, host_with, host_without, is_rolled_back, mac, name, snapshot,
     };
-    use crate::{BridgeSpec, InterfaceName, MacAddr, PortState, VlanId};
+    use crate::{BridgeSpec, InterfaceName, MacAddr, PortState};
 
     const NEEDED: [Capability; 3] = [Capability::FdbList, Capability::FdbStatic, Capability::Learning];
 
@@ -321,6 +346,25 @@ mod tests {
         let port = port(&host, "tap1");
         assert_eq!(port.bridge.expect("a bridge").name(), name("br0"));
         assert_eq!(port.options.learning, Some(false));
+    }
+
+    /// Whatever the order in which two processes set their entries and look at them.
+    #[test]
+    fn of_two_restrictions_at_once_one_holds() {
+        for (own, other) in [(7, 6), (7, 8)] {
+            for at in Moment::of_steps(0..2) {
+                let host = host();
+                let restrict_other = move |host: &Model| {
+                    restrict_to_mac(host, name("br0"), name("tap0"), mac(other)).expect("it can be done");
+                };
+                at.act(&host, restrict_other);
+                restrict_to_mac(&host, name("br0"), name("tap0"), mac(own)).expect("it can be done");
+                let mut allowed: Vec<_> = entries(&host, "br0").into_iter().map(|(mac, ..)| mac).collect();
+                allowed.sort_unstable();
+                allowed.dedup();
+                assert_eq!(allowed.len(), 1, "{own} and {other} at {at:?}: {allowed:?}");
+            }
+        }
     }
 
     /// Another interface has its name then.

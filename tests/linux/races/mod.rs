@@ -27,6 +27,7 @@ mod moved;
 mod names;
 mod networks;
 mod options;
+mod restriction;
 mod rollback;
 mod taps;
 pub(crate) mod tracer;
@@ -53,6 +54,7 @@ pub(crate) fn register(registry: &Registry) {
         names::RACES,
         networks::RACES,
         options::RACES,
+        restriction::RACES,
         rollback::RACES,
         taps::RACES,
     ];
