@@ -58,8 +58,5 @@ fn read(path: &Path) -> Result<Document, StoreError> {
 }
 
 fn is_absent(document: &Result<Document, StoreError>) -> bool {
-    match document.as_ref().map_err(StoreError::reason) {
-        Err(StoreReason::Io { error, .. }) => error.kind() == io::ErrorKind::NotFound,
-        _ => false,
-    }
+    document.as_ref().is_err_and(StoreError::is_absent)
 }

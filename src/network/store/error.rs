@@ -37,11 +37,16 @@ impl StoreError {
         move |reason| Self::new(path, reason)
     }
 
+    /// The file does not exist.
+    pub(super) fn is_absent(&self) -> bool {
+        matches!(&self.reason, StoreReason::Io { error, .. } if error.kind() == io::ErrorKind::NotFound)
+    }
+
     /// It was read, and is no network's; not so a file that may be one and could not be read.
     pub(super) fn is_no_definition(&self) -> bool {
         match &self.reason {
             // A link that leads nowhere.
-            StoreReason::Io { error, .. } => error.kind() == io::ErrorKind::NotFound,
+            StoreReason::Io { .. } => self.is_absent(),
             StoreReason::Document(document) => !matches!(document.reason(), DocumentReason::Io(_)),
             _ => true,
         }

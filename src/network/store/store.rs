@@ -1,5 +1,6 @@
 //! The definitions of a host's networks, in two directories.
 
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -83,11 +84,15 @@ impl Store {
     pub fn undefine(&self, name: &NetworkName) -> Result<(), StoreError> {
         let path = directory::path_of(&self.config, name);
         // No lock in a directory that is not there.
-        if path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+        if path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
             return Err(self.not_defined(name));
         }
         let _lock = self.lock(&self.config)?;
-        file::remove(&path)
+        match file::remove(&path) {
+            // Another process has been faster.
+            Err(error) if error.is_absent() => Err(self.not_defined(name)),
+            removed => removed,
+        }
     }
 
     /// The definitions that networks were started with, as [`list`](Self::list) has those that are

@@ -4,14 +4,15 @@ mod killed;
 
 use std::fs;
 use std::io::Write;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
+use nix::fcntl::{Flock, FlockArg};
 use nix::mount::{MsFlags, mount};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{MAC, full, on_each, parse, vmbridge};
-use crate::support::{Registry, exists, ip, is_up, link, output, snapshot, tests};
+use crate::support::{Registry, exists, ip, is_up, link, output, snapshot, tests, wait_until};
 
 pub(crate) fn register(registry: &Registry) {
     registry.add(&tests![
@@ -29,6 +30,7 @@ pub(crate) fn register(registry: &Registry) {
         migrates_nothing_where_a_directory_is_not_there,
         several_at_once_start_it_once,
         several_at_once_define_different_ones,
+        several_at_once_undefine_it_once,
         needs_privilege_to_start_but_not_to_look,
         ensures_with_no_more_than_its_service_has,
         says_that_it_is_defined_where_its_mac_cannot_be_printed,
@@ -503,6 +505,29 @@ fn several_at_once_define_different_ones() {
     let listed = listed.as_array().expect("an array");
     assert!(listed.len() == 6 && listed.iter().all(|network| network["state"] == "active"), "{listed:?}");
     assert!((0..6).all(|number| exists(&format!("virbr{number}"))));
+}
+
+/// Both have seen the file when they begin to wait for the lock.
+fn several_at_once_undefine_it_once() {
+    let store = Store::new();
+    store.define("lan", "");
+    let lock = fs::File::open(store.path("etc/.lock")).expect("it was made");
+    let lock = Flock::lock(lock, FlockArg::LockExclusive).expect("nobody has it");
+    let spawn = || {
+        let mut command = store.command("undefine lan");
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts")
+    };
+    let children = [spawn(), spawn()];
+    let waits = |child: &Child| {
+        let descriptors = fs::read_dir(format!("/proc/{}/fd", child.id())).into_iter().flatten().flatten();
+        descriptors.filter_map(|entry| fs::read_link(entry.path()).ok()).any(|path| path.ends_with(".lock"))
+    };
+    wait_until("both wait for the lock", || children.iter().all(waits));
+    drop(lock);
+    let outputs = children.map(|child| child.wait_with_output().expect("it ends"));
+    assert_eq!(outputs.iter().filter(|output| output.status.success()).count(), 1, "{outputs:?}");
+    let refused = outputs.iter().find(|output| !output.status.success()).expect("one of them");
+    assert!(text(&refused.stderr).ends_with("/etc/lan.xml: the network is not defined\n"), "{refused:?}");
 }
 
 fn needs_privilege_to_start_but_not_to_look() {
