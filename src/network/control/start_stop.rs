@@ -123,7 +123,11 @@ impl NetworkController<'_> {
     ) -> Result<Outcomes<EnsureOutcome>, StoreError> {
         let active = self.store.lock_state()?;
         Ok(in_rounds(names, |names| {
-            let prepare = |name| self.prepare(name, &check)?.note(&active);
+            let prepare = |name| {
+                // Else another network could be defined with its bridge between the look at the definition and the note.
+                let _definitions = self.store.lock_definitions()?;
+                self.prepare(name, &check)?.note(&active)
+            };
             let prepared: Vec<Outcome<Prepared>> = names.iter().map(prepare).collect();
             let ready = prepared.iter().filter_map(|prepared| prepared.as_ref().ok());
             let planned: Vec<_> = ready.map(|prepared| (&prepared.network, &prepared.plan)).collect();

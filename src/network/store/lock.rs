@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// Held until it is dropped, or its process has ended however that was.
 #[derive(Debug)]
-pub(super) struct Lock {
+pub(in crate::network) struct Lock {
     _file: File,
 }
 

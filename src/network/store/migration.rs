@@ -74,7 +74,8 @@ impl Store {
         let directories = [&self.config, &self.state];
         let mut locks = Vec::new();
         if mode == MigrationMode::Apply {
-            for directory in directories.into_iter().filter(|directory| directory.is_dir()) {
+            // In the order of those who start a network.
+            for directory in directories.into_iter().rev().filter(|directory| directory.is_dir()) {
                 locks.push(Lock::take(directory, self.patience)?);
             }
         }

@@ -121,6 +121,20 @@ impl Store {
         Ok(StateLock::new(&self.state, self.lock(&self.state)?))
     }
 
+    /// Locks the definitions, so that what is read of one still holds when it is recorded. Who has the lock of the state
+    /// directory, too, has taken that first.
+    ///
+    /// Nobody defines a network in a directory that is missing or read-only: there is nothing to lock.
+    pub(in crate::network) fn lock_definitions(&self) -> Result<Option<Lock>, StoreError> {
+        if !self.config.is_dir() {
+            return Ok(None);
+        }
+        match self.lock(&self.config) {
+            Err(error) if error.io_kind() == io::ErrorKind::ReadOnlyFilesystem => Ok(None),
+            lock => lock.map(Some),
+        }
+    }
+
     /// Locks one of the two directories, which must be two.
     pub(super) fn lock(&self, directory: &Path) -> Result<Lock, StoreError> {
         self.check_directories()?;

@@ -1,19 +1,24 @@
-//! The bridge of a network is deleted or renamed, and another process' bridge takes its name.
+//! The bridge of a network is deleted or renamed, and another process' bridge or network takes its name.
 
 use std::fs;
+use std::time::Duration;
 
 use nix::mount::{MsFlags, mount};
 use serde_json::Value;
+use vmbridge::model::Model;
+use vmbridge::network::{MacSource, NetworkName, Store};
 
 use super::host::{
     FOREIGN, Fate, GONE, Kind, MAC, NOT_ACTIVE, OTHER, TAKEN, dispose, is_as_asked, is_untouched, make_foreign,
     shape, take_name,
 };
 use super::{BOTH, Race, at_every_stop};
-use crate::support::{ip, path_of, run};
+use crate::support::{exists, ip, path_of, run};
 
 /// The directory of the networks. Each run mounts its own.
 const DIRECTORY: &str = "/mnt";
+
+const ANCHOR: &str = "<metadata><v:bridge xmlns:v='https://vmbridge.org/network/1' anchor='tap'/></metadata>";
 
 /// Defines a network.
 pub(super) fn define() {
@@ -64,7 +69,7 @@ fn network_stop_leaves_a_bridge_that_took_the_name(backend: &str, fate: Fate) {
 /// Another process deletes both, and makes a bridge and a tap of these names.
 fn network_stop_leaves_an_anchor_that_took_the_name(backend: &str) {
     let prepare = || {
-        define_with("<metadata><v:bridge xmlns:v='https://vmbridge.org/network/1' anchor='tap'/></metadata>");
+        define_with(ANCHOR);
         vmbridge(&network("start"));
     };
     let act = || {
@@ -112,6 +117,27 @@ fn network_ensure_claims_what_it_repaired(backend: &str, fate: Fate) {
     });
 }
 
+/// Another process forgets the network, and defines another one with its bridge. Unless it has to wait, one of the two
+/// is refused.
+fn network_start_shares_its_bridge_with_no_other_network(backend: &str) {
+    let store =
+        || Store::new(format!("{DIRECTORY}/etc"), format!("{DIRECTORY}/run")).with_patience(Duration::ZERO);
+    let name = |text: &str| text.parse::<NetworkName>().expect("a name");
+    let act = || {
+        let other = "<network><name>other</name><bridge name='br0'/></network>".parse().expect("a definition");
+        let store = store();
+        if store.undefine(&name("lan")).is_ok() {
+            let _ = store.define(&Model::new(), &other, &MacSource::Random);
+        }
+    };
+    at_every_stop(backend, &network("start"), define, act, |ended, ()| {
+        ended.is_done_or_says(&[&["not defined"]]);
+        let is_active = store().active(&name("lan")).expect("it can be read").is_some();
+        assert_eq!((is_active, exists("br0")), (ended.is_done(), ended.is_done()));
+        assert!(!is_active || store().load(&name("other")).is_err(), "two networks have one bridge");
+    });
+}
+
 pub(super) const RACES: &[Race] = &[
     Race::of_each_fate(
         path_of!(network_stop_leaves_a_bridge_that_took_the_name),
@@ -127,5 +153,10 @@ pub(super) const RACES: &[Race] = &[
         path_of!(network_ensure_claims_what_it_repaired),
         BOTH,
         network_ensure_claims_what_it_repaired,
+    ),
+    Race::new(
+        path_of!(network_start_shares_its_bridge_with_no_other_network),
+        BOTH,
+        network_start_shares_its_bridge_with_no_other_network,
     ),
 ];
