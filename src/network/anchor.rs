@@ -152,7 +152,8 @@ pub(super) fn begin(
     steps.run(Step::change_tap(tap, TapChange::default().link(LinkState::Up))).map(drop)
 }
 
-/// Waits until the bridge has its carrier, and lets the anchor stay.
+/// Waits until the bridge has its carrier, and lets the anchor stay. A bridge that was set down would never have one, and
+/// is an error at once.
 pub(super) fn end(
     steps: &Transaction<'_, dyn Backend + '_>,
     network: &ResolvedNetwork,
@@ -171,9 +172,12 @@ fn await_carrier(backend: &dyn Backend, bridge: &BridgeState, limit: Duration) -
     let delay = bridge.options.forward_delay.filter(|_| bridge.options.stp == Some(true)).unwrap_or_default();
     let deadline = Instant::now().checked_add(delay.saturating_mul(2).saturating_add(limit));
     while !backend.has_carrier(bridge)? {
+        let at = Attempt::new(backend.name(), Operation::CreateTap).on(bridge).with(Capability::Carrier);
+        if backend.find(bridge)?.is_some_and(|now| now.link == LinkState::Down) {
+            return Err(at.error(ErrorKind::LinkDown));
+        }
         if deadline.is_some_and(|deadline| Instant::now() > deadline) {
-            let at = Attempt::new(backend.name(), Operation::CreateTap).on(bridge);
-            return Err(at.with(Capability::Carrier).error(ErrorKind::TimedOut));
+            return Err(at.error(ErrorKind::TimedOut));
         }
         thread::sleep(GLANCE);
     }

@@ -133,6 +133,22 @@ fn stopping_removes_what_an_old_libvirt_left() {
     }
 }
 
+/// The bridge would never have a carrier. Nothing is left of the start.
+#[test]
+fn a_start_ends_when_its_bridge_is_set_down() {
+    let host = host();
+    let before = snapshot(&host);
+    // After the bridge is created, and the anchor is created, has joined, and is up.
+    host.act_after(3, |host| {
+        let down = BridgeChange::default().link(LinkState::Down);
+        host.change(name("virbr0"), &down).expect("it is there");
+    });
+    let network = anchored().with_carrier_limit(Duration::from_secs(1));
+    let NetworkFailure::Backend(error) = failure(start(&host, &network)) else { panic!("the backend tells") };
+    assert_eq!(error.kind(), ErrorKind::LinkDown, "{error}");
+    assert_eq!(snapshot(&host), before);
+}
+
 #[test]
 fn an_anchor_in_the_hands_of_another_keeps_the_network_up() {
     let host = host();

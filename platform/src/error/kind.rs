@@ -58,6 +58,8 @@ texts! {
         Unsupported = "not supported",
         /// The kernel has no driver for bridges, or for taps, and it could not be loaded.
         NoDriver = "the kernel has no driver for it",
+        /// The interface has to be up for what was waited for, and another process set it down.
+        LinkDown = "it was set down meanwhile",
         /// What was waited for did not come in time.
         TimedOut = "timed out",
         /// The kernel's list changed each time while it was read.
@@ -107,7 +109,7 @@ impl ErrorKind {
             Self::Unsupported | Self::NoDriver => io::ErrorKind::Unsupported,
             Self::TimedOut => io::ErrorKind::TimedOut,
             Self::MalformedReply => io::ErrorKind::InvalidData,
-            Self::MacNotKept | Self::ListChanged | Self::Os => io::ErrorKind::Other,
+            Self::MacNotKept | Self::LinkDown | Self::ListChanged | Self::Os => io::ErrorKind::Other,
         }
     }
 }

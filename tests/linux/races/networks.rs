@@ -1,4 +1,4 @@
-//! The bridge of a network is deleted or renamed, and another process' bridge or network takes its name.
+//! The bridge of a network is deleted, renamed or set down, and another process' bridge or network takes its name.
 
 use std::fs;
 use std::time::Duration;
@@ -117,6 +117,25 @@ fn network_ensure_claims_what_it_repaired(backend: &str, fate: Fate) {
     });
 }
 
+/// Without a bridge that is up, the anchor never has a carrier.
+fn network_start_ends_when_its_bridge_is_set_down(backend: &str) {
+    let act = || {
+        if exists("br0") {
+            ip("link set dev br0 down");
+        }
+    };
+    at_every_stop(
+        backend,
+        &network("start"),
+        || define_with(ANCHOR),
+        act,
+        |ended, ()| {
+            ended.is_done_or_says(&[&["it was set down meanwhile"]]);
+            assert_eq!(exists("br0"), ended.is_done());
+        },
+    );
+}
+
 /// Another process forgets the network, and defines another one with its bridge. Unless it has to wait, one of the two
 /// is refused.
 fn network_start_shares_its_bridge_with_no_other_network(backend: &str) {
@@ -153,6 +172,11 @@ pub(super) const RACES: &[Race] = &[
         path_of!(network_ensure_claims_what_it_repaired),
         BOTH,
         network_ensure_claims_what_it_repaired,
+    ),
+    Race::new(
+        path_of!(network_start_ends_when_its_bridge_is_set_down),
+        BOTH,
+        network_start_ends_when_its_bridge_is_set_down,
     ),
     Race::new(
         path_of!(network_start_shares_its_bridge_with_no_other_network),
