@@ -7,8 +7,8 @@ use super::anchor::{self, Found};
 use super::inspect::{self, Bridge};
 use super::{Drift, NetworkError, NetworkFailure, Occupant, Occupied, ResolvedNetwork};
 use crate::{
-    Attempt, Backend, BridgeChange, BridgeSpec, BridgeState, Bridges, Bulk, ErrorKind, Operation, Result, Step,
-    Target, Transaction, run_each,
+    Attempt, Backend, BridgeChange, BridgeSpec, BridgeState, Bridges, Bulk, ErrorKind, InterfaceName, Operation,
+    Result, Step, Target, Transaction, run_each,
 };
 
 /// How many anchors are open at the same time: each is a descriptor until its bridge has a carrier, or is deleted.
@@ -24,6 +24,27 @@ pub enum EnsureOutcome {
     Created,
     /// Its bridge was there, and these were put right.
     Repaired(Vec<Drift>),
+}
+
+/// What stopping a network has done with its bridge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StopOutcome {
+    /// It was deleted.
+    Deleted,
+    /// This bridge was left, since no record says that vmbridge created it.
+    Left(InterfaceName),
+}
+
+/// What stopping a network does with its bridge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Disposal {
+    /// Deletes it and its anchor.
+    Delete,
+    /// Leaves it, and deletes the anchor that it was given.
+    Release,
+    /// Leaves it and its anchor. Where there is no bridge, deletes what else is left.
+    Leave,
 }
 
 pub(super) type Outcome<T> = std::result::Result<T, NetworkFailure>;
@@ -62,7 +83,7 @@ pub fn start(backend: &dyn Backend, network: &ResolvedNetwork) -> std::result::R
 /// left over is removed. The anchor is deleted last: if that fails, the bridge is gone, and stopping the
 /// network again deletes the anchor.
 pub fn stop(backend: &dyn Backend, network: &ResolvedNetwork) -> std::result::Result<(), NetworkError> {
-    stop_one(backend, network).map_err(NetworkError::of(network.name()))
+    stop_one(backend, network).map(drop).map_err(NetworkError::of(network.name()))
 }
 
 /// Makes a network active and as it is defined, whatever is there of it: a bridge of its name is
@@ -260,6 +281,12 @@ impl Plan {
         self.adopted.as_ref().map_or(self.spec.name.into(), |adopted| (&adopted.bridge).into())
     }
 
+    /// Whether the bridge exists.
+    #[cfg(feature = "store")]
+    pub(super) const fn has_bridge(&self) -> bool {
+        self.adopted.is_some()
+    }
+
     fn concerns_anchor(&self) -> bool {
         let concerns = |drift: &Drift| matches!(drift, Drift::Anchor { .. } | Drift::Link { .. });
         self.adopted.as_ref().is_none_or(|adopted| adopted.drifts.iter().any(concerns))
@@ -275,37 +302,45 @@ impl Plan {
     }
 }
 
-pub(super) fn stop_one(backend: &dyn Backend, network: &ResolvedNetwork) -> Outcome<()> {
-    only(stop_all(backend, &[network]))
+pub(super) fn stop_one(backend: &dyn Backend, network: &ResolvedNetwork) -> Outcome<StopOutcome> {
+    only(stop_all(backend, &[(network, Disposal::Delete)]))
 }
 
 /// Stops networks, their bridges all together, and returns the result of each.
 ///
 /// The anchor is opened first, which proves it free; then the bridge is deleted, and the anchor last. Nothing brings
 /// a deleted bridge back: should the anchor stay, stopping the network again deletes it.
-pub(super) fn stop_all(backend: &dyn Backend, networks: &[&ResolvedNetwork]) -> Vec<Outcome<()>> {
+pub(super) fn stop_all(
+    backend: &dyn Backend,
+    networks: &[(&ResolvedNetwork, Disposal)],
+) -> Vec<Outcome<StopOutcome>> {
     networks.chunks(ANCHORS_AT_ONCE).flat_map(|some| stop_together(backend, some)).collect()
 }
 
-fn stop_together(backend: &dyn Backend, networks: &[&ResolvedNetwork]) -> Vec<Outcome<()>> {
+fn stop_together(backend: &dyn Backend, networks: &[(&ResolvedNetwork, Disposal)]) -> Vec<Outcome<StopOutcome>> {
     let mut transactions: Vec<_> = networks.iter().map(|_| Transaction::new(backend)).collect();
     let looked_at: Vec<Outcome<_>> = networks
         .iter()
         .zip(&mut transactions)
-        .map(|(network, steps)| {
+        .map(|(&(network, disposal), steps)| {
             let bridge = own_bridge(backend, network)?;
-            let anchor = anchor::left_over(backend, network, bridge.as_ref())?;
+            let anchor = match disposal {
+                Disposal::Leave if bridge.is_some() => None,
+                Disposal::Release if bridge.is_some() && !network.has_anchor() => None,
+                _ => anchor::left_over(backend, network, bridge.as_ref())?,
+            };
             let held = anchor.map(|anchor| anchor::hold(steps, &anchor)).transpose()?;
             Ok((bridge, held.flatten()))
         })
         .collect();
-    let delete = |looked_at: &Outcome<(Option<BridgeState>, _)>| match looked_at {
-        Ok((Some(bridge), _)) => Some(Step::delete(bridge)),
+    let delete = |(looked_at, &(_, disposal)): (&Outcome<(Option<BridgeState>, _)>, &_)| match looked_at {
+        Ok((Some(bridge), _)) if disposal == Disposal::Delete => Some(Step::delete(bridge)),
         _ => None,
     };
-    let deleted = run_each(&mut transactions, &looked_at.iter().map(delete).collect::<Vec<_>>());
+    let deletions: Vec<_> = looked_at.iter().zip(networks).map(delete).collect();
+    let deleted = run_each(&mut transactions, &deletions);
     let mut anchors = Vec::new();
-    let mut outcomes: Vec<Outcome<()>> = Vec::with_capacity(networks.len());
+    let mut outcomes: Vec<Outcome<StopOutcome>> = Vec::with_capacity(networks.len());
     for (place, ((looked_at, steps), deleted)) in looked_at.into_iter().zip(transactions).zip(deleted).enumerate()
     {
         let outcome = looked_at.and_then(|(bridge, held)| match (bridge, deleted) {
@@ -318,7 +353,11 @@ fn stop_together(backend: &dyn Backend, networks: &[&ResolvedNetwork]) -> Vec<Ou
                 // Closes the anchor.
                 drop(steps.commit());
                 anchors.extend(held.map(|anchor| (place, Step::delete_tap(anchor))));
-                if bridge.is_some() { Ok(()) } else { Err(NetworkFailure::NotActive(networks[place].bridge())) }
+                match (bridge, networks[place]) {
+                    (None, (network, _)) => Err(NetworkFailure::NotActive(network.bridge())),
+                    (Some(_), (_, Disposal::Delete)) => Ok(StopOutcome::Deleted),
+                    (Some(bridge), _) => Ok(StopOutcome::Left(bridge.name)),
+                }
             }
             Err(NetworkFailure::Backend(error)) => Err(steps.roll_back(error).into()),
             Err(failure) => Err(failure),

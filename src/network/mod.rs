@@ -38,12 +38,12 @@ mod xml;
 
 pub use bridge_name::{BridgeName, BridgeTemplate};
 #[cfg(feature = "store")]
-pub use control::{NetworkController, NetworkInfo, NetworkState};
+pub use control::{AdoptedBridge, NetworkController, NetworkInfo, NetworkState};
 pub use drift::{AnchorState, Drift, DriftStatus};
 pub use error::{NetworkError, NetworkFailure};
 pub use inspect::status;
 pub use invalid::{InvalidNetwork, NetworkReason};
-pub use lifecycle::{EnsureOutcome, check_host, ensure, start, stop};
+pub use lifecycle::{EnsureOutcome, StopOutcome, check_host, ensure, start, stop};
 pub use network::Network;
 #[cfg(feature = "xml")]
 pub use network_files::{InvalidFiles, Migration, NetworkFiles};

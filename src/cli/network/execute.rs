@@ -5,8 +5,8 @@ use std::io;
 use std::path::Path;
 
 use vmbridge::network::{
-    Document, DocumentReason, InvalidDocument, MacSource, MigrationMode, MigrationOutcome, NetworkController,
-    NetworkError, NetworkFailure, NetworkName, Store, StoreError, check_host,
+    AdoptedBridge, Document, DocumentReason, InvalidDocument, MacSource, MigrationMode, MigrationOutcome,
+    NetworkController, NetworkError, NetworkFailure, NetworkName, StopOutcome, Store, StoreError, check_host,
 };
 use vmbridge::{Backend, HostIdentity};
 
@@ -28,9 +28,19 @@ pub(in crate::cli) fn execute(host: &dyn Backend, args: Args) -> Result<(), Fail
             let started = |_: &_, outcome| unless(outcome, &chosen, is_active);
             each(&chosen, || networks.defined(), |names| networks.start_many(names), started)?;
         }
-        NetworkCommand::Stop(chosen) => {
+        NetworkCommand::Stop { chosen, delete_adopted } => {
+            let adopted = if delete_adopted { AdoptedBridge::Delete } else { AdoptedBridge::Leave };
+            let networks = networks.with_adopted(adopted);
             let is_not_active = |failure: &_| matches!(failure, NetworkFailure::NotActive(_));
-            let stopped = |_: &_, outcome| unless(outcome, &chosen, is_not_active);
+            let stopped = |name: &NetworkName, outcome: Result<_, NetworkError>| {
+                if let Ok(StopOutcome::Left(bridge)) = outcome {
+                    note(format_args!(
+                        "network {name}: bridge {bridge} stays, since no record says that vmbridge created it; \
+                         `network stop --delete-adopted {name}` deletes it"
+                    ));
+                }
+                unless(outcome.map(drop), &chosen, is_not_active)
+            };
             each(&chosen, || networks.defined_or_active(), |names| networks.stop_many(names), stopped)?;
         }
         NetworkCommand::Ensure(chosen) => {

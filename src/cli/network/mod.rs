@@ -30,7 +30,7 @@ enum NetworkCommand {
     /// Define a network, or define it anew, and print the MAC that its bridge keeps for life.
     ///
     /// What the definition leaves open stays as it was; else the bridge gets the first name that
-    /// is free, and a MAC. A network that is active stays as it is until `ensure`.
+    /// is free, and a MAC: that of a running bridge of its name, or a new one. A network that is active stays as it is until `ensure`.
     Define {
         /// The definition, as libvirt's XML; `-` for the standard input.
         #[arg(value_name = "FILE|-")]
@@ -60,10 +60,18 @@ enum NetworkCommand {
     /// Make the bridges of networks, complete and up.
     Start(Chosen),
     /// Delete the bridges of networks; the guests' taps stay, without them.
-    Stop(Chosen),
+    ///
+    /// A bridge that `ensure` adopted stays, and so does one without a record of its start.
+    Stop {
+        #[command(flatten)]
+        chosen: Chosen,
+        /// Delete adopted bridges, too.
+        #[arg(long)]
+        delete_adopted: bool,
+    },
     /// Make networks active and as they are defined, and say what was not.
     ///
-    /// A bridge that is there is adopted, and changed where it differs.
+    /// A bridge that is there is adopted, and changed where it differs; `stop` leaves it.
     Ensure(Chosen),
     /// Say, in a line each, where the bridges of active networks are no longer as they were started.
     ///

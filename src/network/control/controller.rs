@@ -1,6 +1,6 @@
 //! The networks of a host: lists them and tells their state.
 
-use super::{NetworkInfo, NetworkState};
+use super::{AdoptedBridge, NetworkInfo, NetworkState};
 use crate::Backend;
 use crate::network::inspect::{self, Bridge};
 use crate::network::lifecycle::Outcome;
@@ -29,6 +29,7 @@ use crate::network::{
 pub struct NetworkController<'h> {
     pub(super) host: &'h dyn Backend,
     pub(super) store: &'h Store,
+    pub(super) adopted: AdoptedBridge,
 }
 
 /// The definition of a network, and whether it is defined, or active only.
@@ -38,7 +39,14 @@ impl<'h> NetworkController<'h> {
     /// Creates a controller of this host's networks, which this store defines.
     #[must_use]
     pub const fn new(host: &'h dyn Backend, store: &'h Store) -> Self {
-        Self { host, store }
+        Self { host, store, adopted: AdoptedBridge::Leave }
+    }
+
+    /// Sets what [`stop`](Self::stop) does with a bridge that vmbridge did not create. By default it is left.
+    #[must_use]
+    pub const fn with_adopted(mut self, adopted: AdoptedBridge) -> Self {
+        self.adopted = adopted;
+        self
     }
 
     /// Returns the defined networks and then those that are only active, each in the order of their file
@@ -122,7 +130,8 @@ impl<'h> NetworkController<'h> {
 
 impl std::fmt::Debug for NetworkController<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("NetworkController").field("host", &self.host.name()).field("store", self.store).finish()
+        let mut fields = f.debug_struct("NetworkController");
+        fields.field("host", &self.host.name()).field("store", self.store).field("adopted", &self.adopted).finish()
     }
 }
 

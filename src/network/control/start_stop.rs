@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use super::AdoptedBridge;
 use super::controller::NetworkController;
 use crate::network::inspect::{self, Bridge};
-use crate::network::lifecycle::{self, EnsureOutcome, Outcome, Plan};
+use crate::network::lifecycle::{self, Disposal, EnsureOutcome, Outcome, Plan, StopOutcome};
+use crate::network::store::BridgeOrigin;
 use crate::network::{
     Document, NetworkError, NetworkFailure, NetworkName, ResolvedNetwork, StateLock, StoreError, StoreReason,
 };
@@ -44,7 +46,7 @@ impl NetworkController<'_> {
     }
 
     /// Makes a network active and as it is defined ([`ensure`](crate::network::ensure)), whether or not it was
-    /// started. Temporary files of the store that a killed process has left are removed, too.
+    /// started. An existing bridge that no record names is recorded as adopted. Temporary files of the store that a killed process has left are removed, too.
     ///
     /// # Errors
     /// Those of [`ensure`](crate::network::ensure), and as [`start`](Self::start). Whatever fails, all
@@ -68,11 +70,15 @@ impl NetworkController<'_> {
     /// Stops a network as it was started ([`stop`](crate::network::stop)), or, where that is not known, as it
     /// is defined.
     ///
+    /// A bridge that was adopted is left ([`StopOutcome::Left`]), without the network's anchor. A bridge without a record
+    /// is left with all that it has: it may be another program's, or vmbridge's if the state directory was lost.
+    /// [`with_adopted`](Self::with_adopted) has both deleted.
+    ///
     /// # Errors
     /// Those of [`stop`](crate::network::stop); [`NetworkFailure::Invalid`],
     /// [`NetworkFailure::Store`]. Only after the latter can it be stopped nevertheless, and is to be
     /// stopped again to be forgotten.
-    pub fn stop(&self, name: &NetworkName) -> Result<(), NetworkError> {
+    pub fn stop(&self, name: &NetworkName) -> Result<StopOutcome, NetworkError> {
         only(name, self.stop_many(std::slice::from_ref(name)))
     }
 
@@ -84,19 +90,20 @@ impl NetworkController<'_> {
     ///
     /// # Errors
     /// As [`start_many`](Self::start_many).
-    pub fn stop_many(&self, names: &[NetworkName]) -> Result<Outcomes<()>, StoreError> {
+    pub fn stop_many(&self, names: &[NetworkName]) -> Result<Outcomes<StopOutcome>, StoreError> {
         let active = self.store.lock_state()?;
         Ok(in_rounds(names, |names| self.stop_round(names, &active)))
     }
 
-    fn stop_round(&self, names: &[NetworkName], active: &StateLock<'_>) -> Vec<Outcome<()>> {
+    fn stop_round(&self, names: &[NetworkName], active: &StateLock<'_>) -> Vec<Outcome<StopOutcome>> {
         let networks: Vec<_> = names.iter().map(|name| self.as_started(name)).collect();
-        let known: Vec<_> = networks.iter().filter_map(|network| network.as_ref().ok()).collect();
+        let known = networks.iter().filter_map(|network| network.as_ref().ok());
+        let known: Vec<_> = known.map(|(network, disposal)| (network, *disposal)).collect();
         let mut stopped = lifecycle::stop_all(self.host, &known).into_iter();
-        let note = |(name, network): (&NetworkName, Outcome<ResolvedNetwork>)| {
+        let note = |(name, network): (&NetworkName, Outcome<_>)| {
             network?;
             match stopped.next().expect("each network that is known has an outcome") {
-                stopped @ (Ok(()) | Err(NetworkFailure::NotActive(_))) => {
+                stopped @ (Ok(_) | Err(NetworkFailure::NotActive(_))) => {
                     active.remove(name).map_err(Into::into).and(stopped)
                 }
                 failed => failed,
@@ -105,13 +112,15 @@ impl NetworkController<'_> {
         names.iter().zip(networks).map(note).collect()
     }
 
-    /// The network as it was started, or, where that is not known, as it is defined.
-    fn as_started(&self, name: &NetworkName) -> Outcome<ResolvedNetwork> {
-        let document = match self.store.active(name)? {
-            Some(document) => document,
-            None => self.store.load(name)?,
+    /// The network as it was started, or, where that is not known, as it is defined; and what becomes of its bridge.
+    fn as_started(&self, name: &NetworkName) -> Outcome<(ResolvedNetwork, Disposal)> {
+        let (document, unless_told) = match self.store.active(name)? {
+            Some(record) if BridgeOrigin::of(&record) == BridgeOrigin::Created => (record, Disposal::Delete),
+            Some(record) => (record, Disposal::Release),
+            None => (self.store.load(name)?, Disposal::Leave),
         };
-        Ok(ResolvedNetwork::from_document(&document)?)
+        let disposal = if self.adopted == AdoptedBridge::Delete { Disposal::Delete } else { unless_told };
+        Ok((ResolvedNetwork::from_document(&document)?, disposal))
     }
 
     /// Makes those networks active, or as they are defined, that `check` does not refuse; it sees what each
@@ -154,7 +163,14 @@ impl NetworkController<'_> {
             self.settle(former, &network)?;
         }
         let plan = check(&network, former.as_ref())?;
-        Ok(Prepared { document, network, plan, before })
+        let is_recorded = former.is_some_and(|former| former.bridge() == network.bridge());
+        let origin = match &before {
+            _ if !plan.has_bridge() => BridgeOrigin::Created,
+            Some(before) if is_recorded => BridgeOrigin::of(before),
+            _ => BridgeOrigin::Adopted,
+        };
+        let record = self.store.record(&document, origin)?;
+        Ok(Prepared { record, network, plan, before })
     }
 
     /// Before a network is started that was started with another bridge: refuses it while that is there,
@@ -169,7 +185,7 @@ impl NetworkController<'_> {
             Bridge::Occupied(_) => Ok(()),
             Bridge::Absent => match lifecycle::stop_one(self.host, former) {
                 Err(NetworkFailure::NotActive(_)) => Ok(()),
-                outcome => outcome,
+                outcome => outcome.map(drop),
             },
         }
     }
@@ -177,20 +193,21 @@ impl NetworkController<'_> {
 
 /// A network that can be made active.
 struct Prepared {
-    document: Document,
+    /// What is noted of it while it is active.
+    record: Document,
     network: ResolvedNetwork,
     plan: Plan,
-    /// What is noted of it.
+    /// What is noted of it now.
     before: Option<Document>,
 }
 
 impl Prepared {
-    /// Notes that it is active with this definition.
+    /// Notes that it is active.
     fn note(self, active: &StateLock<'_>) -> Outcome<Self> {
         if self.is_noted() {
             return Ok(self);
         }
-        match active.insert(&self.document) {
+        match active.insert(&self.record) {
             Ok(()) => Ok(self),
             Err(error) if matches!(error.reason(), StoreReason::NotDurable(_)) => {
                 Err(self.take_back(active, error.into()))
@@ -219,7 +236,7 @@ impl Prepared {
 
     /// Whether it was noted before, so that there is nothing to write.
     fn is_noted(&self) -> bool {
-        self.before.as_ref().is_some_and(|before| before.text() == self.document.text())
+        self.before.as_ref().is_some_and(|before| before.text() == self.record.text())
     }
 }
 

@@ -24,8 +24,9 @@ impl Store {
     ///
     /// What the document leaves open stays as it was with the network before: its MAC, the name of
     /// its bridge if that is of the document's template, and its UUID. Else the name is the first
-    /// that is free in the store and on the host, and the MAC comes from `source` and is unlike
-    /// every MAC there. The rest of the document is not changed.
+    /// that is free in the store and on the host. The MAC is that of its bridge where that is
+    /// running (but none that it has from a port), or it comes from `source` and is unlike every MAC
+    /// there. The rest of the document is not changed.
     ///
     /// # Errors
     /// - [`StoreReason::Network`] for a network without a bridge of its own, and where no name is
@@ -94,7 +95,7 @@ fn completed(
     let network = document.network()?;
     let mac = match network.mac().or(before.and_then(Network::mac)) {
         Some(mac) => mac,
-        None => mac_source::choose(source, host, network, taken)?,
+        None => mac_source::of_running_bridge_or_new(source, host, network, taken)?,
     };
     if let Some(other) = taken.macs.get(&mac) {
         return Err(StoreReason::MacInUse(mac, other.clone()));

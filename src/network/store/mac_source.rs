@@ -51,9 +51,22 @@ pub fn derived_mac(host: &HostIdentity, network: &NetworkName) -> UnicastMac {
     UnicastMac::new(mac.into()).expect("0x52 is neither zero nor odd")
 }
 
+/// The MAC for a network that has none: that of its running bridge, or a new one.
+pub(super) fn of_running_bridge_or_new(
+    source: &MacSource,
+    host: &dyn Backend,
+    network: &Network,
+    taken: &Taken,
+) -> Result<UnicastMac, StoreReason> {
+    match of_running_bridge(host, network, taken)? {
+        Some(mac) => Ok(mac),
+        None => choose(source, host, network, taken),
+    }
+}
+
 /// A MAC for a network that has none, which no other network has and no interface of the host, but
 /// for one that is called as the network's bridge.
-pub(super) fn choose(
+fn choose(
     source: &MacSource,
     host: &dyn Backend,
     network: &Network,
@@ -83,7 +96,7 @@ pub(super) fn choose(
 
 /// The MAC that a network's bridge has by now: its guests know it, so it is kept. One that it has
 /// from a port, other than its anchor, goes with that port, and is not.
-pub(super) fn of_running_bridge(
+fn of_running_bridge(
     host: &dyn Backend,
     network: &Network,
     taken: &Taken,

@@ -162,10 +162,7 @@ impl Run<'_> {
         };
         let mac = match files.mac()? {
             Some(mac) => mac,
-            None => match mac_source::of_running_bridge(self.host, network, &self.taken)? {
-                Some(mac) => mac,
-                None => mac_source::choose(self.source, self.host, network, &self.taken)?,
-            },
+            None => mac_source::of_running_bridge_or_new(self.source, self.host, network, &self.taken)?,
         };
         self.taken.macs.insert(mac, network.name().clone());
         Ok(files.migration(mac)?)

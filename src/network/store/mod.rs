@@ -14,6 +14,7 @@ mod file;
 mod lock;
 mod mac_source;
 mod migration;
+mod record;
 mod state_lock;
 #[expect(clippy::module_inception, reason = "a type lives in the file of its name")]
 mod store;
@@ -26,5 +27,6 @@ pub use self::define::DefineOutcome;
 pub use self::error::{StoreError, StoreReason};
 pub use self::mac_source::{MacSource, derived_mac};
 pub use self::migration::{MigratedFile, MigrationMode, MigrationOutcome};
+pub(super) use self::record::BridgeOrigin;
 pub use self::state_lock::StateLock;
 pub use self::store::Store;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::lock::Lock;
-use super::{StateLock, StoreError, StoreReason, directory, file};
+use super::{BridgeOrigin, StateLock, StoreError, StoreReason, directory, file};
 use crate::network::{Document, NetworkName};
 use crate::system;
 
@@ -110,6 +110,16 @@ impl Store {
     /// Its file is there and cannot be used.
     pub fn active(&self, name: &NetworkName) -> Result<Option<Document>, StoreError> {
         directory::find(&self.state, name)
+    }
+
+    /// Returns the record of a network that is started with this definition.
+    pub(in crate::network) fn record(
+        &self,
+        definition: &Document,
+        origin: BridgeOrigin,
+    ) -> Result<Document, StoreError> {
+        let path = directory::path_of(&self.state, definition.parsed().name());
+        origin.record(definition).map_err(StoreError::at(&path))
     }
 
     /// Locks the state directory: until the guard is dropped, nobody else starts or stops networks.

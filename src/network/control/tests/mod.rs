@@ -7,11 +7,11 @@ use tempfile::TempDir;
 use super::*;
 use crate::faults::Fault;
 use crate::network::{
-    Drift, DriftStatus, EnsureOutcome, ForeignMode, MacSource, NetworkError, NetworkFailure, NetworkName, Store,
-    StoreError,
+    Drift, DriftStatus, EnsureOutcome, ForeignMode, MacSource, NetworkError, NetworkFailure, NetworkName,
+    StopOutcome, Store, StoreError,
 };
 use crate::testing::{Host, host, name, snapshot};
-use crate::{BridgeChange, Bridges, TapSpec};
+use crate::{BridgeChange, BridgeSpec, Bridges, TapSpec};
 
 const LAN: &str = "<network><name>lan</name><bridge name='virbr0'/>\
                    <mac address='52:54:00:00:00:01'/><mtu size='1400'/></network>";
@@ -101,13 +101,16 @@ fn what_fails_leaves_all_as_it_was() {
         fixture.networks().start(&lan()).expect("it can be started");
         fixture.define(&ANCHORED.replace("00:01", "00:02"));
     };
+    let adopted: Prepare = |fixture| {
+        fixture.host.inner().create(&BridgeSpec::new(name("virbr0"))).expect("the name is free");
+    };
     let prepared = |text, prepare: Prepare| {
         let fixture = Fixture::new(text);
         prepare(&fixture);
         fixture
     };
     for text in [LAN, ANCHORED] {
-        for (act, prepare) in [(start, nothing), (ensure, nothing), (ensure, redefined)] {
+        for (act, prepare) in [(start, nothing), (ensure, nothing), (ensure, redefined), (ensure, adopted)] {
             let done = prepared(text, prepare);
             act(&done.networks()).expect("nothing fails");
             for &fault in Fault::ALL {
@@ -210,6 +213,35 @@ fn one_that_is_defined_with_another_mac_since_is_active() {
     networks.stop(&lan()).expect("its MAC is known");
 }
 
+/// What each network does with its bridge does not depend on the others.
+#[test]
+fn an_adopted_bridge_is_left_with_all_but_the_anchor() {
+    let fixture = Fixture::new(LAN);
+    fixture.define(&ANCHORED.replace("lan", "held").replace("virbr0", "br1").replace("00:01", "00:02"));
+    fixture.define(&LAN.replace("lan", "own").replace("virbr0", "br2").replace("00:01", "00:03"));
+    let names = ["lan", "held", "own"].map(|name| name.parse().expect("a name"));
+    for bridge in ["virbr0", "br1"] {
+        fixture.host.inner().create(&BridgeSpec::new(name(bridge))).expect("the name is free");
+    }
+    let networks = fixture.networks();
+    let stopped = |networks: NetworkController<'_>| -> Vec<_> {
+        let outcomes = networks.stop_many(&names).expect("nobody has the lock").into_iter();
+        outcomes.map(|outcome| outcome.expect("it is active")).collect()
+    };
+    let left = |bridge| StopOutcome::Left(name(bridge));
+    for _ in 0..2 {
+        for outcome in networks.ensure_many(&names).expect("nobody has the lock") {
+            outcome.expect("it can be made");
+        }
+        assert_eq!(fixture.host.taps().expect("a list").len(), 1);
+        assert_eq!(stopped(networks), [left("virbr0"), left("br1"), StopOutcome::Deleted]);
+        assert!(fixture.host.taps().expect("a list").is_empty());
+        assert!(names.iter().all(|name| fixture.store.active(name).expect("it can be read").is_none()));
+    }
+    networks.ensure_many(&names).expect("nobody has the lock");
+    assert_eq!(stopped(networks.with_adopted(AdoptedBridge::Delete)), [StopOutcome::Deleted; 3]);
+}
+
 #[test]
 fn refuses_before_anything_is_noted() {
     let fixture = Fixture::new(LAN);
@@ -234,7 +266,8 @@ fn a_file_that_was_put_there_needs_a_name_and_a_mac() {
         let text = format!("<network><name>lan</name>{body}</network>");
         std::fs::write(fixture.directory.path().join("etc/lan.xml"), text).expect("it can be written");
         let networks = fixture.networks();
-        for outcome in [networks.start(&lan()), networks.ensure(&lan()).map(drop), networks.stop(&lan())] {
+        for outcome in [networks.start(&lan()), networks.ensure(&lan()).map(drop), networks.stop(&lan()).map(drop)]
+        {
             let error = outcome.expect_err("it is not whole").to_string();
             assert!(error.starts_with("network lan: ") && error.ends_with(says), "{error}");
         }

@@ -24,6 +24,9 @@ pub(crate) fn register(registry: &Registry) {
         ensure_says_what_it_has_changed,
         refuses_what_it_cannot_define,
         says_at_once_that_the_host_uses_the_bridges_name,
+        keeps_the_mac_of_a_running_bridge,
+        leaves_an_adopted_bridge,
+        leaves_a_bridge_without_a_record,
         gives_a_bridge_no_name_that_another_is_also_called_by,
         derives_macs,
         migrates_libvirts_networks,
@@ -359,11 +362,109 @@ fn says_at_once_that_the_host_uses_the_bridges_name() {
         assert_eq!((status, errors.as_str()), (0, says));
         assert!(out.starts_with("52:54:00:"), "{out}");
     }
-    assert!(store.refused("start lan").contains("by a bridge with the MAC 52:54:00:00:00:09"));
-    assert!(store.done("ensure lan").contains("repaired: mac is 52:54:00:00:00:09"));
+    ip("link set dev br0 address 52:54:00:00:00:08");
+    assert!(store.refused("start lan").contains("by a bridge with the MAC 52:54:00:00:00:08"));
+    assert!(store.done("ensure lan").contains("repaired: mac is 52:54:00:00:00:08"));
     // Its own bridge is nothing to speak of.
     let mac = store.define("lan", "  <bridge name='br0'/>\n");
     assert_eq!(link("br0").expect("it is there")["address"], mac);
+}
+
+fn keeps_the_mac_of_a_running_bridge() {
+    ip("link add name br0 address 52:54:00:00:00:09 type bridge");
+    ip("link add name br1 address 52:54:00:00:00:0a type bridge");
+    ip("link add name br2 type bridge");
+    ip("link add name tap0 address 02:00:00:00:00:07 type veth peer name tap1");
+    ip("link set dev tap0 master br2");
+    assert_eq!(link("br2").expect("it is there")["address"], "02:00:00:00:00:07");
+    on_each(|backend| {
+        let store = Store::new();
+        let define = |name: &str, body: &str| {
+            let file = store.write("new.xml", &network(name, body));
+            let (status, out, errors) = vmbridge(&store.args(&format!("define {file} --backend {backend}")));
+            assert!(status == 0 && errors.contains("is there already"), "{errors}");
+            out
+        };
+        assert_eq!(define("lan", "  <bridge name='br0' stp='off'/>\n"), "52:54:00:00:00:09\n");
+        assert_eq!(define("lan", "  <bridge name='br0' stp='off'/>\n"), "52:54:00:00:00:09\n");
+        // One that is given is meant, another network has its own, and a port takes its MAC along.
+        let given = format!("  <bridge name='br1'/>\n  <mac address='{MAC}'/>\n");
+        assert_eq!(define("given", &given), format!("{MAC}\n"));
+        assert!(define("lent", "  <bridge name='br2'/>\n").starts_with("52:54:00:"));
+        ip("link set dev br0 up");
+        assert!(!store.done(&format!("ensure lan --backend {backend}")).contains("mac is"));
+        assert_eq!(link("br0").expect("it is there")["address"], "52:54:00:00:00:09");
+    });
+}
+
+/// Stops a network whose bridge stays.
+#[track_caller]
+fn stopped_without_its_bridge(store: &Store, backend: &str) {
+    let (status, out, errors) = vmbridge(&store.args(&format!("stop lan --backend {backend}")));
+    let says = "vmbridge: network lan: bridge br0 stays, since no record says that vmbridge created it; \
+                `network stop --delete-adopted lan` deletes it\n";
+    assert_eq!((status, out.as_str(), errors.as_str()), (0, "", says));
+    assert!(exists("br0") && store.files("run").is_empty());
+}
+
+fn leaves_an_adopted_bridge() {
+    const BODY: &str = "  <metadata><v:bridge xmlns:v='https://vmbridge.org/network/1' anchor='tap'/></metadata>\n  \
+                        <bridge name='br0' stp='off'/>\n";
+    on_each(|backend| {
+        let store = Store::new();
+        let on = |args: &str| store.done(&format!("{args} --backend {backend}"));
+        store.define("lan", BODY);
+        ip("link add name br0 address 52:54:00:00:00:09 up type bridge");
+        ip("link add name tap0 master br0 type veth peer name tap1");
+        let before = link("br0").expect("it is there")["ifindex"].clone();
+        assert!(on("ensure lan").contains("repaired: mac is 52:54:00:00:00:09"));
+        assert!(exists("br0-nic"));
+        // Defined anew, it is still not its own.
+        store.define("lan", &BODY.replace("anchor='tap'", "").replace("off'/>", "off'/>\n  <mtu size='1400'/>"));
+        on("ensure lan");
+        store.define("lan", BODY);
+        on("ensure lan");
+        stopped_without_its_bridge(&store, backend);
+        assert!(!exists("br0-nic") && link("tap0").expect("it is there")["master"] == "br0");
+        assert_eq!(link("br0").expect("it is there")["ifindex"], before);
+
+        on("ensure lan");
+        assert_eq!(on("stop lan --delete-adopted"), "");
+        assert!(!exists("br0") && !exists("br0-nic") && store.files("run").is_empty());
+        // The next one is its own.
+        ip("link delete dev tap0");
+        for _ in 0..2 {
+            on("ensure lan");
+        }
+        assert_eq!(on("stop lan"), "");
+        assert!(!exists("br0"));
+        // So is one in the place of an adopted one.
+        ip("link add name br0 up type bridge");
+        on("ensure lan");
+        ip("link delete dev br0");
+        on("ensure lan");
+        assert_eq!(on("stop lan"), "");
+        assert!(!exists("br0"));
+    });
+}
+
+/// Its MAC proves nothing, since `define` takes over the MAC of a running bridge.
+fn leaves_a_bridge_without_a_record() {
+    on_each(|backend| {
+        let store = Store::new();
+        let on = |args: &str| store.done(&format!("{args} --backend {backend}"));
+        ip("link add name br0 up type bridge");
+        let file = store.write("new.xml", &network("lan", "  <bridge name='br0' stp='off'/>\n"));
+        assert_eq!(vmbridge(&store.args(&format!("define {file} --backend {backend}"))).0, 0);
+        stopped_without_its_bridge(&store, backend);
+        on("stop lan --delete-adopted");
+        on("start lan");
+        fs::remove_file(store.path("run/lan.xml")).expect("it is there");
+        on("ensure lan");
+        stopped_without_its_bridge(&store, backend);
+        on("stop lan --delete-adopted");
+        assert!(!exists("br0"));
+    });
 }
 
 fn gives_a_bridge_no_name_that_another_is_also_called_by() {
