@@ -6,6 +6,10 @@ use crate::{ErrorKind, Operation};
 pub(crate) const CONFIG_DIR: &str = "/etc/vmbridge/networks";
 #[cfg(feature = "store")]
 pub(crate) const STATE_DIR: &str = "/run/vmbridge/networks";
+#[cfg(feature = "store")]
+pub(crate) const LIBVIRT_CONFIG_DIR: &str = "/etc/libvirt/qemu/networks";
+#[cfg(feature = "store")]
+pub(crate) const LIBVIRT_STATE_DIR: &str = "/run/libvirt/network";
 
 pub(super) const fn hint(operation: Operation, kind: ErrorKind) -> Option<&'static str> {
     match kind {

@@ -15,7 +15,7 @@ cfg_if::cfg_if! {
 }
 
 #[cfg(feature = "store")]
-pub(crate) use self::native::{CONFIG_DIR, STATE_DIR};
+pub(crate) use self::native::{CONFIG_DIR, LIBVIRT_CONFIG_DIR, LIBVIRT_STATE_DIR, STATE_DIR};
 use crate::{Error, Operation};
 
 /// Returns what a person can do about an error on this system, where the cause is known.

@@ -16,8 +16,10 @@ use crate::cli::{Failure, note};
 
 pub(in crate::cli) fn execute(host: &dyn Backend, args: Args) -> Result<(), Failure> {
     let store = args.store();
-    let directories = [args.config_dir, args.state_dir];
     let networks = NetworkController::new(host, &store);
+    if let NetworkCommand::Migrate { .. } = args.command {
+        args.directories().map_or(Ok(()), check_directories)?;
+    }
     match args.command {
         NetworkCommand::Define { file, mac } => define(host, &store, &file, mac.source)?,
         NetworkCommand::List { json } => print::list(&networks.list()?, json)?,
@@ -51,7 +53,6 @@ pub(in crate::cli) fn execute(host: &dyn Backend, args: Args) -> Result<(), Fail
         NetworkCommand::Undefine { name } => store.undefine(&name)?,
         NetworkCommand::Migrate { dry_run, mac } => {
             let mode = if dry_run { MigrationMode::DryRun } else { MigrationMode::Apply };
-            directories.iter().flatten().try_for_each(|directory| check_directory(directory))?;
             migrate(host, &store, mac.source, mode)?;
         }
     }
@@ -132,9 +133,15 @@ fn unless(
 }
 
 /// Refuses a directory that is not there: with one that was mistyped, there would be nothing to migrate.
-fn check_directory(directory: &Path) -> Result<(), Failure> {
-    let read = fs::read_dir(directory);
-    read.map(drop).map_err(|error| Failure::Other(format!("{}: {error}", directory.display())))
+fn check_directories([config, state]: [&Path; 2]) -> Result<(), Failure> {
+    let failure = |directory: &Path, error: &io::Error, hint: &str| {
+        Failure::Other(format!("{}: {error}{hint}", directory.display()))
+    };
+    fs::read_dir(config).map_err(|error| failure(config, &error, ""))?;
+    let Err(error) = fs::read_dir(state) else { return Ok(()) };
+    let hint = format!("; libvirt creates {} when it starts, or create it yourself", Store::LIBVIRT_STATE_DIR);
+    let is_missing = error.kind() == io::ErrorKind::NotFound;
+    Err(failure(state, &error, if is_missing { &hint } else { "" }))
 }
 
 fn migrate(host: &dyn Backend, store: &Store, source: MacChoice, mode: MigrationMode) -> Result<(), Failure> {

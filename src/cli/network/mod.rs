@@ -4,20 +4,22 @@ mod execute;
 mod print;
 mod watch;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{Args as ClapArgs, CommandFactory, Subcommand, ValueEnum};
 use vmbridge::network::{NetworkName, Store};
 
 pub(super) use self::execute::execute;
+use super::args as command;
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
     /// Where networks are defined, a file NAME.xml each; the system's directory if absent.
-    #[arg(long, visible_alias = "dir", global = true, value_name = "DIR", requires = "state_dir")]
+    #[arg(long, visible_alias = "dir", global = true, value_name = "DIR")]
     config_dir: Option<PathBuf>,
     /// Where it is noted which networks are active, and how they were started. The two directories
-    /// belong together.
+    /// belong together; with libvirt's directory of definitions, libvirt's if absent.
     #[arg(long, global = true, value_name = "DIR", requires = "config_dir")]
     state_dir: Option<PathBuf>,
     #[command(subcommand)]
@@ -84,7 +86,8 @@ enum NetworkCommand {
     },
     /// Give a MAC to every network that has none, ours or libvirt's.
     ///
-    /// For libvirt's: --dir /etc/libvirt/qemu/networks --state-dir /var/lib/libvirt/network
+    /// For libvirt's: --dir /etc/libvirt/qemu/networks, with the state directory /run/libvirt/network
+    /// (before libvirt 1.2.4 /var/lib/libvirt/network). libvirt must not run meanwhile.
     Migrate {
         /// Change nothing, and print what would be changed as `diff -u` does.
         #[arg(long)]
@@ -122,11 +125,21 @@ enum MacChoice {
 }
 
 impl Args {
-    fn store(&self) -> Store {
-        match (&self.config_dir, &self.state_dir) {
-            (Some(config), Some(state)) => Store::new(config, state),
-            // clap has seen to it that neither comes alone.
-            _ => Store::default(),
+    /// The directories that were given, or are known from the one that was: of definitions, and of what is active.
+    fn directories(&self) -> Option<[&Path; 2]> {
+        let config = self.config_dir.as_deref()?;
+        let libvirts =
+            (config == Path::new(Store::LIBVIRT_CONFIG_DIR)).then_some(Path::new(Store::LIBVIRT_STATE_DIR));
+        match self.state_dir.as_deref().or(libvirts) {
+            Some(state) => Some([config, state]),
+            None => {
+                let error = "the argument '--config-dir <DIR>' needs '--state-dir <DIR>'";
+                command::Args::command().error(ErrorKind::MissingRequiredArgument, error).exit()
+            }
         }
+    }
+
+    fn store(&self) -> Store {
+        self.directories().map_or_else(Store::default, |[config, state]| Store::new(config, state))
     }
 }

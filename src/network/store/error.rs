@@ -100,6 +100,12 @@ pub enum StoreReason {
     /// Another process holds the lock.
     #[error("another process has it locked, and had for {} s", .0.as_secs())]
     Locked(Duration),
+    /// libvirt runs with this state directory. It keeps definitions in memory, and would not see a change.
+    #[error(
+        "libvirt has it locked, so it is running and would not see the change; stop libvirtd or virtnetworkd first, \
+         and its sockets"
+    )]
+    LibvirtRunning,
     /// A directory, a device or the like.
     #[error("it is not a regular file")]
     NotAFile,
@@ -154,7 +160,7 @@ impl StoreReason {
     fn io_kind(&self) -> io::ErrorKind {
         match self {
             Self::Io { error, .. } | Self::NotDurable(error) => error.kind(),
-            Self::Locked(_) => io::ErrorKind::ResourceBusy,
+            Self::Locked(_) | Self::LibvirtRunning => io::ErrorKind::ResourceBusy,
             Self::OneDirectory | Self::NotAFile | Self::FileName | Self::Network(_) => io::ErrorKind::InvalidInput,
             Self::OtherName(_) => io::ErrorKind::InvalidData,
             Self::Document(error) => error.io_kind(),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::lock::Lock;
 use super::taken::Taken;
-use super::{MacSource, Store, StoreError, StoreReason, directory, file, mac_source};
+use super::{MacSource, Store, StoreError, StoreReason, directory, file, libvirt, mac_source};
 use crate::network::{Document, ForeignMode, Migration, NetworkFiles, ParsedNetwork};
 use crate::{Backend, UnicastMac};
 
@@ -60,10 +60,10 @@ impl Store {
     /// MAC is not touched. Broken files are reported, and do not keep the taken from it.
     ///
     /// Wherever it is interrupted, every file is whole, and another run ends what was begun, with
-    /// the same MACs. libvirt must be told, or not run: it keeps its own copy of what it has read.
+    /// the same MACs. libvirt must not run, nor be started meanwhile: it keeps its own copy of what it has read.
     ///
     /// # Errors
-    /// A directory is there and cannot be read or locked. Nothing has changed then.
+    /// [`StoreReason::LibvirtRunning`], unless it is a dry run. A directory is there and cannot be read or locked. Nothing has changed then.
     pub fn migrate(
         &self,
         host: &dyn Backend,
@@ -78,6 +78,7 @@ impl Store {
             for directory in directories.into_iter().rev().filter(|directory| directory.is_dir()) {
                 locks.push(Lock::take(directory, self.patience)?);
             }
+            libvirt::check_stopped(self)?;
         }
         let mut configured = directory::read_all(&self.config)?;
         let mut active = directory::read_all(&self.state)?;

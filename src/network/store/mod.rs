@@ -11,6 +11,7 @@ mod define;
 mod directory;
 mod error;
 mod file;
+mod libvirt;
 mod lock;
 mod mac_source;
 mod migration;

@@ -42,6 +42,15 @@ impl Store {
     /// `/run/vmbridge/networks`, and on FreeBSD `/var/run/vmbridge/networks` (`rc.d/cleanvar`).
     pub const STATE_DIR: &str = system::STATE_DIR;
 
+    /// The directory of libvirt's own definitions: `/etc/libvirt/qemu/networks`, and on FreeBSD
+    /// `/usr/local/etc/libvirt/qemu/networks`.
+    pub const LIBVIRT_CONFIG_DIR: &str = system::LIBVIRT_CONFIG_DIR;
+
+    /// The directory of libvirt's records of active networks: `/run/libvirt/network`, and on FreeBSD
+    /// `/var/run/libvirt/network`. libvirt creates it when it starts; before 1.2.4 it was
+    /// `/var/lib/libvirt/network`.
+    pub const LIBVIRT_STATE_DIR: &str = system::LIBVIRT_STATE_DIR;
+
     /// A store in a configuration and a state directory, which need not be there yet: they are
     /// made when something is written to them.
     #[must_use]

@@ -34,6 +34,7 @@ pub(crate) fn register(registry: &Registry) {
         any_network_is_by_its_schema,
         keeps_a_network_under_its_uuid,
         takes_the_macs_of_a_migration,
+        a_running_daemon_keeps_a_migration_off,
     ]);
     registry.add_on_each_backend(&tests![makes_the_same_bridges]);
     readers::register(&registry);
@@ -303,6 +304,39 @@ fn takes_the_macs_of_a_migration() {
     }
     assert_eq!([&texts()[0], &texts()[2]], [&before[0], &before[2]], "libvirt has nothing to add");
     let before = texts();
+    drop(libvirt);
     assert!(migrate(MigrationMode::Apply).iter().all(|(_, mac)| mac.is_none()));
     assert_eq!(texts(), before);
+}
+
+/// It would overwrite the files with what it has in memory.
+fn a_running_daemon_keeps_a_migration_off() {
+    own_directories();
+    let files = old_files();
+    let texts = || files.clone().map(|file| fs::read_to_string(file).expect("it is there"));
+    let migrate = |more: &[&str]| {
+        let args = ["network", "migrate", "--dir", CONFIG].into_iter().chain(more.iter().copied());
+        output(env!("CARGO_BIN_EXE_vmbridge"), args)
+    };
+    let other = tempfile::tempdir().expect("a directory can be made");
+    let other = other.path().to_str().expect("UTF-8");
+    {
+        let _libvirt = Libvirt::start();
+        // It has given them MACs.
+        files.iter().for_each(|file| without_mac(file));
+        let before = texts();
+        let says = format!(
+            "vmbridge: {STATE}/driver.pid: libvirt has it locked, so it is running and would not see the change; \
+             stop libvirtd or virtnetworkd first, and its sockets\n"
+        );
+        for state in [&[][..], &["--state-dir", STATE], &["--state-dir", other]] {
+            let refused = migrate(state);
+            assert_eq!((refused.status.code(), &*String::from_utf8_lossy(&refused.stderr)), (Some(1), &*says));
+            assert_eq!(texts(), before);
+        }
+        // It changes nothing.
+        assert!(migrate(&["--dry-run"]).status.success());
+    }
+    assert!(migrate(&[]).status.success());
+    assert!(texts().iter().all(|text| text.contains("<mac ")));
 }

@@ -31,6 +31,7 @@ pub(crate) fn register(registry: &Registry) {
         derives_macs,
         migrates_libvirts_networks,
         migrates_nothing_where_a_directory_is_not_there,
+        knows_libvirts_own_directories,
         several_at_once_start_it_once,
         several_at_once_define_different_ones,
         several_at_once_undefine_it_once,
@@ -561,6 +562,34 @@ fn migrates_nothing_where_a_directory_is_not_there() {
     assert!(files.iter().all(|file| fs::read_to_string(file).expect("it is there") == text));
 }
 
+/// Gives this mount namespace empty directories where the system has its definitions and its state.
+fn empty_system_directories() {
+    for directory in ["/etc", "/run"] {
+        mount(Some("tmpfs"), directory, Some("tmpfs"), MsFlags::empty(), None::<&str>).expect("it can be mounted");
+    }
+}
+
+fn knows_libvirts_own_directories() {
+    empty_system_directories();
+    let [config, state] = ["/etc/libvirt/qemu/networks", "/run/libvirt/network"];
+    fs::create_dir_all(config).expect("it can be made");
+    fs::write(format!("{config}/lan.xml"), network("lan", "  <bridge name='virbr0'/>\n"))
+        .expect("it can be written");
+    for args in ["", " --dry-run", " --state-dir /var/lib/libvirt/nosuch"] {
+        let errors = super::refused(&format!("network migrate --dir {config}{args}"));
+        assert!(errors.contains(": No such file or directory (os error 2); "), "{errors}");
+        assert!(errors.contains("libvirt creates /run/libvirt/network when it starts"), "{errors}");
+    }
+    fs::create_dir_all(state).expect("it can be made");
+    fs::write(format!("{state}/lan.xml"), network("lan", "  <bridge name='virbr0'/>\n"))
+        .expect("it can be written");
+    let migrated = super::done(&format!("network migrate --dir {config}/"));
+    let lines: Vec<_> = migrated.lines().map(|line| line.split_once(": MAC ").expect("one").0).collect();
+    assert_eq!(lines, [format!("{config}/lan.xml"), format!("{state}/lan.xml")]);
+    assert_eq!(parse(&super::done(&format!("network list --json --dir {config}")))[0]["name"], "lan");
+    assert_eq!(vmbridge("network migrate --dir /etc").0, 2);
+}
+
 /// One starts it, the others say that it is active; and with ensure, one makes it.
 fn several_at_once_start_it_once() {
     let store = Store::new();
@@ -661,9 +690,7 @@ fn ensures_with_no_more_than_its_service_has() {
     let service = include_str!("../../../../src/services/vmbridge.service");
     assert!(service.contains("\nCapabilityBoundingSet=CAP_NET_ADMIN\nNoNewPrivileges=yes\n"));
     let command = service.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/bin/vmbridge "));
-    for directory in ["/etc", "/run"] {
-        mount(Some("tmpfs"), directory, Some("tmpfs"), MsFlags::empty(), None::<&str>).expect("it can be mounted");
-    }
+    empty_system_directories();
     let store = Store::new();
     let file = store.write("new.xml", &network("lan", killed::BODY));
     super::done(&format!("network define {file}"));

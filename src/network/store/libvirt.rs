@@ -1,0 +1,35 @@
+//! A running libvirt, whose files nobody else must change.
+//!
+//! It keeps what it has read in memory, and writes that to its files again. Its driver for networks has a lock on
+//! `driver.pid` in the state directory for as long as it runs (`networkStateInitialize()`,
+//! `src/network/bridge_driver.c`; `virFileLock()`, `src/util/virfile.c`).
+
+use std::path::Path;
+
+use rustix::process::{Flock, FlockType, fcntl_getlk};
+
+use super::{Store, StoreError, StoreReason, file};
+
+/// Refuses the directories of a libvirt that is running. One that starts afterwards is not seen.
+pub(super) fn check_stopped(store: &Store) -> Result<(), StoreError> {
+    check_state(&store.state)?;
+    // Whatever state directory was given with it.
+    if store.config == Path::new(Store::LIBVIRT_CONFIG_DIR) {
+        check_state(Store::LIBVIRT_STATE_DIR.as_ref())
+    } else {
+        Ok(())
+    }
+}
+
+fn check_state(state: &Path) -> Result<(), StoreError> {
+    let path = state.join("driver.pid");
+    let file = match file::open(&path) {
+        Err(error) if error.is_absent() => return Ok(()),
+        file => file?,
+    };
+    match fcntl_getlk(&file, &Flock::from(FlockType::WriteLock)) {
+        Ok(None) => Ok(()),
+        Ok(Some(_)) => Err(StoreError::new(&path, StoreReason::LibvirtRunning)),
+        Err(errno) => Err(StoreError::io(&path, "look for a lock on")(errno.into())),
+    }
+}
