@@ -21,7 +21,13 @@ pub(in crate::cli) fn execute(host: &dyn Backend, args: Args) -> Result<(), Fail
         args.directories().map_or(Ok(()), check_directories)?;
     }
     match args.command {
-        NetworkCommand::Define { file, mac } => define(host, &store, &file, mac.source)?,
+        NetworkCommand::Define { file, mac, libvirt_dir } => {
+            let store = match libvirt_dir {
+                Some(directory) => store.clone().with_libvirt(directory),
+                None => store.clone(),
+            };
+            define(host, &store, &file, mac.source)?;
+        }
         NetworkCommand::List { json } => print::list(&networks.list()?, json)?,
         NetworkCommand::Show { name, xml: true, .. } => print::xml(&networks.find(&name)?.document)?,
         NetworkCommand::Show { name, xml: false, json } => print::network(&networks.find(&name)?, json)?,
@@ -69,6 +75,10 @@ fn define(host: &dyn Backend, store: &Store, file: &Path, source: MacChoice) -> 
     let mac = network.mac();
     print::mac(mac)
         .map_err(|error| Failure::Unprinted(format!("network {name} is defined with MAC {mac}"), error))?;
+    if let Some(other) = defined.libvirt {
+        let bridge = network.bridge();
+        note(format_args!("bridge {bridge} is also that of libvirt's network {other}; undefine one of the two"));
+    }
     if let Some(bridge) = defined.existing {
         note(format_args!(
             "a bridge {} is there already, with MAC {}; `network ensure {name}` adopts it",

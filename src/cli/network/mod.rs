@@ -32,13 +32,17 @@ enum NetworkCommand {
     /// Define a network, or define it anew, and print the MAC that its bridge keeps for life.
     ///
     /// What the definition leaves open stays as it was; else the bridge gets the first name that
-    /// is free, and a MAC: that of a running bridge of its name, or a new one. A network that is active stays as it is until `ensure`.
+    /// is free, here and with libvirt, and a MAC: that of a running bridge of its name, or a new one. A network that is active stays as it is until `ensure`.
     Define {
         /// The definition, as libvirt's XML; `-` for the standard input.
         #[arg(value_name = "FILE|-")]
         file: PathBuf,
         #[command(flatten)]
         mac: MacOption,
+        /// Where libvirt's networks are defined: no name of their bridges is chosen. With the system's own
+        /// directories, libvirt's if absent.
+        #[arg(long, value_name = "DIR")]
+        libvirt_dir: Option<PathBuf>,
     },
     /// List the networks that are defined or active.
     List {

@@ -16,6 +16,9 @@ pub struct DefineOutcome {
     /// An existing bridge of this name on the host that is not the running network's: it is in the way,
     /// or can be adopted.
     pub existing: Option<BridgeState>,
+    /// A network of libvirt's whose bridge has this name, too ([`Store::with_libvirt`]). Only one of the two can run: a
+    /// bridge has one owner.
+    pub libvirt: Option<NetworkName>,
 }
 
 impl Store {
@@ -24,7 +27,7 @@ impl Store {
     ///
     /// What the document leaves open stays as it was with the network before: its MAC, the name of
     /// its bridge if that is of the document's template, and its UUID. Else the name is the first
-    /// that is free in the store and on the host. The MAC is that of its bridge where that is
+    /// that is free in the store, in libvirt's ([`with_libvirt`](Self::with_libvirt)) and on the host. The MAC is that of its bridge where that is
     /// running (but none that it has from a port), or it comes from `source` and is unlike every MAC
     /// there. The rest of the document is not changed.
     ///
@@ -59,17 +62,26 @@ impl Store {
         let completed = completed(host, document, before, &taken, source).map_err(StoreError::at(path))?;
         let existing = existing(host, &completed, active.as_ref()).map_err(StoreError::at(path))?;
         file::replace(path, completed.text())?;
-        Ok(DefineOutcome { document: completed, existing })
+        let libvirt = libvirts(&completed, &taken);
+        Ok(DefineOutcome { document: completed, existing, libvirt })
     }
 
     /// What the networks have but this one. A file that is no definition has nothing.
     fn taken_by_others(&self, but: &NetworkName) -> Result<Taken, StoreError> {
         let configured = directory::read_all(&self.config)?.into_values();
         let all = configured.chain(directory::read_all(&self.state)?.into_values());
-        let readable = all.filter(|document| !document.as_ref().is_err_and(StoreError::is_no_definition));
-        let documents = readable.collect::<Result<Vec<_>, _>>()?;
-        Ok(Taken::by(documents.iter().filter(|document| document.parsed().name() != but)))
+        let documents = definitions(all)?;
+        let mut taken = Taken::by(documents.iter().filter(|document| document.parsed().name() != but));
+        if let Some(directory) = self.libvirt.as_ref().filter(|directory| **directory != self.config) {
+            taken.libvirts = Taken::by(&definitions(directory::read_all(directory)?.into_values())?).bridges;
+        }
+        Ok(taken)
     }
+}
+
+/// The files that are definitions; an error where one that may be cannot be read.
+fn definitions(files: impl Iterator<Item = Result<Document, StoreError>>) -> Result<Vec<Document>, StoreError> {
+    files.filter(|file| !file.as_ref().is_err_and(StoreError::is_no_definition)).collect()
 }
 
 /// The document with a name for the bridge and a MAC that no other network has.
@@ -128,7 +140,8 @@ fn bridge(
         (BridgeName::Fixed(name), _) => Ok(*name),
         (template, _) => {
             let on_host = host.interfaces()?.into_iter().map(|interface| interface.name);
-            let mut in_use: BTreeSet<_> = taken.bridges.keys().copied().chain(on_host).collect();
+            let defined = taken.bridges.keys().chain(taken.libvirts.keys()).copied();
+            let mut in_use: BTreeSet<_> = defined.chain(on_host).collect();
             loop {
                 let name = template.resolve(in_use.iter().copied())?;
                 if is_free(host, name)? {
@@ -161,4 +174,10 @@ fn existing(
     let found = host.find(*bridge)?;
     // One that is only also called so cannot be adopted.
     Ok(found.filter(|found| found.name == *bridge && own != Some(&BridgeName::Fixed(*bridge))))
+}
+
+/// The network of libvirt's whose bridge has the same name.
+fn libvirts(document: &Document, taken: &Taken) -> Option<NetworkName> {
+    let BridgeName::Fixed(bridge) = document.parsed().own()?.bridge() else { return None };
+    taken.libvirts.get(bridge).cloned()
 }

@@ -30,6 +30,8 @@ use crate::system;
 pub struct Store {
     pub(super) config: PathBuf,
     pub(super) state: PathBuf,
+    /// The directory of libvirt's definitions, if it is another than that of this store.
+    pub(super) libvirt: Option<PathBuf>,
     pub(super) patience: Duration,
 }
 
@@ -55,7 +57,15 @@ impl Store {
     /// made when something is written to them.
     #[must_use]
     pub fn new(config: impl Into<PathBuf>, state: impl Into<PathBuf>) -> Self {
-        Self { config: config.into(), state: state.into(), patience: Duration::from_secs(120) }
+        Self { config: config.into(), state: state.into(), libvirt: None, patience: Duration::from_secs(120) }
+    }
+
+    /// Sets the directory of the definitions of a libvirt on this host, which need not exist. [`define`](Self::define)
+    /// chooses no name of its networks' bridges.
+    #[must_use]
+    pub fn with_libvirt(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.libvirt = Some(directory.into());
+        self
     }
 
     /// That waits so long for others who change it, and not 120 s: a start of a network with an anchor
@@ -186,8 +196,9 @@ impl Store {
 }
 
 impl Default for Store {
-    /// Creates the system's own store, in [`CONFIG_DIR`](Self::CONFIG_DIR) and [`STATE_DIR`](Self::STATE_DIR).
+    /// Creates the system's own store, in [`CONFIG_DIR`](Self::CONFIG_DIR) and [`STATE_DIR`](Self::STATE_DIR), beside
+    /// libvirt's in [`LIBVIRT_CONFIG_DIR`](Self::LIBVIRT_CONFIG_DIR).
     fn default() -> Self {
-        Self::new(Self::CONFIG_DIR, Self::STATE_DIR)
+        Self::new(Self::CONFIG_DIR, Self::STATE_DIR).with_libvirt(Self::LIBVIRT_CONFIG_DIR)
     }
 }

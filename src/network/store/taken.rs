@@ -10,6 +10,8 @@ use crate::{InterfaceName, UnicastMac};
 pub(super) struct Taken {
     pub(super) bridges: BTreeMap<InterfaceName, NetworkName>,
     pub(super) macs: BTreeMap<UnicastMac, NetworkName>,
+    /// The bridge names of libvirt's networks. They are not chosen, but may be given.
+    pub(super) libvirts: BTreeMap<InterfaceName, NetworkName>,
 }
 
 impl Taken {

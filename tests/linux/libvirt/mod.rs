@@ -15,7 +15,7 @@ use proptest::test_runner::TestRunner;
 use serde_json::Value;
 use vmbridge::network::{
     self, BridgeName, Document, ForwardMode, MacSource, MacTableManager, MigrationMode, MigrationOutcome, Network,
-    PortIsolation, Store,
+    NetworkController, PortIsolation, Store,
 };
 use vmbridge::{Available, BridgeOptions};
 
@@ -35,6 +35,7 @@ pub(crate) fn register(registry: &Registry) {
         keeps_a_network_under_its_uuid,
         takes_the_macs_of_a_migration,
         a_running_daemon_keeps_a_migration_off,
+        shares_no_bridge_that_it_has_only_defined,
     ]);
     registry.add_on_each_backend(&tests![makes_the_same_bridges]);
     readers::register(&registry);
@@ -339,4 +340,32 @@ fn a_running_daemon_keeps_a_migration_off() {
     }
     assert!(migrate(&[]).status.success());
     assert!(texts().iter().all(|text| text.contains("<mac ")));
+}
+
+/// And what becomes of one that both have.
+fn shares_no_bridge_that_it_has_only_defined() {
+    own_directories();
+    let host = vmbridge::NativeBackend::open().expect("it opens");
+    let directory = tempfile::tempdir().expect("a directory can be made");
+    let store = Store::new(directory.path().join("etc"), directory.path().join("run")).with_libvirt(CONFIG);
+    let define = |name: &str, body: &str| {
+        let text = format!("<network><name>{name}</name>{body}</network>");
+        store.define(&host, &text.parse().expect("a definition"), &MacSource::Random).expect("it is valid")
+    };
+    let libvirt = Libvirt::start();
+    libvirt.define(&text(&base())).expect("it is valid");
+    assert_eq!(libvirt.defined("n").network().expect("its own").bridge().to_string(), "virbr0");
+    let lan = define("lan", "");
+    assert_eq!(lan.document.network().expect("its own").bridge().to_string(), "virbr1");
+    assert_eq!(lan.libvirt, None);
+    assert_eq!(define("both", "<bridge name='virbr0'/>").libvirt.expect("it has it").as_str(), "n");
+
+    let (networks, both) = (NetworkController::new(&host, &store), "both".parse().expect("a name"));
+    networks.start(&both).expect("the first has it");
+    let error = libvirt.try_virsh(["net-start", "n"]).expect_err("the name is in use");
+    assert!(error.contains("File exists"), "{error}");
+    networks.stop(&both).expect("it is its own");
+    libvirt.virsh(["net-start", "n"]);
+    let error = networks.start(&both).expect_err("libvirt has it").to_string();
+    assert!(error.contains("the name virbr0 is in use, by a bridge with the MAC"), "{error}");
 }

@@ -142,6 +142,28 @@ fn a_derived_mac_is_the_networks_own_or_refused() {
     assert!(error.to_string().ends_with("is that of network one"), "{error}");
 }
 
+#[test]
+fn libvirts_networks_keep_the_names_of_their_bridges() {
+    let mut fixture = Fixture::new();
+    let libvirt = fixture.directory.path().join("libvirt");
+    fixture.store = fixture.store.with_libvirt(&libvirt);
+    assert_eq!(bridge_of(&fixture.define(&network("lan", "")).expect("it has none").document), "virbr0");
+    put(libvirt.join("default.xml"), &network("default", "  <bridge name='virbr0'/>\n"));
+    put(libvirt.join("lan.xml"), &network("lan", "  <bridge name='virbr1'/>\n"));
+    put(libvirt.join("broken.xml"), "<network>");
+    put(libvirt.join("hosts.xml"), &network("hosts", "  <forward mode='bridge'/>\n  <bridge name='virbr2'/>\n"));
+    let defined = fixture.define(&network("new", "")).expect("it is valid");
+    assert_eq!((bridge_of(&defined.document), defined.libvirt), ("virbr2".to_owned(), None));
+    // What it has is kept, and what is given is meant.
+    let kept = fixture.define(&network("lan", "")).expect("it is valid");
+    assert_eq!((bridge_of(&kept.document), kept.libvirt), ("virbr0".to_owned(), Some(name("default"))));
+    let given = fixture.define(&network("given", "  <bridge name='virbr1'/>\n")).expect("it is valid");
+    assert_eq!(given.libvirt, Some(name("lan")));
+    // In libvirt's own directory there are no others.
+    fixture.store = Store::new(&libvirt, fixture.state("")).with_libvirt(&libvirt);
+    assert_eq!(fixture.define(&network("default", "")).expect("it is valid").libvirt, None);
+}
+
 /// What cannot be read may have a MAC and a bridge.
 #[test]
 fn a_broken_definition_is_not_replaced_but_can_be_removed() {

@@ -32,6 +32,7 @@ pub(crate) fn register(registry: &Registry) {
         migrates_libvirts_networks,
         migrates_nothing_where_a_directory_is_not_there,
         knows_libvirts_own_directories,
+        takes_no_name_that_libvirt_has_defined,
         several_at_once_start_it_once,
         several_at_once_define_different_ones,
         several_at_once_undefine_it_once,
@@ -588,6 +589,37 @@ fn knows_libvirts_own_directories() {
     assert_eq!(lines, [format!("{config}/lan.xml"), format!("{state}/lan.xml")]);
     assert_eq!(parse(&super::done(&format!("network list --json --dir {config}")))[0]["name"], "lan");
     assert_eq!(vmbridge("network migrate --dir /etc").0, 2);
+}
+
+fn takes_no_name_that_libvirt_has_defined() {
+    let store = Store::new();
+    let [default, hosts] = [
+        network("default", "  <bridge name='virbr0'/>\n  <mac address='52:54:00:00:00:07'/>\n"),
+        network("hosts", "  <forward mode='bridge'/>\n  <bridge name='virbr1'/>\n"),
+    ];
+    let check = |define: &dyn Fn(&str) -> (i32, String, String)| {
+        let (status, _, errors) = define(&store.write("new.xml", &network("lan", "")));
+        assert_eq!((status, errors.as_str()), (0, ""));
+        // Both have it until one is undefined.
+        let fixed = store.write("new.xml", &network("other", "  <bridge name='virbr0'/>\n"));
+        let (status, out, errors) = define(&fixed);
+        assert_eq!((status, out.lines().count()), (0, 1));
+        let says = "vmbridge: bridge virbr0 is also that of libvirt's network default; undefine one of the two\n";
+        assert_eq!(errors, says);
+    };
+    empty_system_directories();
+    fs::create_dir_all("/etc/libvirt/qemu/networks").expect("it can be made");
+    fs::write("/etc/libvirt/qemu/networks/default.xml", &default).expect("it can be written");
+    check(&|file| vmbridge(&format!("network define {file}")));
+    assert!(super::done("network show lan --xml").contains("virbr1"));
+
+    for (file, text) in [("default.xml", &default), ("hosts.xml", &hosts), ("broken.xml", &"<network>".to_owned())]
+    {
+        store.write(&format!("libvirt/{file}"), text);
+    }
+    let libvirt = store.path("libvirt");
+    check(&|file| vmbridge(&store.args(&format!("define {file} --libvirt-dir {libvirt}"))));
+    assert!(store.done("show lan --xml").contains("virbr1"));
 }
 
 /// One starts it, the others say that it is active; and with ensure, one makes it.
