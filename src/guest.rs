@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The user who owns what is nobody's.
-const ROOT: u32 = 0;
+pub(crate) const ROOT: u32 = 0;
 
 /// What a guest is given on a bridge by [`plug`].
 ///

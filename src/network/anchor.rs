@@ -19,12 +19,17 @@
 //!
 //! Its MAC is the bridge's, as libvirt had it: a bridge that was made without a MAC of its own
 //! then has the right one as well.
+//!
+//! It belongs to root. Linux lets every user open a persistent tap that belongs to nobody, as those of libvirt do
+//! (`tun_not_capable()`, `drivers/net/tun.c`): read and send frames, change its MAC, and remove it. The process that
+//! opens such a tap may also give it an owner. So an anchor that is not root's is not adopted but made again.
 
 use std::num::NonZeroU16;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{AnchorState, Drift, NetworkFailure, Occupant, Occupied, ResolvedNetwork};
+use crate::guest::ROOT;
 use crate::port::join_unless_joined;
 use crate::{
     Attempt, Backend, BridgeState, Bridges, Capability, ErrorKind, Identity, InterfaceName, LinkState, Operation,
@@ -98,21 +103,33 @@ pub(super) fn check_name(
     Err(NetworkFailure::Occupied(Occupied { name, by }))
 }
 
+/// Returns the user to whom an anchor belongs, where taps have owners.
+fn owner(backend: &dyn Backend) -> Option<u32> {
+    backend.capabilities().contains(Capability::TapOwner).then_some(ROOT)
+}
+
 /// Where an anchor, as it was [found](find), is not what is defined.
-pub(super) fn drift(network: &ResolvedNetwork, bridge: &BridgeState, found: Option<&Found>) -> Option<Drift> {
+pub(super) fn drift(
+    backend: &dyn Backend,
+    network: &ResolvedNetwork,
+    bridge: &BridgeState,
+    found: Option<&Found>,
+) -> Option<Drift> {
+    let owner = owner(backend);
     let (actual, mtu) = match found {
         None => (AnchorState::Absent, None),
         // Whoever has it, it is not the network's.
         Some(found) if !network.has_anchor() && !found.is_port_of(Some(bridge)) => return None,
         Some(Found { bridge: None, .. }) => (AnchorState::Detached, None),
-        Some(&Found { state: TapState { mac, mtu, link, .. }, .. }) => {
-            (AnchorState::Port { mac, mtu, link }, Some(mtu))
+        Some(found) => {
+            let TapState { mac, mtu, link, .. } = found.state;
+            (AnchorState::Port { mac, mtu, link, owner: found.owner(owner) }, Some(mtu))
         }
     };
     let mtu = network.network().mtu().or(mtu);
     let defined = if network.has_anchor() {
         let mtu = mtu.unwrap_or(DEFAULT_MTU);
-        AnchorState::Port { mac: network.mac().into(), mtu, link: LinkState::Up }
+        AnchorState::Port { mac: network.mac().into(), mtu, link: LinkState::Up, owner }
     } else {
         AnchorState::Absent
     };
@@ -122,7 +139,8 @@ pub(super) fn drift(network: &ResolvedNetwork, bridge: &BridgeState, found: Opti
 /// Of a tap that is given none.
 const DEFAULT_MTU: u32 = 1500;
 
-/// Opens the anchor of a network, makes it a port of the bridge, and up. An existing tap is adopted.
+/// Opens the anchor of a network, makes it a port of the bridge, and up. An existing tap that is root's is adopted.
+/// Another one is deleted first, which cannot be rolled back.
 ///
 /// Together with [`end`], so that the bridges of many networks get their carriers at the same time. The tap is
 /// persisted last: nothing is left if the process dies before.
@@ -133,19 +151,28 @@ pub(super) fn begin(
     bridge: &BridgeState,
 ) -> Result<()> {
     let backend = steps.backend();
-    let mtu = network.network().mtu();
+    let (mtu, owner) = (network.network().mtu(), owner(backend));
+    let (kept, foreign) = match before {
+        Some(before) if before.owner(owner) != owner => (None, Some(before)),
+        kept => (kept, None),
+    };
+    match foreign.map(|foreign| backend.delete_tap(foreign.identity())) {
+        Some(Err(error)) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     if backend.capabilities().contains(Capability::Carrier) {
         // It may still be told of a carrier that the bridge had before, which is not the anchor's.
         backend.has_carrier(bridge)?;
     }
-    let tap = if let Some(before) = before {
-        let tap = open(steps, before)?;
+    let tap = if let Some(kept) = kept {
+        let tap = open(steps, kept)?;
         let mut change = TapChange::default().mac(network.mac().into());
         change.mtu = mtu;
         steps.run(Step::change_tap(tap, change))?;
         tap
     } else {
-        let spec = TapSpec::new().name(network.anchor()).mac(network.mac());
+        let mut spec = TapSpec::new().name(network.anchor()).mac(network.mac());
+        spec.owner = owner;
         steps.open_tap(spec.mtu(mtu.unwrap_or(bridge.mtu)))?
     };
     join_unless_joined(steps, bridge.identity(), tap)?;
@@ -215,6 +242,11 @@ impl Found {
     /// Returns its identity.
     pub(super) const fn identity(&self) -> Identity {
         self.state.identity()
+    }
+
+    /// Returns its owner. Where that cannot be read, nothing else of the tap can, and `expected` is returned.
+    fn owner(&self, expected: Option<u32>) -> Option<u32> {
+        if self.state.persistent.is_some() { self.state.owner } else { expected }
     }
 
     /// Whether it is a port of this bridge.

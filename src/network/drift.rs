@@ -81,6 +81,8 @@ pub enum AnchorState {
         mtu: u32,
         /// Whether it is up.
         link: LinkState,
+        /// The user to whom it belongs. On Linux every user may open one that belongs to nobody.
+        owner: Option<u32>,
     },
     /// It is there, and a port of no bridge.
     Detached,
@@ -90,7 +92,10 @@ impl fmt::Display for AnchorState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Absent => f.write_str("none"),
-            Self::Port { mac, mtu, link } => write!(f, "{mac}, MTU {mtu}, {link}"),
+            Self::Port { mac, mtu, link, owner } => {
+                write!(f, "{mac}, MTU {mtu}, {link}")?;
+                owner.map_or(Ok(()), |owner| write!(f, ", owner {owner}"))
+            }
             Self::Detached => f.write_str("no port"),
         }
     }

@@ -67,7 +67,7 @@ pub(super) fn drifts(
     anchor: Option<&anchor::Found>,
 ) -> Vec<Drift> {
     let mut drifts = drifts_of_bridge(&network.spec(backend.capabilities()), bridge);
-    drifts.extend(anchor::drift(network, bridge, anchor));
+    drifts.extend(anchor::drift(backend, network, bridge, anchor));
     drifts
 }
 

@@ -68,7 +68,7 @@ pub fn check_host(backend: &dyn Backend, network: &ResolvedNetwork) -> std::resu
 /// Before anything is made: [`NetworkFailure::Active`]; [`NetworkFailure::Occupied`], also by a bridge
 /// with another MAC, which [`ensure`] makes the network's; `Unsupported` for what the definition asks
 /// for and the backend cannot do. Then those of [`create`](Bridges::create) and of the calls for
-/// taps. Whatever fails, nothing is left.
+/// taps. Whatever fails, nothing is left; an anchor that was left over and did not belong to root is gone, too.
 pub fn start(backend: &dyn Backend, network: &ResolvedNetwork) -> std::result::Result<(), NetworkError> {
     carry_out_one(backend, network, check_start(backend, network)).map(drop)
 }
@@ -97,7 +97,8 @@ pub fn stop(backend: &dyn Backend, network: &ResolvedNetwork) -> std::result::Re
 /// # Errors
 /// Before anything is done: [`NetworkFailure::Occupied`] by what is no bridge; `Unsupported`. Then
 /// those of [`create`](Bridges::create), of [`change`](Bridges::change) and of the calls
-/// for taps. Whatever fails, all is as it was before.
+/// for taps. Whatever fails, all is as it was before, but for an anchor that did not belong to root: it is gone, and
+/// ensuring the network again makes it.
 pub fn ensure(
     backend: &dyn Backend,
     network: &ResolvedNetwork,

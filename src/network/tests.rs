@@ -27,9 +27,15 @@ fn anchored() -> ResolvedNetwork {
     network().with_anchor(Anchor::Tap).resolve([]).expect("it is whole")
 }
 
-/// A tap that stays, as an old libvirt left it behind.
+/// A tap of root's that stays.
 fn add_tap(host: &Host, bridge: Option<&str>) {
-    let spec = TapSpec::new().name(name("virbr0-nic")).mac(mac(1));
+    add_tap_of(host, bridge, Some(0));
+}
+
+/// A tap that stays. One of nobody's is as an old libvirt left it behind.
+fn add_tap_of(host: &Host, bridge: Option<&str>, owner: Option<u32>) {
+    let mut spec = TapSpec::new().name(name("virbr0-nic")).mac(mac(1));
+    spec.owner = owner;
     let tap = crate::testing::add_tap(host.inner(), &spec);
     if let Some(bridge) = bridge {
         host.inner().add_port(name(bridge), &tap).expect("it can join");
@@ -126,7 +132,7 @@ fn stopping_removes_what_an_old_libvirt_left() {
         if on_bridge {
             start(&host, &plain()).expect("it can be started");
         }
-        add_tap(&host, on_bridge.then_some("virbr0"));
+        add_tap_of(&host, on_bridge.then_some("virbr0"), None);
         let stopped = stop(&host, &plain());
         assert_eq!(stopped.is_ok(), on_bridge);
         assert_eq!(snapshot(&host), before);
@@ -160,6 +166,46 @@ fn an_anchor_in_the_hands_of_another_keeps_the_network_up() {
     assert_eq!(error.kind(), ErrorKind::TapBusy);
     drop(held);
     assert_eq!(snapshot(&host), running);
+}
+
+/// Whatever fails, at most the old one is missing, and everything else is as it was.
+#[test]
+fn an_anchor_that_does_not_belong_to_root_is_made_again() {
+    for owner in [None, Some(7)] {
+        let drifted = || {
+            let host = host();
+            start(&host, &plain()).expect("it can be started");
+            add_tap_of(&host, Some("virbr0"), owner);
+            host.inner()
+                .change_tap(name("virbr0-nic"), &TapChange::default().mtu(1400).link(LinkState::Up))
+                .expect("it can be changed");
+            drop(host.take_log());
+            host
+        };
+        let host = drifted();
+        let old = host.tap(name("virbr0-nic")).expect("it can be read").expect("it is there");
+        let ensured = ensure(&host, &anchored()).expect("it can be made again");
+        assert!(matches!(&ensured, EnsureOutcome::Repaired(drifts) if drifts.len() == 1), "{ensured:?}");
+        assert_eq!(status(&host, &anchored()).expect("it can be read"), DriftStatus::AsDefined);
+        let new = host.tap(name("virbr0-nic")).expect("it can be read").expect("it is there");
+        assert_eq!((new.owner, new.persistent), (Some(0), Some(true)));
+        assert_ne!(new.identity(), old.identity());
+        let steps = host.take_log().len();
+        for after in 0..steps {
+            let host = drifted();
+            let with_old = snapshot(&host);
+            host.inner().delete_tap(name("virbr0-nic")).expect("it is closed");
+            let without = snapshot(&host);
+            let host = drifted();
+            host.fail(after, Fault::Refused);
+            let error = of_backend(ensure(&host, &anchored())).expect_err("a step fails");
+            assert!(is_rolled_back(&error), "{error}");
+            let left = snapshot(&host);
+            assert!(left == with_old || left == without, "after {after}: {left:#?}");
+            ensure(&host, &anchored()).expect("it can be made again");
+            assert_eq!(status(&host, &anchored()).expect("it can be read"), DriftStatus::AsDefined);
+        }
+    }
 }
 
 /// The failure of a call to the backend.

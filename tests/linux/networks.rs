@@ -9,8 +9,8 @@ use vmbridge::network::{self, Anchor, DriftStatus, EnsureOutcome, Network, Netwo
 use vmbridge::{Available, Backend, BridgeOptions};
 
 use crate::support::{
-    Registry, exists, in_namespace, ip, is_up, link, links, open, run, snapshot, sysfs, tests, wait_until,
-    with_fault,
+    Registry, exists, in_namespace, ip, is_up, lacks_users, link, links, open, opens, run, snapshot, sysfs, tests,
+    wait_until, with_fault,
 };
 
 const MAC: &str = "52:54:00:01:02:03";
@@ -34,6 +34,7 @@ type FaultTest = fn(&Available, &str, &Work);
 const ON_STRACE: [(&str, FaultTest); 2] = tests![is_killed, fails_once];
 
 pub(crate) fn register(registry: &Registry) {
+    registry.needs(lacks_users()).add_on_each_backend(&tests![an_anchor_belongs_to_root]);
     for backend in vmbridge::AVAILABLE {
         for (path, case) in CASES {
             registry.add_with(path, &[backend.name], move || case(&*open(backend)));
@@ -231,6 +232,36 @@ fn an_anchor_holds_the_mtu(backend: &dyn Backend) {
     assert!(defined(backend, &anchored()));
     network::stop(backend, &anchored()).expect("it can be stopped");
     assert!(!exists("virbr0") && !exists("virbr0-nic"));
+}
+
+/// Linux lets every user open a tap that belongs to nobody, and whoever has it open may change its owner.
+fn an_anchor_belongs_to_root(backend: &Available) {
+    let backend = &*open(backend);
+    network::start(backend, &anchored()).expect("it can be started");
+    assert!(!opens(12345, "virbr0-nic"), "it is root's");
+    assert_eq!(sysfs("virbr0-nic", "owner"), "0");
+    for owner in ["", " user 12345"] {
+        ip("tuntap del dev virbr0-nic mode tap");
+        ip(&format!("tuntap add dev virbr0-nic mode tap{owner}"));
+        ip(&format!("link set dev virbr0-nic address {MAC} mtu 1400 up master virbr0"));
+        let DriftStatus::Drifted(found) = network::status(backend, &anchored()).expect("it can be read") else {
+            panic!("{owner}")
+        };
+        let said = if owner.is_empty() { "" } else { ", owner 12345" };
+        assert_eq!(
+            found.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            [format!("anchor is {MAC}, MTU 1400, up{said}, defined as {MAC}, MTU 1400, up, owner 0")]
+        );
+        let done = network::ensure(backend, &anchored()).expect("it can be repaired");
+        assert_eq!(done, EnsureOutcome::Repaired(found));
+        assert!(defined(backend, &anchored()));
+        assert!(!opens(12345, "virbr0-nic"), "it is root's");
+    }
+    // One that is on no bridge is not taken as it is, either.
+    network::stop(backend, &anchored()).expect("it can be stopped");
+    ip("tuntap add dev virbr0-nic mode tap");
+    network::start(backend, &anchored()).expect("it can be started");
+    assert!(!opens(12345, "virbr0-nic"), "it is root's");
 }
 
 fn stops_what_an_old_libvirt_left(backend: &dyn Backend) {

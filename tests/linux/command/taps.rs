@@ -4,7 +4,9 @@ use nix::mount::{MsFlags, mount};
 use serde_json::{Value, json};
 
 use super::{done, on_each, parse, refused, vmbridge};
-use crate::support::{Registry, exists, ip, is_up, lacks_users, link, output, snapshot, sysfs, tests, wait_until};
+use crate::support::{
+    Registry, exists, ip, is_up, lacks_users, link, opens, output, snapshot, sysfs, tests, wait_until,
+};
 
 pub(crate) fn register(registry: &Registry) {
     registry.add(&tests![
@@ -179,14 +181,6 @@ fn hints_at_what_is_missing() {
         }
     });
     assert_eq!(snapshot(), before);
-}
-
-/// Whether a user without privilege can open a persistent tap: `ip` does that to delete it.
-fn opens(uid: u32, tap: &str) -> bool {
-    let user = [&*format!("--reuid={uid}"), "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"];
-    let output = output("setpriv", user.into_iter().chain("ip tuntap del mode tap dev".split(' ')).chain([tap]));
-    assert_eq!(output.status.success(), !exists(tap), "{}", String::from_utf8_lossy(&output.stderr));
-    output.status.success()
 }
 
 fn belongs_to_root_or_its_owner() {
