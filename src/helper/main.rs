@@ -24,6 +24,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::ExitCode;
 
+use nix::unistd::getuid;
 use vmbridge::{ErrorKind, InterfaceName, NativeBackend, NetworkPrivileges, Tap};
 
 use self::acl::Verdict;
@@ -85,7 +86,7 @@ fn check_allowed(bridge: InterfaceName) -> Result<(), String> {
 
 fn make_tap(plug: &Plug) -> Result<Tap, String> {
     let bridges = NativeBackend::open().map_err(|error| error.report().to_string())?;
-    tap::tap_on(&bridges, plug.bridge, plug.frames).map_err(|error| match error {
+    tap::tap_on(&bridges, plug.bridge, plug.frames, getuid().as_raw()).map_err(|error| match error {
         tap::Error::Backend(error) if error.kind() == ErrorKind::PermissionDenied => {
             format!("{}; {}", error.report(), how_to_install())
         }

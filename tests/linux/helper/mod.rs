@@ -145,13 +145,18 @@ impl Answer {
         assert_eq!(snapshot(), before, "{}", self.errors());
     }
 
+    /// What the kernel says of the descriptor itself (`tun_chr_show_fdinfo()`).
+    fn name_of_tap(&self) -> String {
+        let received = self.tap.as_ref().expect("a descriptor");
+        let info = fs::read_to_string(format!("/proc/thread-self/fdinfo/{}", received.0)).expect("it is open");
+        info.lines().find_map(|line| line.strip_prefix("iff:\t")).expect("it is a tap").to_owned()
+    }
+
     /// It is a tap on `br0`, as QEMU's own helper makes one; it goes with its descriptor.
     fn must_be_a_tap(mut self) {
         assert_eq!(self.output.status.code(), Some(0), "{}", self.errors());
+        let name = self.name_of_tap();
         let received = self.tap.take().expect("a descriptor");
-        // What the kernel says of the descriptor itself (`tun_chr_show_fdinfo()`).
-        let info = fs::read_to_string(format!("/proc/thread-self/fdinfo/{}", received.0)).expect("it is open");
-        let name = info.lines().find_map(|line| line.strip_prefix("iff:\t")).expect("it is a tap").to_owned();
         assert!(name.starts_with("tap"), "{name}");
         let tap = link(&name).expect("it is there");
         assert_eq!((&tap["master"], tap["mtu"].as_u64()), (&"br0".into(), Some(MTU)), "{tap}");

@@ -10,12 +10,15 @@ use std::process::{Command, Stdio};
 use nix::mount::{MsFlags, mount};
 
 use super::{ACL, Answer, OURS, prepare_host, qemus, set_mode, start, write, write_acl};
-use crate::support::{Guarded, Registry, Test, in_namespace, links, run, snapshot, tests, wait_until};
+use crate::support::{
+    Guarded, Registry, Test, in_namespace, link, links, run, snapshot, sysfs, tests, wait_until,
+};
 
 pub(super) fn register(registry: &Registry) {
     let registry = registry.run_by(where_root_installs);
     registry.needs("root").add(&tests![
         a_setuid_helper_makes_a_tap,
+        a_tap_belongs_to_the_user_who_asked,
         a_helper_without_privilege_says_how_to_install_it,
         a_setuid_helper_has_none_left_when_it_sends,
         an_acl_that_the_user_may_not_read_is_refused,
@@ -58,6 +61,18 @@ fn a_setuid_helper_makes_a_tap() {
     install(OURS, 0o4755);
     write_acl("allow br0\n");
     ask_as_user().must_be_a_tap();
+}
+
+/// Another user could give it an owner, or let it outlive its guest.
+fn a_tap_belongs_to_the_user_who_asked() {
+    install(OURS, 0o4755);
+    write_acl("allow br0\n");
+    let answer = ask_as_user();
+    let tap = answer.name_of_tap();
+    let user = link(&tap).expect("it is there")["linkinfo"]["info_data"]["user"].clone();
+    // There is no /etc/passwd with its name.
+    assert_eq!(user.to_string().trim_matches('"'), USER.to_string());
+    assert_eq!(sysfs(&tap, "owner"), USER.to_string());
 }
 
 fn a_helper_with_a_file_capability_makes_a_tap() {
