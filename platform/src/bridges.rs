@@ -32,7 +32,7 @@ pub trait Bridges: Backend {
     ///
     /// # Errors
     /// `InvalidName`, or `Unsupported` for an option, before anything is created; `InvalidOption`, `BridgeExists`,
-    /// `NameInUse`, `InvalidMtu`, `PermissionDenied`, `NoDriver`; `MacNotKept` or `TimedOut` if another program on the
+    /// `NameInUse`, `InvalidMtu`, `PermissionDenied`, `NoDriver`; `MacNotKept` if another program on the
     /// host keeps setting the MAC (Linux ioctl); `NotFound` if another process deletes the bridge before it is
     /// complete.
     fn create(&self, spec: &BridgeSpec) -> Result<Identity> {
@@ -211,7 +211,7 @@ pub trait Bridges: Backend {
     /// # Errors
     /// `InvalidName`, `Unsupported` before anything is created; `TapExists`, `BridgeExists`, `NameInUse`, `InvalidMtu`,
     /// `InvalidMac`, `InvalidOption`, `PermissionDenied`, `NoDriver`; `TapBusy` or `NotATap` when it
-    /// adopts; `MacNotKept` or `TimedOut` if another program on the host keeps setting the MAC (Linux).
+    /// adopts; `MacNotKept` if another program on the host keeps setting the MAC (Linux).
     fn create_tap(&self, spec: &TapSpec) -> Result<Tap> {
         match once(self, Step::CreateTap(spec.clone()))? {
             Made::Tap(tap) => Ok(tap),

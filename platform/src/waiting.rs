@@ -9,8 +9,8 @@
 //! | call | system | waits for | limit | then |
 //! |---|---|---|---|---|
 //! | every call on netlink | Linux netlink | the kernel's answer, which is there when the request is sent | [`Limits::answer`], for each message | `TimedOut` |
-//! | [`create`] with a MAC | Linux ioctl | systemd-udevd, which may set a MAC of its own | [`Limits::udev`] | `TimedOut`; no error if no udevd runs |
-//! | [`create_tap`] with a MAC, for a new tap | Linux | the same | [`Limits::udev`] | the same |
+//! | [`create`] with a MAC | Linux ioctl | systemd-udevd, which may set a MAC of its own, if any process listens to uevents | [`Limits::udev`]; at most 100 ms after a wait in vain, until udevd reports an interface | goes on, if the interface has the MAC |
+//! | [`create_tap`] with a MAC, for a new tap | Linux | the same | the same | the same |
 //! | [`create_tap`] that adopts; [`delete_tap`]; [`change_tap`] of `vnet_hdr` | Linux | another process that has the tap open | [`Limits::busy_tap`] | `TapBusy`; `change_tap` succeeds |
 //! | [`delete_tap`], and [`create_tap`] that fails | Linux | the kernel, which removes a closed tap with its queues | [`Limits::closed_tap`] | `TapBusy`, or what is left in [`Error::rollback`] |
 //! | [`has_carrier`] | Linux | the kernel's link watch, if the bridge's carrier has just changed | [`Limits::carrier`] | the carrier that the protocols were told of |
@@ -37,7 +37,11 @@
 //! | `NetworkWatcher::check` | the lock of the store, and the repairs | as above | an error among the events |
 //! | `NetworkWatcher::due_within` | the time of the next check | its parameter | `false` |
 //!
-//! `vmbridge-helper` also waits for QEMU to receive the descriptor, while the buffer of the socket is full.
+//! `vmbridge-helper` waits for QEMU to receive the descriptor, while the buffer of the socket is full. It waits for
+//! udevd only if the bridge's MAC may follow its ports.
+//!
+//! On Linux any user may listen to uevents, and nothing tells such a process from udevd. It makes the first creation of
+//! each handle wait for [`Limits::udev`], but no creation fail.
 //!
 //! # What no limit covers
 //!
@@ -85,8 +89,8 @@ pub struct Limits {
     /// request, so that only a fault in the kernel can reach this limit. Zero is the shortest time that the kernel
     /// knows.
     pub answer: Duration,
-    /// For systemd-udevd to handle a new interface, by default 10 s. udevd takes milliseconds for one interface, but
-    /// may have many to handle.
+    /// For systemd-udevd to handle a new interface, by default 1 s. udevd takes milliseconds for one interface. If it
+    /// has many to handle, it may be later: it leaves an interface alone that has its MAC by then.
     pub udev: Duration,
     /// For the kernel to tell a bridge's protocols of its carrier, by default 2 s. Linux does so within 1 s on an
     /// idle machine (`linkwatch_schedule_work()`, `net/core/link_watch.c`).
@@ -105,7 +109,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             answer: Duration::from_secs(5),
-            udev: Duration::from_secs(10),
+            udev: Duration::from_secs(1),
             carrier: Duration::from_secs(2),
             busy_tap: Duration::from_millis(500),
             closed_tap: Duration::from_secs(10),

@@ -18,9 +18,7 @@ pub(super) const fn hint(operation: Operation, kind: ErrorKind) -> Option<&'stat
             Some("load the kernel module first: modprobe tun")
         }
         ErrorKind::NoDriver => Some("load the kernel module first: modprobe bridge"),
-        ErrorKind::TimedOut => {
-            Some("something on this host is stuck; if it is systemd-udevd, `udevadm settle` tells")
-        }
+        ErrorKind::TimedOut => Some("something on this host is stuck"),
         _ => None,
     }
 }

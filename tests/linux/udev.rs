@@ -13,9 +13,9 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use vmbridge::{Backend, BridgeSpec, Bridges, ErrorKind, InterfaceName, TapSpec, UnicastMac};
+use vmbridge::{Backend, BridgeSpec, Bridges, InterfaceName, TapSpec, UnicastMac};
 
-use crate::support::{Guarded, Registry, ip, link, run, snapshot, sysfs, tests, wait_until};
+use crate::support::{Guarded, Registry, in_namespace, ip, lacks_users, link, run, sysfs, tests, wait_until};
 
 /// How many bridges each backend creates.
 const BRIDGES: usize = 1000;
@@ -30,17 +30,21 @@ const ON_EACH_BACKEND: [(&str, Case); 6] = tests![
     creates_although_another_listens,
     applies_settings_by_name,
     keeps_every_mac_of_a_tap,
-    gives_up_a_stuck_udevd_over_a_tap,
+    keeps_every_mac_from_a_udevd_that_was_stuck,
 ];
+
+/// With a second user.
+const BESIDE_A_USER: [(&str, Case); 2] =
+    tests![a_users_listener_does_not_pass_for_the_udevd_of_elsewhere, a_users_listener_is_waited_for_once,];
 
 pub(crate) fn register(registry: &Registry) {
     let registry = registry.needs("udev, strace");
-    registry.add(&tests![
-        a_bridge_without_a_mac_gets_one_of_udevd,
-        gives_up_a_stuck_udevd,
-        many_threads_give_up_a_stuck_udevd,
-    ]);
+    registry.add(&tests![a_bridge_without_a_mac_gets_one_of_udevd, many_threads_outlast_a_stuck_udevd]);
+    let with_users = lacks_users().map_or(registry.clone(), |_| registry.needs("udev, strace, root"));
     for backend in vmbridge::AVAILABLE {
+        for (path, test) in BESIDE_A_USER {
+            with_users.add_with(path, &[backend.name], move || test(backend.name));
+        }
         for (path, test) in ON_EACH_BACKEND {
             registry.add_with(path, &[backend.name], move || test(backend.name));
         }
@@ -109,9 +113,18 @@ impl Udevd {
         udevd
     }
 
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.0.0.id().try_into().expect("a process id"))
+    }
+
+    /// It does again what it has not done since it was [stopped](Self::stop).
+    fn go_on(&self) {
+        kill(self.pid(), Signal::SIGCONT).expect("it is there");
+    }
+
     /// It listens on, but does nothing any more.
     fn stop(&self) {
-        let pid = Pid::from_raw(self.0.0.id().try_into().expect("a process id"));
+        let pid = self.pid();
         kill(pid, Signal::SIGSTOP).expect("it is there");
         wait_until("udevd is stopped", || {
             let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it is there");
@@ -166,14 +179,15 @@ fn keeps_every_mac_of_a_tap(backend: &str) {
     assert_eq!(lost(0..300), [0; 0]);
 }
 
-fn gives_up_a_stuck_udevd_over_a_tap(backend: &str) {
+/// It decides late, and leaves alone what has a MAC by then.
+fn keeps_every_mac_from_a_udevd_that_was_stuck(backend: &str) {
     let udevd = Udevd::start();
     udevd.stop();
-    let before = snapshot();
-    let error = open(backend).create_tap(&TapSpec::new().name(name(0)).mac(mac(0))).expect_err("udevd is stuck");
-    assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
-    assert_eq!(snapshot(), before);
-    open(backend).create_tap(&TapSpec::new().name(name(0))).expect("without a MAC there is nothing to wait for");
+    create(backend, 0..3);
+    create_taps(backend, 3..6);
+    udevd.go_on();
+    settle();
+    assert_eq!(lost(0..6), [0; 0]);
 }
 
 /// One that shares the network, but whose `/run/udev` cannot be seen, as that of the host from a
@@ -231,43 +245,83 @@ fn applies_settings_by_name(backend: &str) {
 fn creates_although_another_listens(backend: &str) {
     // Without one of its own, udevadm would find the host's /run/udev or make it.
     empty_run();
-    let monitor = Command::new("udevadm")
-        .args(["monitor", "--kernel", "--subsystem-match=net"])
-        .stdout(std::process::Stdio::null())
-        .spawn();
-    let _listener = Guarded(monitor.expect("udevadm starts"));
-    wait_until("udevadm listens", || {
-        let sockets = fs::read_to_string("/proc/thread-self/net/netlink").expect("it is there");
-        sockets.lines().any(|line| line.split_ascii_whitespace().nth(1) == Some("15") && line.contains("00000001"))
-    });
+    let _listener = Listener::start("udevadm");
     create(backend, 0..1);
     assert_eq!(link("virbr0").expect("it was created")["address"], mac(0).to_string());
 }
 
-fn gives_up_a_stuck_udevd() {
-    let udevd = Udevd::start();
-    udevd.stop();
-    let before = snapshot();
-    let error = open("ioctl").create(&BridgeSpec::new(name(0)).mac(mac(0))).expect_err("udevd is stuck");
-    assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
-    assert_eq!(snapshot(), before);
+/// A process that listens to uevents as udevd does.
+pub(crate) struct Listener {
+    _process: Guarded,
+}
+
+impl Listener {
+    /// Starts `udevadm` by this command.
+    fn start(command: &str) -> Self {
+        let mut words = command.split(' ');
+        let monitor = Command::new(words.next().expect("a program"))
+            .args(words)
+            .args(["monitor", "--kernel", "--subsystem-match=net"])
+            .stdout(std::process::Stdio::null())
+            .spawn();
+        let listener = Self { _process: Guarded(monitor.expect("udevadm starts")) };
+        wait_until("udevadm listens", || {
+            let sockets = fs::read_to_string("/proc/thread-self/net/netlink").expect("it is there");
+            let is_it =
+                |line: &str| line.split_ascii_whitespace().nth(1) == Some("15") && line.contains("00000001");
+            sockets.lines().any(is_it)
+        });
+        listener
+    }
+
+    /// As a user without privilege.
+    pub(crate) fn of_a_user() -> Self {
+        Self::start("setpriv --reuid=12345 --clear-groups --inh-caps=-all --bounding-set=-all udevadm")
+    }
+}
+
+/// The udevd of `/run/udev` is in another network namespace, as that of the host from `ip netns exec`.
+fn a_users_listener_does_not_pass_for_the_udevd_of_elsewhere(backend: &str) {
+    let _udevd = Udevd::start();
+    in_namespace(|| {
+        let _listener = Listener::of_a_user();
+        create(backend, 0..2);
+        create_taps(backend, 2..4);
+        assert_eq!(lost(0..4), [0; 0]);
+    });
+}
+
+/// The first interface waits for a second, in pauses of 20 ms; each of the others for 100 ms.
+fn a_users_listener_is_waited_for_once(backend: &str) {
+    empty_run();
+    let _listener = Listener::of_a_user();
+    let log = tempfile::NamedTempFile::new().expect("a file can be made");
+    let path = log.path().to_str().expect("UTF-8");
+    let program = std::env::current_exe().expect("it has a path");
+    let program = program.to_str().expect("UTF-8");
+    for (mode, numbers) in [("--create", ["0", "10"]), ("--create-taps", ["10", "20"])] {
+        run("strace", ["-qq", "-o", path, "-e", "trace=poll", program, mode, backend].into_iter().chain(numbers));
+        let trace = fs::read_to_string(path).expect("strace has written it");
+        let pauses = trace.lines().filter(|line| line.contains("POLLIN")).count();
+        assert!(pauses <= 50 + 9 * 5, "{mode}: {pauses} pauses");
+    }
+    assert_eq!(lost(0..20), [0; 0]);
 }
 
 /// All at once on one handle.
-fn many_threads_give_up_a_stuck_udevd() {
+fn many_threads_outlast_a_stuck_udevd() {
     let udevd = Udevd::start();
     udevd.stop();
-    let before = snapshot();
     let bridges = open("ioctl");
     std::thread::scope(|scope| {
         for number in 0..4 {
             let bridges = &bridges;
             scope.spawn(move || {
-                let error = bridges.create(&BridgeSpec::new(name(number)).mac(mac(number)));
-                let error = error.expect_err("udevd is stuck");
-                assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
+                bridges.create(&BridgeSpec::new(name(number)).mac(mac(number))).expect("the name is free");
             });
         }
     });
-    assert_eq!(snapshot(), before);
+    udevd.go_on();
+    settle();
+    assert_eq!(lost(0..4), [0; 0]);
 }

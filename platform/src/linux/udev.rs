@@ -10,6 +10,12 @@
 //! netlink protocol, in the namespace it runs in (`systemd/src/libsystemd/sd-device/device-monitor.c`).
 //! The monitor is connected to the kernel, which refuses other senders, but not those to a group. So a
 //! process with `CAP_NET_ADMIN` in the namespace can pose as udevd. It could as well change the MAC.
+//!
+//! Who listens to uevents may be a udevd. But any user may listen, and the kernel does not tell whose a netlink socket
+//! is: its port number is the listener's choice, and `sock_diag(7)` has no user of it. `/run/udev` may belong to a udevd
+//! of another namespace. So there is no proof of a udevd but its word, and a wait without one is no failure. The limit
+//! bounds only the time between udevd's decision and its writing, which no queue of events makes longer: whatever
+//! udevd has not handled by then, it will find with a MAC that was set.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -20,10 +26,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, UnixAddr, bind, connect, getsockname,
-    recv, socket,
-};
+use nix::sys::socket::{MsgFlags, NetlinkAddr, SockProtocol, bind, getsockname, recv};
 
 use super::listener;
 use super::proc::NetlinkSockets;
@@ -32,6 +35,8 @@ use crate::waiting::Deadline;
 
 /// The group that udevd sends to, as a bit of the mask (`MONITOR_GROUP_UDEV`).
 const UDEV_GROUP: u32 = 2;
+/// How long an interface waits after another has waited in vain.
+const DOUBT: Duration = Duration::from_millis(100);
 /// How often is looked whether another thread has received what this one waits for, and at
 /// udevd's database when its messages may have been lost.
 const GLANCE: Duration = Duration::from_millis(20);
@@ -44,7 +49,7 @@ pub(super) struct Udev {
     /// Not there without /proc.
     listeners: io::Result<NetlinkSockets>,
     seen: Mutex<Seen>,
-    /// How long udevd may take for an interface.
+    /// How long an interface waits for udevd.
     limit: Duration,
 }
 
@@ -56,6 +61,8 @@ struct Seen {
     arrivals: BTreeSet<InterfaceIndex>,
     /// Messages were lost since the first of the watches.
     lost: bool,
+    /// An interface has waited in vain, and udevd has said nothing since.
+    is_silent: bool,
 }
 
 /// From before an interface is created until udevd has handled it.
@@ -74,7 +81,7 @@ impl Udev {
         let is_listening = match self.listeners.as_ref().map(NetlinkSockets::has_uevent_listener) {
             Ok(Ok(is_listening)) => is_listening,
             // Without /proc it is all that can be known.
-            Ok(Err(_)) | Err(_) => is_running(),
+            Ok(Err(_)) | Err(_) => Path::new("/run/udev/control").exists(),
         };
         if !is_listening {
             return Ok(None);
@@ -94,26 +101,23 @@ impl Udev {
 }
 
 impl Watch<'_> {
-    /// Waits until udevd has handled the arrival of this interface.
-    ///
-    /// Whoever listens to uevents, is not known to be a udevd and says nothing all the time is
-    /// taken for none.
-    ///
-    /// # Errors
-    /// `ETIMEDOUT`: there is a udevd, and it has not.
+    /// Waits until udevd has handled the arrival of this interface, or as long as it may take for that.
     pub(super) fn wait_for(&self, index: InterfaceIndex) -> nix::Result<()> {
-        let deadline = Deadline::after(self.0.limit);
+        let is_silent = self.0.seen().is_silent;
+        let deadline = Deadline::after(if is_silent { self.0.limit.min(DOUBT) } else { self.0.limit });
         loop {
             if self.has_arrived(index)? {
                 return Ok(());
             }
             if deadline.has_passed() {
-                return if is_running() { Err(Errno::ETIMEDOUT) } else { Ok(()) };
+                self.0.seen().is_silent = true;
+                return Ok(());
             }
             let mut monitor: Vec<_> =
                 self.0.monitor.iter().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)).collect();
-            // GLANCE is a time that fits.
-            let pause = PollTimeout::try_from(deadline.left_within(GLANCE)).unwrap_or(PollTimeout::ZERO);
+            // It counts whole milliseconds: cut to none, the last would be spent without a pause.
+            let pause = deadline.left_within(GLANCE) + Duration::from_millis(1);
+            let pause = PollTimeout::try_from(pause).unwrap_or(PollTimeout::ZERO);
             match poll(&mut monitor, pause) {
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(errno) => return Err(errno),
@@ -137,7 +141,7 @@ impl Drop for Watch<'_> {
         let mut seen = self.0.seen();
         seen.watches -= 1;
         if seen.watches == 0 {
-            *seen = Seen::default();
+            *seen = Seen { is_silent: seen.is_silent, ..Seen::default() };
             if let Ok(monitor) = &self.0.monitor {
                 // A socket that stays in the group fills up, and is drained the next time.
                 let _ = join(monitor, 0);
@@ -152,7 +156,11 @@ impl Seen {
         let mut buffer = [0; 8192];
         loop {
             match recv(monitor.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
-                Ok(len) => self.arrivals.extend(arrival(&buffer[..len.min(buffer.len())])),
+                Ok(len) => {
+                    let arrival = arrival(&buffer[..len.min(buffer.len())]);
+                    self.is_silent &= arrival.is_none();
+                    self.arrivals.extend(arrival);
+                }
                 Err(Errno::EINTR) => {}
                 Err(Errno::ENOBUFS) => self.lost = true,
                 Err(Errno::EAGAIN) => return Ok(()),
@@ -160,21 +168,6 @@ impl Seen {
             }
         }
     }
-}
-
-/// Whether a udevd takes commands: the socket file alone may be left over, or of another's /run.
-fn is_running() -> bool {
-    let control = || {
-        let fd = socket(
-            AddressFamily::Unix,
-            SockType::SeqPacket,
-            SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
-            None,
-        )?;
-        connect(fd.as_raw_fd(), &UnixAddr::new("/run/udev/control")?)
-    };
-    // It is root's; who may not connect cannot know, and takes no risk.
-    matches!(control(), Ok(()) | Err(Errno::EACCES | Errno::EAGAIN))
 }
 
 /// Throws away what was received before.
