@@ -23,8 +23,10 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use nix::unistd::getuid;
+use vmbridge::waiting::Limits;
 use vmbridge::{ErrorKind, InterfaceName, NativeBackend, NetworkPrivileges, Tap};
 
 use self::acl::Verdict;
@@ -85,7 +87,12 @@ fn check_allowed(bridge: InterfaceName) -> Result<(), String> {
 }
 
 fn make_tap(plug: &Plug) -> Result<Tap, String> {
-    let bridges = NativeBackend::open().map_err(|error| error.report().to_string())?;
+    let mut limits = Limits::default();
+    if tap::keeps_its_mac(plug.bridge) {
+        // The tap's own MAC does not matter then, and whoever listens to uevents would hold up the guest.
+        limits = limits.udev(Duration::ZERO);
+    }
+    let bridges = NativeBackend::open_with(limits).map_err(|error| error.report().to_string())?;
     tap::tap_on(&bridges, plug.bridge, plug.frames, getuid().as_raw()).map_err(|error| match error {
         tap::Error::Backend(error) if error.kind() == ErrorKind::PermissionDenied => {
             format!("{}; {}", error.report(), how_to_install())

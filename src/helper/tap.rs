@@ -1,5 +1,10 @@
 //! The guest's tap.
 
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
 use vmbridge::{Backend, Bridges, Capability, Guest, InterfaceName, Tap, TapSpec, VnetHeader};
 
 use crate::args::Frames;
@@ -14,6 +19,13 @@ pub(crate) enum Error {
     OtherName(InterfaceName, InterfaceName),
     #[error(transparent)]
     Backend(#[from] vmbridge::Error),
+}
+
+/// Whether a bridge keeps its MAC whatever MAC a port has: 3 is `NET_ADDR_SET` (`addr_assign_type`). Without a sysfs
+/// this is not known.
+pub(crate) fn keeps_its_mac(bridge: InterfaceName) -> bool {
+    let directory = Path::new("/sys/class/net").join(OsStr::from_bytes(bridge.as_bytes()));
+    fs::read(directory.join("addr_assign_type")).is_ok_and(|text| text.trim_ascii() == b"3")
 }
 
 /// A tap on a bridge, up, which vanishes with its descriptor. It belongs to this user, so that nobody else can open it

@@ -9,10 +9,11 @@ use std::process::{Command, Stdio};
 
 use nix::mount::{MsFlags, mount};
 
-use super::{ACL, Answer, OURS, prepare_host, qemus, set_mode, start, write, write_acl};
+use super::{ACL, Answer, MTU, OURS, prepare_host, qemus, set_mode, start, write, write_acl};
 use crate::support::{
-    Guarded, Registry, Test, in_namespace, link, links, run, snapshot, sysfs, tests, wait_until,
+    Guarded, Registry, Test, in_namespace, ip, link, links, run, snapshot, sysfs, tests, wait_until,
 };
+use crate::udev::Listener;
 
 pub(super) fn register(registry: &Registry) {
     let registry = registry.run_by(where_root_installs);
@@ -28,6 +29,7 @@ pub(super) fn register(registry: &Registry) {
     ]);
     registry.needs("root, setcap").add(&tests![a_helper_with_a_file_capability_makes_a_tap]);
     registry.needs("root, strace").add(&tests![a_setuid_helper_gives_up_privileges_before_it_reads]);
+    registry.needs("root, strace, udev").add(&tests![waits_for_no_udevd_where_the_bridge_keeps_its_mac]);
     registry.needs("root, qemu-bridge-helper").add(&tests![qemus_setuid_helper_does_the_same]);
 }
 
@@ -220,4 +222,22 @@ fn a_setuid_helper_gives_up_privileges_before_it_reads() {
     ]
     .map(found);
     assert!(order.is_sorted(), "{order:?}: {trace}");
+}
+
+/// A user's listener to uevents, which may be a udevd for all that the helper knows.
+fn waits_for_no_udevd_where_the_bridge_keeps_its_mac() {
+    write_acl("allow br0\nallow br2\n");
+    let _listener = Listener::of_a_user();
+    ip(&format!("link add name br2 mtu {MTU} type bridge"));
+    let log = tempfile::NamedTempFile::new().expect("a file can be made");
+    let path = log.path().to_str().expect("UTF-8");
+    let pauses = |bridge: &str| {
+        let command = ["-qq", "-o", path, "-e", "trace=poll", OURS, "--use-vnet", "--fd=3"];
+        let answer = start("exec strace \"$@\"", &[&command[..], &[&format!("--br={bridge}")]].concat()).end();
+        assert!(sysfs(&answer.name_of_tap(), "address").starts_with("fe:"), "{}", answer.errors());
+        let trace = fs::read_to_string(path).expect("strace has written it");
+        trace.lines().filter(|line| line.contains("POLLIN")).count()
+    };
+    assert_eq!(pauses("br0"), 0);
+    assert_ne!(pauses("br2"), 0, "it has the lowest MAC of its ports");
 }
