@@ -25,7 +25,9 @@ use crate::{
 /// 2. **The MAC is part of creation.** No bridge has its final name before it has the MAC of its spec. With
 ///    [`AtomicCreate`](Capability::AtomicCreate), the kernel takes the MAC in the call that creates the bridge.
 ///    Elsewhere the backend sets the MAC before `create` returns, waits for udev, and reads the MAC back.
-///    *Exception:* FreeBSD fixes the name `bridgeN` at creation.
+///    A given MTU is part of creation, too, and stays when ports join and leave.
+///    *Exceptions:* FreeBSD fixes the name `bridgeN` at creation, and gives a bridge the MTU of its first port. On
+///    netlink a bridge with an MTU gets a random index from 2²⁹ to 2³⁰, since one call creates it and sets the MTU.
 /// 3. **Only what was meant.** An operation changes bridges, ports of that bridge, and taps; only the interface
 ///    that its [`Target`] had when the operation began.
 ///    *Exception:* where the kernel's call takes a name (Linux ioctl, FreeBSD), the backend compares the name with
@@ -33,7 +35,9 @@ use crate::{
 ///    On netlink a message about a port names no bridge. If another process moves the port to another bridge
 ///    meanwhile, [`Step::RemovePort`] releases it from there, the steps on VLANs change those that it has there, and
 ///    [`Step::RemoveFdbEntry`] removes an equal entry there. Bridges that are deleted together are a temporary group:
-///    an interface that another process puts into it before the call is deleted, too.
+///    an interface that another process puts into it before the call is deleted, too. If another bridge has the random
+///    index of a new bridge with an MTU, `create` fails, and the other bridge gets the MTU: only bridges that were created
+///    with an MTU have such indices, and there are 2²⁹ of them.
 ///    Linux ioctl, and netlink before Linux 6.2, do not tell which bridge they have created: it is found by its name,
 ///    and on netlink by its MAC. FreeBSD cannot tell two interfaces that had one index within the same second.
 /// 4. **Names and MACs are validated before the kernel sees them**, by their types. Too long is an error.

@@ -17,7 +17,8 @@ use crate::{BridgeOptions, LinkState, UnicastMac};
 pub struct BridgeChange {
     /// Its new MAC, which it keeps from then on.
     pub mac: Option<UnicastMac>,
-    /// Its new MTU in bytes; the range is that of [`BridgeSpec::mtu`](crate::BridgeSpec::mtu).
+    /// Its new MTU in bytes; the range is that of [`BridgeSpec::mtu`](crate::BridgeSpec::mtu). Setting the MTU that
+    /// the bridge already has does nothing: on Linux, a bridge that follows its ports goes on following them.
     pub mtu: Option<u32>,
     /// Up or down.
     pub link: Option<LinkState>,

@@ -25,10 +25,11 @@ pub struct BridgeSpec {
     /// the lowest MAC of its ports and changes with them; on FreeBSD it gets one that depends on
     /// the host and the interface.
     pub mac: Option<UnicastMac>,
-    /// Its MTU in bytes, 68 to 65535 on Linux and 576 to 65535 on FreeBSD. `None` leaves it to the
-    /// kernel: on Linux the least MTU of the ports (1500 without any), on FreeBSD the first port's.
-    /// FreeBSD gives a bridge its first port's MTU also when it was set, and so does Linux when it
-    /// was set at creation through netlink: give the port that MTU before it joins.
+    /// Its MTU in bytes, 68 to 65535 on Linux and 576 to 65535 on FreeBSD. On Linux the bridge keeps it as ports join
+    /// and leave. FreeBSD gives a bridge the MTU of its first port: give the port that MTU before it joins.
+    ///
+    /// `None` leaves the MTU to the kernel: on Linux the least MTU of the ports (1500 without any), on FreeBSD the
+    /// first port's.
     pub mtu: Option<u32>,
     /// Whether it is up from the start.
     #[cfg_attr(feature = "serde", serde(default))]

@@ -32,8 +32,8 @@ macro_rules! capabilities {
 }
 
 capabilities! {
-    /// The kernel creates a bridge with its MAC, MTU, options and link state in one transaction: no
-    /// moment, under any name, at which it exists without them.
+    /// The kernel creates a bridge with its MAC, options and link state in one transaction: no moment, under any
+    /// name, at which it exists without them. It sets an MTU directly afterwards, in the same call.
     AtomicCreate = "atomic-create";
     /// A bridge that was never given a MAC takes the lowest of its ports', and changes with them.
     MacFollowsPorts = "mac-follows-ports";

@@ -37,7 +37,7 @@ pub(super) enum Command {
         /// Its MAC, or `auto` for one under 52:54:00 that no interface of the host has.
         #[arg(long, default_value = "auto", value_name = "MAC|auto")]
         mac: MacChoice,
-        /// Its MTU in bytes; the kernel's choice if absent.
+        /// Its MTU in bytes, which it keeps on Linux; the kernel's choice if absent.
         #[arg(long, value_name = "BYTES")]
         mtu: Option<u32>,
         /// Up from the start.

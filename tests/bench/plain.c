@@ -64,7 +64,8 @@ static void make_mac(void *mac, unsigned number)
 	memcpy(mac, bytes, sizeof bytes);
 }
 
-/* The one message that makes a bridge. */
+/* The two messages that make a bridge: an MTU that is set after the creation stays. The second names the index that the
+ * first asks for. */
 struct message {
 	struct nlmsghdr header;
 	struct ifinfomsg link;
@@ -77,23 +78,34 @@ struct message {
 	struct rtattr info_header;
 	struct rtattr kind_header;
 	char kind[8];
+	struct nlmsghdr second;
+	struct ifinfomsg created;
+	struct rtattr second_mtu_header;
+	unsigned second_mtu;
 };
 
 static void fill(struct message *message, unsigned number)
 {
 	*message = (struct message){
-		.header = { .nlmsg_len = sizeof *message,
+		.header = { .nlmsg_len = offsetof(struct message, second),
 			    .nlmsg_type = RTM_NEWLINK,
-			    .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL,
+			    .nlmsg_flags = NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL,
 			    .nlmsg_seq = number },
-		.link = { .ifi_flags = IFF_UP, .ifi_change = IFF_UP },
+		.link = { .ifi_index = 1 << 29 | number, .ifi_flags = IFF_UP, .ifi_change = IFF_UP },
 		.name_header = { RTA_LENGTH(10), IFLA_IFNAME },
 		.mac_header = { RTA_LENGTH(6), IFLA_ADDRESS },
 		.mtu_header = { RTA_LENGTH(4), IFLA_MTU },
-		.mtu = MTU,
+		.mtu = MTU ^ 1,
 		.info_header = { RTA_LENGTH(12), IFLA_LINKINFO },
 		.kind_header = { RTA_LENGTH(7), IFLA_INFO_KIND },
 		.kind = "bridge",
+		.second = { .nlmsg_len = sizeof *message - offsetof(struct message, second),
+			    .nlmsg_type = RTM_SETLINK,
+			    .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK,
+			    .nlmsg_seq = number },
+		.created = { .ifi_index = 1 << 29 | number },
+		.second_mtu_header = { RTA_LENGTH(4), IFLA_MTU },
+		.second_mtu = MTU,
 	};
 	name_bridge(message->name, number);
 	make_mac(message->mac, number);

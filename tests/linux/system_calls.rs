@@ -10,12 +10,13 @@ pub(crate) fn register(registry: &Registry) {
     let on_strace = registry.needs("strace");
     on_strace.add_on_each_backend(&tests![create_says_nothing_beside_the_point]);
     if vmbridge::AVAILABLE.iter().any(|backend| backend.name == "netlink") {
-        on_strace.add(&tests![lists_few_bridges_among_many_interfaces]);
+        on_strace.add(&tests![create_pins_an_mtu_in_the_same_send, lists_few_bridges_among_many_interfaces]);
     }
 }
 
 fn create_says_nothing_beside_the_point(backend: &Available) {
-    let calls = calls_of_create(backend.name);
+    let options = if backend.name == "netlink" { "--up" } else { "--mtu 1400 --up" };
+    let calls = calls_of_create(backend.name, options);
     let expected: &[&str] = match backend.name {
         // A kernel from 6.2 on sends the new interface back; others are asked for its index.
         "netlink" if calls[1] == "recvfrom" => &["sendto RTM_NEWLINK", "recvfrom", "recvfrom NLMSG_ERROR error=0"],
@@ -39,6 +40,11 @@ fn create_says_nothing_beside_the_point(backend: &Available) {
         other => unreachable!("{other} is no backend of Linux"),
     };
     assert_eq!(calls, expected);
+}
+
+fn create_pins_an_mtu_in_the_same_send() {
+    let calls = calls_of_create("netlink", "--mtu 1400 --up");
+    assert_eq!(calls, ["sendto RTM_NEWLINK RTM_SETLINK", "recvfrom NLMSG_ERROR error=0"]);
 }
 
 /// The kernel picks out the bridges, and sends nothing of the other interfaces.
@@ -66,10 +72,10 @@ fn trace(calls: &str, backend: &str, args: &str) -> String {
 }
 
 /// The calls that carry a message to or from the kernel, and what the message is.
-fn calls_of_create(backend: &str) -> Vec<String> {
-    let create = "create virbr0 --mac 52:54:00:01:02:03 --mtu 1400 --up";
-    let trace = trace("ioctl,sendto,sendmsg,recvfrom,recvmsg,poll", backend, create);
-    let messages = ["RTM_NEWLINK", "NLMSG_ERROR", "error=0", "SIOC"];
+fn calls_of_create(backend: &str, options: &str) -> Vec<String> {
+    let create = format!("create virbr0 --mac 52:54:00:01:02:03 {options}");
+    let trace = trace("ioctl,sendto,sendmsg,recvfrom,recvmsg,poll", backend, &create);
+    let messages = ["RTM_NEWLINK", "RTM_SETLINK", "NLMSG_ERROR", "error=0", "SIOC"];
     trace
         .lines()
         // The standard library looks at its three first descriptors when a program starts.
@@ -82,7 +88,7 @@ fn calls_of_create(backend: &str) -> Vec<String> {
                 let word = word.strip_prefix("nlmsg_type=").unwrap_or(word);
                 // The acknowledgement repeats the request's header.
                 if messages.iter().any(|message| word.starts_with(message))
-                    && !(call == "recvfrom" && word == "RTM_NEWLINK")
+                    && !(call == "recvfrom" && word.starts_with("RTM_"))
                 {
                     said.push(word);
                 }

@@ -6,6 +6,15 @@ use crate::Capability;
 #[cfg(feature = "netlink")]
 pub(super) const BRIDGE_MTU: std::ops::RangeInclusive<u32> = 68..=65535;
 
+/// Another MTU, which Linux takes for a bridge if it takes this one.
+///
+/// A bridge keeps an MTU that is set after its creation (`br_change_mtu()`), unless the bridge has it already:
+/// `netif_set_mtu_ext()` then does nothing. So a new bridge has another one first.
+pub(super) const fn other_mtu(mtu: u32) -> u32 {
+    // The limits are even and odd.
+    mtu ^ 1
+}
+
 /// The capabilities of both backends.
 pub(super) const CAPABILITIES: [Capability; 35] = [
     Capability::MacFollowsPorts,

@@ -376,12 +376,12 @@ impl Model {
             Step::AddFdbEntry { .. }
             | Step::ReplaceFdbEntry { .. }
             | Step::RemoveFdbEntry { .. }
-            | Step::FlushFdb(_) => self.carry_out_in(&mut self.host(), step, seen),
-            _ => self.transact(|host| self.carry_out_in(host, step, seen)),
+            | Step::FlushFdb(_) => Self::carry_out_in(&mut self.host(), step, seen),
+            _ => self.transact(|host| Self::carry_out_in(host, step, seen)),
         }
     }
 
-    fn carry_out_in(&self, host: &mut Host, step: &Step, seen: &Seen) -> Result<Made> {
+    fn carry_out_in(host: &mut Host, step: &Step, seen: &Seen) -> Result<Made> {
         let at = step.attempt(NAME);
         let gone = || at.errno(Errno::ENODEV);
         let interface = || seen.interface().map(Target::from).ok_or_else(gone);
@@ -392,7 +392,7 @@ impl Model {
         let port_index = || bridge_and_port().map(|(_, port)| port);
         let tap = || host.tap(at, interface()?);
         match step {
-            Step::Create(spec) => return self.create_in(host, at, spec).map(Made::Bridge),
+            Step::Create(spec) => return Self::create_in(host, at, spec).map(Made::Bridge),
             Step::CreateTap(spec) => {
                 let seen = seen.interface().map(Target::from);
                 return host.create_tap(at, spec, seen).map(Made::Tap);
@@ -436,7 +436,7 @@ impl Model {
         Ok(Made::Nothing)
     }
 
-    fn create_in(&self, host: &mut Host, at: Attempt, spec: &BridgeSpec) -> Result<Identity> {
+    fn create_in(host: &mut Host, at: Attempt, spec: &BridgeSpec) -> Result<Identity> {
         host.check_free(at, spec.name)?;
         host.check_privilege(at)?;
         host::check_mtu(at, host::MTU_RANGE, spec.mtu)?;
@@ -444,11 +444,7 @@ impl Model {
             Some(mac) => mac,
             None => UnicastMac::generate().map_err(|source| at.io(ErrorKind::Os, source))?,
         };
-        // Seen: an MTU that comes in the creating message holds until the first port joins
-        // (`rtnl_create_link()` does not tell the bridge that it was set); one that is set in a
-        // call of its own stays.
-        let mtu_set = spec.mtu.is_some() && !self.capabilities.contains(Capability::AtomicCreate);
-        let mut bridge = Bridge::new(host.has_vlans, spec.mac.is_some(), mtu_set);
+        let mut bridge = Bridge::new(host.has_vlans, spec.mac.is_some(), spec.mtu.is_some());
         spec.options.iter().try_for_each(|option| bridge.set(at, option))?;
         let mut interface = Interface::new(spec.name, mac.into(), Kind::Bridge(bridge));
         interface.mtu = spec.mtu.unwrap_or(interface.mtu);

@@ -203,23 +203,7 @@ mod tests {
         assert!(matches!(error.rollback(), Rollback::Done), "{error}");
         assert!(host.ports(name("br0")).expect("it is there").is_empty());
         let after = host.find(name("br0")).expect("it can be read").expect("it is there");
-        // The MTU that it took from the port is the former one, too.
         assert_eq!(after, before);
-    }
-
-    /// Without ports, a bridge falls back to the default.
-    #[test]
-    fn a_bridge_keeps_an_mtu_that_it_shared_with_the_port() {
-        let host = Model::new();
-        host.create(&BridgeSpec::new(name("br0")).mac(mac(0xff)).mtu(1400)).expect("the name is free");
-        let error = Transaction::of(&host, |steps| {
-            let tap = steps.open_tap(TapSpec::new().mtu(1400))?;
-            steps.run(Step::add_port(name("br0"), tap))?;
-            steps.run(Step::delete(name("nosuch")))
-        })
-        .expect_err("the last step fails");
-        assert!(matches!(error.rollback(), Rollback::Done), "{error}");
-        assert_eq!(host.find(name("br0")).expect("it can be read").expect("it is there").mtu, 1400);
     }
 
     #[test]

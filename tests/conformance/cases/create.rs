@@ -1,26 +1,29 @@
 //! Creating a bridge.
 
-use vmbridge::{BridgeSpec, Bridges, Capability, ErrorKind, InterfaceName, LinkState, TapSpec};
+use vmbridge::{BridgeSpec, Bridges, Bulk, Capability, ErrorKind, InterfaceName, LinkState, Step, TapSpec};
 
 use super::{BRIDGE_MAC, Group, HIGH, LOW, create, refused};
 use crate::host::{Host, mac, name};
 use crate::support::tests;
 
-pub(super) const CASES: &[Group] = &[(
-    None,
-    &tests![
-        has_what_its_spec_says,
-        leaves_to_the_kernel_what_its_spec_leaves,
-        takes_names_that_look_like_something_else,
-        keeps_its_mac_as_ports_come_and_go,
-        follows_its_ports_without_a_mac,
-        refuses_a_name_that_a_bridge_has,
-        refuses_a_name_that_another_interface_has,
-        refuses_a_name_that_only_a_kernel_reports,
-        refuses_an_mtu_that_the_kernel_refuses,
-        needs_privilege
-    ],
-)];
+pub(super) const CASES: &[Group] = &[
+    (Some(Capability::Tap), &tests![keeps_its_mtu_as_ports_come_and_go]),
+    (
+        None,
+        &tests![
+            has_what_its_spec_says,
+            leaves_to_the_kernel_what_its_spec_leaves,
+            takes_names_that_look_like_something_else,
+            keeps_its_mac_as_ports_come_and_go,
+            follows_its_ports_without_a_mac,
+            refuses_a_name_that_a_bridge_has,
+            refuses_a_name_that_another_interface_has,
+            refuses_a_name_that_only_a_kernel_reports,
+            refuses_an_mtu_that_the_kernel_refuses,
+            needs_privilege
+        ],
+    ),
+];
 
 fn has_what_its_spec_says(host: &dyn Host) {
     let spec = BridgeSpec::new(name("virbr0")).mac(mac(BRIDGE_MAC)).mtu(1400).link(LinkState::Up);
@@ -63,6 +66,34 @@ fn keeps_its_mac_as_ports_come_and_go(host: &dyn Host) {
     check("a port was released");
     host.remove_interface(name("high"));
     check("the last port vanished");
+}
+
+/// 1500 is what a bridge has that is given none. FreeBSD gives a bridge the MTU of its first port.
+fn keeps_its_mtu_as_ports_come_and_go(host: &dyn Host) {
+    let follows = host.bridges().name() == "freebsd";
+    for mtu in [1400, 1500, 9000] {
+        let spec = |bridge| BridgeSpec::new(name(bridge)).mac(mac(BRIDGE_MAC)).mtu(mtu);
+        host.bridges().create(&spec("virbr0")).expect("the name is free");
+        let many = ["virbr1", "virbr2"].map(|bridge| Step::Create(spec(bridge)));
+        host.bridges().apply(&many, Bulk::AllOrNothing).expect("the names are free");
+        for bridge in ["virbr0", "virbr1", "virbr2"].map(name) {
+            let check = |of_port, step| {
+                let seen = host.look(bridge).expect("it is there").mtu;
+                assert_eq!(seen, if follows { of_port } else { mtu }, "{bridge}: {step}");
+            };
+            check(mtu, "it was created");
+            let tap = host.bridges().create_tap(&TapSpec::new().mtu(1300)).expect("it can be made");
+            host.bridges().add_port(bridge, &tap).expect("it can be a port");
+            check(1300, "a port with another MTU has joined");
+            host.bridges().remove_port(bridge, &tap).expect("it is a port");
+            check(1300, "the last port has left");
+            host.add_interface(name("eth7"), mac(LOW));
+            host.bridges().add_port(bridge, name("eth7")).expect("it can be a port");
+            host.remove_interface(name("eth7"));
+            check(1500, "the last port has vanished");
+            host.bridges().delete(bridge).expect("it is there");
+        }
+    }
 }
 
 fn follows_its_ports_without_a_mac(host: &dyn Host) {

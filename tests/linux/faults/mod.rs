@@ -36,7 +36,9 @@ const OPERATIONS: [Operation; 17] = [
         name: "create",
         backends: ALL,
         args: "create virbr2 --mac 52:54:00:01:02:03 --mtu 1400 --up",
-        is_done: || link("virbr2").is_some_and(|link| has_mac_and_mtu(&link) && is_up(&link)),
+        is_done: || {
+            link("virbr2").is_some_and(|link| has_mac_and_mtu(&link) && is_up(&link)) && keeps_its_mtu("virbr2")
+        },
         done_before: Some("a bridge of this name exists"),
     },
     Operation {
@@ -240,6 +242,17 @@ pub(crate) fn state() -> String {
 
 fn has_mac_and_mtu(link: &Value) -> bool {
     link["address"] == MAC && link["mtu"] == 1400
+}
+
+/// Whether a bridge has its MTU still when a port with another one has joined, and left.
+fn keeps_its_mtu(bridge: &str) -> bool {
+    let mtu = || link(bridge).expect("it is there")["mtu"].clone();
+    let before = mtu();
+    let after = [format!("master {bridge}"), "nomaster".to_owned()].map(|joins_or_leaves| {
+        ip(&format!("link set dev tap0 {joins_or_leaves}"));
+        mtu()
+    });
+    after.iter().all(|after| *after == before)
 }
 
 /// The system calls that each backend's operations consist of, and what to make them fail with.

@@ -5,10 +5,14 @@ use nix::errno::Errno;
 use super::staging::{self, Claim};
 use super::{IoctlBackend, MTU};
 use crate::error::{Attempt, CallResult};
+use crate::linux::capabilities::other_mtu;
 use crate::linux::convert::errno;
 use crate::linux::ioctl::control::Driver;
 use crate::linux::udev::Watch;
 use crate::{BridgeSpec, ErrorKind, Identity, InterfaceName, LinkState, Made, Outcome, Result, UnicastMac};
+
+/// The MTU of a new bridge (`ETH_DATA_LEN`).
+const FIRST_MTU: u32 = 1500;
 
 /// How many random names are tried before a bridge cannot be created.
 const STAGING_TRIES: usize = 4;
@@ -114,6 +118,9 @@ impl IoctlBackend {
             self.fix_mac(at, bridge, mac, watch)?;
         }
         if let Some(mtu) = spec.mtu {
+            if mtu == FIRST_MTU {
+                self.control.set_mtu(bridge, other_mtu(mtu)).meaning(at, MTU)?;
+            }
             self.control.set_mtu(bridge, mtu).meaning(at, MTU)?;
         }
         self.create_options(at, bridge, &spec.options)?;

@@ -1,9 +1,17 @@
 //! Creating bridges: a message for each, several in one send.
+//!
+//! A bridge with an MTU takes a second message, which pins the MTU ([`requests::create_with_mtu`]). Both are in one
+//! send, so the second cannot wait for the index that the kernel chooses, and the kernel carries it out even if it
+//! refuses the first. By name, the second would then change the bridge that has the name. So the bridge is created
+//! with a random index ([`chosen_index`]), and the second message names this index.
+
+use std::hash::{BuildHasher, RandomState};
 
 use nix::errno::Errno;
 
 use super::link::Link;
 use super::outcome::{Cause, Found, error};
+use super::request::Request;
 use super::socket::{Failure, Reply};
 use super::{NetlinkBackend, requests};
 use crate::error::Attempt;
@@ -13,6 +21,10 @@ use crate::{
     Operation, Outcome, Seen, Step, Target,
 };
 
+/// The lowest of the indices that are chosen at random. The kernel itself counts up from 1. All are below 2³⁰, since
+/// sFlow has no room for higher ones.
+const LOWEST_CHOSEN: u32 = 1 << 29;
+
 fn at(spec: &BridgeSpec) -> Attempt {
     NetlinkBackend::at(Operation::Create).on(spec.name)
 }
@@ -20,8 +32,12 @@ fn at(spec: &BridgeSpec) -> Attempt {
 impl NetlinkBackend {
     /// Creates a bridge. The kernel tells its index in an echo of the message (`NLM_F_ECHO`, since 6.2).
     pub(super) fn create(&self, spec: &BridgeSpec) -> Outcome {
-        let answer = self.socket.execute_echoed(requests::create(spec));
-        self.conclude_creation(spec, answer, |index| {
+        let chosen = spec.mtu.map(|_| chosen_index(chance(), 0));
+        let answer = match chosen {
+            None => self.socket.execute_echoed(requests::create(spec)),
+            Some(_) => self.socket.execute(request(spec, chosen)).map(|()| None),
+        };
+        self.conclude_creation(spec, chosen, answer, |index| {
             // Without options, nothing else of it is wanted.
             if has_options(spec) { Some(self.look_for(self::identity(spec, index).into())) } else { None }
         })
@@ -33,49 +49,66 @@ impl NetlinkBackend {
             .iter()
             .filter_map(|(step, _)| if let Step::Create(spec) = step { Some(spec) } else { None })
             .collect();
+        let chance = chance();
+        let chosen = |place: usize| specs[place].mtu.map(|_| chosen_index(chance, place));
         let mut begun = 0;
         let mut is_over = false;
         while begun < specs.len() && !is_over {
-            let answers =
-                self.socket.exchange_some::<Reply>(specs[begun..].iter().map(|spec| requests::create(spec)));
+            let requests = (begun..specs.len()).map(|place| request(specs[place], chosen(place)));
+            let answers = self.socket.exchange_some::<Reply>(requests);
             let answers: Vec<_> = answers.into_iter().map(|answer| answer.map(Reply::echo)).collect();
-            let with_options: Vec<Target> = specs[begun..]
-                .iter()
+            let with_options: Vec<Target> = (begun..)
                 .zip(&answers)
-                .filter(|(spec, _)| has_options(spec))
-                .filter_map(|(spec, answer)| Some(self::identity(spec, (*answer.as_ref().ok()?)?).into()))
+                .filter(|&(place, _)| has_options(specs[place]))
+                .filter_map(|(place, answer)| {
+                    let index = chosen(place).or(*answer.as_ref().ok()?)?;
+                    Some(self::identity(specs[place], index).into())
+                })
                 .collect();
             let mut looked_at = self.find_all(&with_options).into_iter();
             for answer in answers {
                 let spec = specs[begun];
                 let look = |_| if looked_at.len() > 0 && has_options(spec) { looked_at.next() } else { None };
-                is_over |= report(begun, self.conclude_creation(spec, answer, look));
+                is_over |= report(begun, self.conclude_creation(spec, chosen(begun), answer, look));
                 begun += 1;
             }
         }
     }
 
-    /// Takes the answer to the message that creates a bridge. `look` looks at the bridge, for its options.
+    /// Takes the answer to the request that creates a bridge. `chosen` is the index that the request asks for. `look`
+    /// looks at the bridge, for its options.
     fn conclude_creation(
         &self,
         spec: &BridgeSpec,
+        chosen: Option<InterfaceIndex>,
         answer: Result<Option<InterfaceIndex>, Failure>,
         look: impl FnOnce(InterfaceIndex) -> Option<Found>,
     ) -> Outcome {
+        let failed = |error: Error| match chosen {
+            Some(index) => Outcome::unclear_after(error, identity(spec, index)),
+            None => Outcome::unclear(error),
+        };
         match answer {
-            Ok(Some(index)) => {
-                let identity = identity(spec, index);
-                match look(index) {
-                    None => Outcome::Done(Made::Bridge(identity)),
-                    Some(found) => check_options(spec, identity, found),
+            Ok(echoed) => match chosen.or(echoed) {
+                Some(index) => {
+                    let identity = identity(spec, index);
+                    match look(index) {
+                        None => Outcome::Done(Made::Bridge(identity)),
+                        Some(found) => check_options(spec, identity, found),
+                    }
                 }
-            }
-            Ok(None) => self.identify(spec),
+                None => self.identify(spec),
+            },
             Err(Failure::Refused(errno, text)) => {
                 let cause = self.cause_of_refusal(spec, errno, text.as_deref());
-                Outcome::Refused(cause.error(at(spec), errno, text))
+                let error = cause.error(at(spec), errno, text);
+                match chosen {
+                    // The second message was refused, not the first.
+                    Some(index) if !self.is_gone(index) => failed(error),
+                    _ => Outcome::Refused(error),
+                }
             }
-            Err(failure) => Outcome::unclear(error(at(spec), failure)),
+            Err(failure) => failed(error(at(spec), failure)),
         }
     }
 
@@ -127,6 +160,30 @@ impl NetlinkBackend {
     }
 }
 
+/// The messages that create a bridge, with the index that was chosen for one with an MTU.
+fn request(spec: &BridgeSpec, chosen: Option<InterfaceIndex>) -> Request {
+    match (spec.mtu, chosen) {
+        (Some(mtu), Some(index)) => requests::create_with_mtu(spec, mtu, index),
+        _ => requests::create(spec),
+    }
+}
+
+/// A number to choose indices by.
+fn chance() -> u64 {
+    RandomState::new().hash_one(())
+}
+
+/// The index for the bridge at this place of many, one of 2²⁹.
+///
+/// If another bridge has the index, the kernel refuses to create this one, and the second message gives the other
+/// bridge its MTU. Only bridges that were created here with an MTU have such indices: among 1,000 of them, this
+/// happens to one creation in 500,000.
+fn chosen_index(chance: u64, place: usize) -> InterfaceIndex {
+    let [.., a, b, c, d] = chance.wrapping_add(place as u64).to_be_bytes();
+    let low = u32::from_be_bytes([a, b, c, d]) % LOWEST_CHOSEN;
+    InterfaceIndex::new(LOWEST_CHOSEN | low).expect("it is not 0")
+}
+
 const fn identity(spec: &BridgeSpec, index: InterfaceIndex) -> Identity {
     Identity::new(spec.name, index)
 }
@@ -151,4 +208,35 @@ fn check_options(spec: &BridgeSpec, bridge: Identity, found: Found) -> Outcome {
 
 fn knows(link: &Link, option: BridgeOption) -> bool {
     link.options.iter().any(|known| known.capability() == option.capability())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The answer that the second message of a creation was refused, with the index of an interface that is there,
+    /// and with one that is not.
+    #[test]
+    fn a_refused_mtu_leaves_a_bridge_to_delete() {
+        let backend = NetlinkBackend::open().expect("every Linux has netlink");
+        let spec = BridgeSpec::new("br0".parse().expect("a name")).mtu(1400);
+        let conclude = |index| {
+            let refused = Err(Failure::Refused(Errno::ENOMEM, None));
+            backend.conclude_creation(&spec, Some(index), refused, |_| None)
+        };
+        let loopback = InterfaceIndex::new(1).expect("not 0");
+        let Outcome::Unclear { made, .. } = conclude(loopback) else { panic!("it is there") };
+        assert_eq!(made, Some(identity(&spec, loopback)));
+        assert!(matches!(conclude(chosen_index(chance(), 0)), Outcome::Refused(_)));
+    }
+
+    #[test]
+    fn no_two_of_many_have_one_index() {
+        for chance in [0, u64::from(LOWEST_CHOSEN) - 2, u64::MAX - 1] {
+            let indices: Vec<u32> = (0..4).map(|place| chosen_index(chance, place).get()).collect();
+            let (first, last) = indices.split_first().expect("four");
+            assert!(indices.iter().all(|index| (LOWEST_CHOSEN..2 * LOWEST_CHOSEN).contains(index)));
+            assert!(!last.contains(first) && indices.is_sorted_by(|a, b| a != b), "{indices:?}");
+        }
+    }
 }

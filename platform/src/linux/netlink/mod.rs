@@ -1,4 +1,4 @@
-//! Bridges through rtnetlink: one `RTM_NEWLINK` makes a bridge complete.
+//! Bridges through rtnetlink: one `RTM_NEWLINK` makes a bridge complete; an MTU takes another message in the same send.
 //!
 //! The kernel's side is `net/core/rtnetlink.c` and `net/bridge/br_netlink.c`. A step is looked at ([`look`]) and
 //! carried out ([`run`]); both send the messages of many steps at once. Every message names interfaces by index.

@@ -17,6 +17,8 @@ const IFF_UP: u32 = abi::IFF_UP as u32;
 pub(super) struct Request {
     flags: u16,
     bytes: Vec<u8>,
+    /// Where a second message begins.
+    second: Option<usize>,
 }
 
 impl Request {
@@ -25,13 +27,17 @@ impl Request {
 
     /// Begins a request of this kind, with the header of its family.
     pub(super) fn new(kind: u16, flags: u16, header: &[u8]) -> Self {
-        let mut bytes = Vec::with_capacity(Self::CAPACITY);
+        let mut request = Self { flags, bytes: Vec::with_capacity(Self::CAPACITY), second: None };
+        request.begin(kind, header);
+        request
+    }
+
+    fn begin(&mut self, kind: u16, header: &[u8]) {
         let mut start = [0; size_of::<libc::nlmsghdr>()];
         start[4..6].copy_from_slice(&kind.to_ne_bytes());
-        start[6..8].copy_from_slice(&(flags | NLM_F_REQUEST).to_ne_bytes());
-        bytes.extend(start);
-        bytes.extend(header);
-        Self { flags, bytes }
+        start[6..8].copy_from_slice(&(self.flags | NLM_F_REQUEST).to_ne_bytes());
+        self.bytes.extend(start);
+        self.bytes.extend(header);
     }
 
     /// Begins a request on an interface, or without an index. It brings the interface up or down if
@@ -59,6 +65,16 @@ impl Request {
         self.bytes.extend(start);
         self.bytes.extend(payload);
         self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
+        self
+    }
+
+    /// Adds a number.
+    pub(super) fn number(mut self, kind: u16, value: u32) -> Self {
+        let mut attribute = [0; 8];
+        attribute[..2].copy_from_slice(&8_u16.to_ne_bytes());
+        attribute[2..4].copy_from_slice(&kind.to_ne_bytes());
+        attribute[4..].copy_from_slice(&value.to_ne_bytes());
+        self.bytes.extend(attribute);
         self
     }
 
@@ -93,11 +109,25 @@ impl Request {
         self
     }
 
-    /// Returns the message as the kernel takes it.
+    /// Begins a second message, on this interface, which the kernel carries out in the same call. The first must not
+    /// want an acknowledgement: the answer is that of the second, or the first refusal.
+    ///
+    /// The kernel carries the second out even if it refuses the first.
+    pub(super) fn then_link(mut self, kind: u16, flags: u16, index: InterfaceIndex) -> Self {
+        self.second = Some(self.bytes.len());
+        self.flags = flags;
+        self.begin(kind, &link_header(libc::AF_UNSPEC, Some(index), 0, 0));
+        self
+    }
+
+    /// Returns the messages as the kernel takes them.
     pub(super) fn into_bytes(mut self, sequence: u32) -> Vec<u8> {
-        let len = u32::try_from(self.bytes.len()).expect("no request is that long");
-        self.bytes[..4].copy_from_slice(&len.to_ne_bytes());
-        self.bytes[8..12].copy_from_slice(&sequence.to_ne_bytes());
+        let end = self.second.unwrap_or(self.bytes.len());
+        let (first, second) = self.bytes.split_at_mut(end);
+        finish(first, sequence);
+        if !second.is_empty() {
+            finish(second, sequence);
+        }
         self.bytes
     }
 
@@ -110,6 +140,13 @@ impl Request {
     pub(super) const fn wants_ack(&self) -> bool {
         self.flags & NLM_F_ACK != 0
     }
+}
+
+/// Writes the length and the sequence number of a message.
+fn finish(message: &mut [u8], sequence: u32) {
+    let len = u32::try_from(message.len()).expect("no request is that long");
+    message[..4].copy_from_slice(&len.to_ne_bytes());
+    message[8..12].copy_from_slice(&sequence.to_ne_bytes());
 }
 
 /// Returns a `struct ifinfomsg`.

@@ -10,19 +10,33 @@ use crate::linux::abi::netlink::{
     IFLA_BR_FDB_FLUSH, IFLA_GROUP, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_ECHO, NLM_F_EXCL,
     RTEXT_FILTER_SKIP_STATS,
 };
+use crate::linux::capabilities::other_mtu;
 use crate::setting::Setting;
 use crate::{BridgeSpec, InterfaceIndex, InterfaceName, Target};
 
-/// Creates a bridge as its spec says, in one message. A kernel from 6.2 on sends the new interface back.
+/// Creates a bridge without an MTU of its own, in one message. A kernel from 6.2 on sends the new interface back.
 pub(super) fn create(spec: &BridgeSpec) -> Request {
-    let flags = NLM_F_ACK | NLM_F_ECHO | NLM_F_CREATE | NLM_F_EXCL;
-    let mut request = Request::link(libc::RTM_NEWLINK, flags, None, Some(spec.link))
+    new_bridge(spec, NLM_F_ACK | NLM_F_ECHO, None, None)
+}
+
+/// Creates a bridge with this index and then sets its MTU, in two messages of one call. The kernel forgets an MTU that
+/// the first one gives when ports join or leave ([`other_mtu`]).
+pub(super) fn create_with_mtu(spec: &BridgeSpec, mtu: u32, index: InterfaceIndex) -> Request {
+    new_bridge(spec, 0, Some(index), Some(other_mtu(mtu)))
+        .then_link(libc::RTM_SETLINK, NLM_F_ACK, index)
+        .number(libc::IFLA_MTU, mtu)
+}
+
+/// Creates a bridge as its spec says, but for the MTU.
+fn new_bridge(spec: &BridgeSpec, flags: u16, index: Option<InterfaceIndex>, mtu: Option<u32>) -> Request {
+    let flags = flags | NLM_F_CREATE | NLM_F_EXCL;
+    let mut request = Request::link(libc::RTM_NEWLINK, flags, index, Some(spec.link))
         .attribute(libc::IFLA_IFNAME, spec.name.as_bytes());
     if let Some(mac) = spec.mac {
         request = request.attribute(libc::IFLA_ADDRESS, &mac.bytes());
     }
-    if let Some(mtu) = spec.mtu {
-        request = request.attribute(libc::IFLA_MTU, &mtu.to_ne_bytes());
+    if let Some(mtu) = mtu {
+        request = request.number(libc::IFLA_MTU, mtu);
     }
     bridge(request, |data| spec.options.iter().fold(data, options::encode))
 }
@@ -43,19 +57,19 @@ pub(super) fn delete(index: InterfaceIndex) -> Request {
 
 /// Deletes all interfaces of a group, of any kind.
 pub(super) fn delete_group(group: u32) -> Request {
-    Request::link(libc::RTM_DELLINK, NLM_F_ACK, None, None).attribute(IFLA_GROUP, &group.to_ne_bytes())
+    Request::link(libc::RTM_DELLINK, NLM_F_ACK, None, None).number(IFLA_GROUP, group)
 }
 
 /// Puts an interface into a group.
 pub(super) fn set_group(index: InterfaceIndex, group: u32) -> Request {
-    Request::link(libc::RTM_SETLINK, NLM_F_ACK, Some(index), None).attribute(IFLA_GROUP, &group.to_ne_bytes())
+    Request::link(libc::RTM_SETLINK, NLM_F_ACK, Some(index), None).number(IFLA_GROUP, group)
 }
 
 /// Changes one setting of an interface.
 pub(super) fn set(index: InterfaceIndex, setting: Setting) -> Request {
     let set = |link_state| Request::link(libc::RTM_SETLINK, NLM_F_ACK, Some(index), link_state);
     match setting {
-        Setting::Mtu(mtu) => set(None).attribute(libc::IFLA_MTU, &mtu.to_ne_bytes()),
+        Setting::Mtu(mtu) => set(None).number(libc::IFLA_MTU, mtu),
         Setting::Mac(mac) => set(None).attribute(libc::IFLA_ADDRESS, &mac.bytes()),
         Setting::Link(link) => set(Some(link)),
         Setting::Option(option) => set_bridge(index, |data| options::encode(data, option)),
@@ -76,8 +90,7 @@ pub(super) fn flush_fdb(bridge: InterfaceIndex) -> Request {
 /// Makes an interface a port of a bridge, or of none.
 pub(super) fn set_master(index: InterfaceIndex, bridge: Option<InterfaceIndex>) -> Request {
     let master = bridge.map_or(0, InterfaceIndex::get);
-    Request::link(libc::RTM_SETLINK, NLM_F_ACK, Some(index), None)
-        .attribute(libc::IFLA_MASTER, &master.to_ne_bytes())
+    Request::link(libc::RTM_SETLINK, NLM_F_ACK, Some(index), None).number(libc::IFLA_MASTER, master)
 }
 
 /// Gets an interface.
@@ -122,7 +135,7 @@ pub(super) fn dump(filter: Filter) -> Request {
         Filter::Tuns => {
             request.nested(libc::IFLA_LINKINFO, |info| info.text(libc::IFLA_INFO_KIND, tun_data::KIND.as_bytes()))
         }
-        Filter::PortsOf(bridge) => request.attribute(libc::IFLA_MASTER, &bridge.get().to_ne_bytes()),
+        Filter::PortsOf(bridge) => request.number(libc::IFLA_MASTER, bridge.get()),
     }
 }
 
@@ -135,7 +148,7 @@ fn bridge(request: Request, data: impl FnOnce(Request) -> Request) -> Request {
 
 /// Keeps the statistics, most of an interface's message, out of the answer (since 4.4).
 fn without_statistics(request: Request) -> Request {
-    request.attribute(libc::IFLA_EXT_MASK, &RTEXT_FILTER_SKIP_STATS.to_ne_bytes())
+    request.number(libc::IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS)
 }
 
 #[cfg(test)]
@@ -143,25 +156,49 @@ mod tests {
     use super::*;
     use crate::LinkState;
 
-    /// Expects the bytes of `ip link add name br0 address 52:54:00:01:02:03 mtu 1400 up type bridge`, with
+    fn spec() -> BridgeSpec {
+        let mac = "52:54:00:01:02:03".parse().expect("a MAC");
+        BridgeSpec::new("br0".parse().expect("a name")).mac(mac).link(LinkState::Up)
+    }
+
+    /// Expects the bytes of `ip link add name br0 address 52:54:00:01:02:03 up type bridge`, with
     /// `NLM_F_ECHO` and in this module's order of attributes.
     #[test]
     fn a_bridge_is_one_message() {
-        let spec = BridgeSpec::new("br0".parse().expect("a name"))
-            .mac("52:54:00:01:02:03".parse().expect("a MAC"))
-            .mtu(1400)
-            .link(LinkState::Up);
         #[rustfmt::skip]
         let expected: &[&[u8]] = &[
-            &76_u32.to_ne_bytes(), &16_u16.to_ne_bytes(), &0x60d_u16.to_ne_bytes(), &7_u32.to_ne_bytes(), &[0; 4],
+            &68_u32.to_ne_bytes(), &16_u16.to_ne_bytes(), &0x60d_u16.to_ne_bytes(), &7_u32.to_ne_bytes(), &[0; 4],
             &[0; 8], &1_u32.to_ne_bytes(), &1_u32.to_ne_bytes(),
             &7_u16.to_ne_bytes(), &3_u16.to_ne_bytes(), b"br0\0",
             &10_u16.to_ne_bytes(), &1_u16.to_ne_bytes(), &[0x52, 0x54, 0, 1, 2, 3, 0, 0],
-            &8_u16.to_ne_bytes(), &4_u16.to_ne_bytes(), &1400_u32.to_ne_bytes(),
             &16_u16.to_ne_bytes(), &18_u16.to_ne_bytes(),
             &11_u16.to_ne_bytes(), &1_u16.to_ne_bytes(), b"bridge\0\0",
         ];
-        assert_eq!(create(&spec).into_bytes(7), expected.concat());
+        assert_eq!(create(&spec()).into_bytes(7), expected.concat());
+    }
+
+    /// Expects the bytes of `ip link add name br0 index 9 address 52:54:00:01:02:03 mtu 1401 up type bridge`, without
+    /// an acknowledgement, and of `ip link set dev br0 mtu 1400`.
+    #[test]
+    fn a_bridge_with_an_mtu_is_two_messages() {
+        #[rustfmt::skip]
+        let expected: &[&[u8]] = &[
+            &76_u32.to_ne_bytes(), &16_u16.to_ne_bytes(), &0x601_u16.to_ne_bytes(), &7_u32.to_ne_bytes(), &[0; 4],
+            &[0; 4], &9_u32.to_ne_bytes(), &1_u32.to_ne_bytes(), &1_u32.to_ne_bytes(),
+            &7_u16.to_ne_bytes(), &3_u16.to_ne_bytes(), b"br0\0",
+            &10_u16.to_ne_bytes(), &1_u16.to_ne_bytes(), &[0x52, 0x54, 0, 1, 2, 3, 0, 0],
+            &8_u16.to_ne_bytes(), &4_u16.to_ne_bytes(), &1401_u32.to_ne_bytes(),
+            &16_u16.to_ne_bytes(), &18_u16.to_ne_bytes(),
+            &11_u16.to_ne_bytes(), &1_u16.to_ne_bytes(), b"bridge\0\0",
+
+            &40_u32.to_ne_bytes(), &19_u16.to_ne_bytes(), &0x5_u16.to_ne_bytes(), &7_u32.to_ne_bytes(), &[0; 4],
+            &[0; 4], &9_u32.to_ne_bytes(), &[0; 8],
+            &8_u16.to_ne_bytes(), &4_u16.to_ne_bytes(), &1400_u32.to_ne_bytes(),
+        ];
+        let index = InterfaceIndex::new(9).expect("not 0");
+        let request = create_with_mtu(&spec(), 1400, index);
+        assert!(request.wants_ack());
+        assert_eq!(request.into_bytes(7), expected.concat());
     }
 
     #[test]
