@@ -125,6 +125,10 @@ options! {
     /// ([`PortOptions::stp`]).
     stp: Stp(bool) = Stp;
     /// How long a learned address stays without a frame from it. On FreeBSD at least 1 s.
+    ///
+    /// While STP handles a change of the topology, Linux uses twice the forward delay instead, and does not tell the
+    /// value that was set: the state of a bridge then has none. Rollback cannot restore an ageing time that is set
+    /// meanwhile, and says so.
     ageing_time: AgeingTime(Duration) = AgeingTime, serde "crate::serde_forms::seconds";
     /// How many addresses are learned (FreeBSD).
     max_addresses: MaxAddresses(u32) = MaxAddresses;

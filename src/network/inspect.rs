@@ -11,7 +11,8 @@ use crate::{
 /// Compared are the MAC, up or down, the MTU if one is defined, the options that are defined or
 /// libvirt's defaults ([`ResolvedNetwork::spec`]) and that the backend can read, and the anchor. A
 /// time that the kernel has rounded has not drifted
-/// ([`BridgeOptions::unrounded`](crate::BridgeOptions::unrounded)).
+/// ([`BridgeOptions::unrounded`](crate::BridgeOptions::unrounded)). Nor has the ageing time while STP
+/// replaces it ([`BridgeOptions::ageing_time`](crate::BridgeOptions::ageing_time)).
 ///
 /// # Errors
 /// [`NetworkFailure::Backend`] where the host cannot be read.
@@ -86,11 +87,13 @@ fn drifts_of_bridge(spec: &BridgeSpec, bridge: &BridgeState) -> Vec<Drift> {
 }
 
 /// What takes a bridge from where it has drifted to where it is defined. Options that could not be
-/// read are in it, too: whether they have drifted or cannot be set here, the backend finds out.
+/// read are in it, too: whether they have drifted or cannot be set here, the backend finds out. An
+/// ageing time is not: STP may be using another one for a while.
 pub(super) fn repair(spec: &BridgeSpec, bridge: &BridgeState, drifts: &[Drift]) -> BridgeChange {
     let is_read =
         |option: &BridgeOption| bridge.options.iter().any(|actual| actual.capability() == option.capability());
-    let unread = spec.options.iter().filter(|option| !is_read(option)).collect();
+    let is_ageing_time = |option: &BridgeOption| matches!(option, BridgeOption::AgeingTime(_));
+    let unread = spec.options.iter().filter(|option| !is_read(option) && !is_ageing_time(option)).collect();
     drifts.iter().fold(BridgeChange::default().options(unread), |mut change, &drift| {
         match drift {
             Drift::Mac { defined, .. } => change.mac = Some(defined),

@@ -2,7 +2,7 @@
 //! it ends.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -11,9 +11,12 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 use vmbridge::network::{self, Document, DriftStatus, EnsureOutcome, ResolvedNetwork, Store};
-use vmbridge::{Available, Backend};
+use vmbridge::{
+    Available, Backend, BridgeChange, BridgeOptions, Bridges, InterfaceName, LinkState, Rollback, Step, Tap,
+    TapChange, TapSpec, Transaction,
+};
 
-use crate::support::{Guarded, Registry, batch, exists, ip, link, snapshot, tests, wait_until};
+use crate::support::{Guarded, Registry, batch, exists, ip, link, snapshot, sysfs, tests, wait_until};
 
 const DEFINITION: &str = "<network><name>default</name><bridge name='virbr0'/>\
                           <mac address='52:54:00:01:02:03'/><mtu size='1400'/></network>";
@@ -25,6 +28,8 @@ pub(crate) fn register(registry: &Registry) {
         says_what_others_change,
         puts_right_what_others_change,
         a_network_that_is_stopped_has_not_vanished,
+        a_topology_change_is_no_drift,
+        a_topology_change_does_not_spoil_a_rollback,
         a_fight_is_limited,
         signals_end_it,
         ends_without_a_word_when_its_reader_has,
@@ -46,9 +51,13 @@ struct Active {
 
 impl Active {
     fn on(backend: &Available) -> Self {
+        Self::with(backend, DEFINITION)
+    }
+
+    fn with(backend: &Available, definition: &str) -> Self {
         let directory = tempfile::tempdir().expect("a directory can be made");
         let store = Store::new(directory.path().join("etc"), directory.path().join("run"));
-        let document: Document = DEFINITION.parse().expect("a definition");
+        let document: Document = definition.parse().expect("a definition");
         let network = document.network().expect("it is one").clone().resolve([]).expect("it is whole");
         let active = Self { directory, store, host: (backend.open)().expect("it opens"), document, network };
         active.start();
@@ -295,4 +304,84 @@ fn ends_without_a_word_when_its_reader_has(backend: &Available) {
     process.0.stderr.take().expect("it is a pipe").read_to_string(&mut errors).expect("UTF-8");
     let status = process.0.wait().expect("it is a child");
     assert_eq!((status.code(), errors.as_str()), (Some(1), ""));
+}
+
+/// A network whose bridge speaks STP.
+const WITH_STP: &str = "<network><name>default</name><metadata>\
+                        <x:bridge xmlns:x='https://vmbridge.org/network/1' ageing-time='300'/></metadata>\
+                        <bridge name='virbr0' stp='on' delay='15'/><mac address='52:54:00:01:02:03'/></network>";
+
+/// A guest tells the bridge that the topology changes: it sends a TCN BPDU (802.1D, 9.3.2).
+fn change_topology(tap: &Tap) {
+    const TCN: [u8; 21] = *b"\x01\x80\xc2\0\0\0\x52\x54\0\0\0\x07\0\x07\x42\x42\x03\0\0\0\x80";
+    let mut guest = fs::File::from(tap.queues()[0].try_clone().expect("it is open"));
+    wait_until("the bridge takes it", || {
+        guest.write_all(&[&TCN[..], &[0; 39]].concat()).expect("the tap is up");
+        sysfs("virbr0", "bridge/topology_change") == "1"
+    });
+    assert_eq!(sysfs("virbr0", "bridge/ageing_time"), "3000", "twice the forward delay");
+}
+
+fn join_guest(active: &Active) -> Tap {
+    let bridge = active.network.bridge();
+    let tap = active.host.create_tap(&TapSpec::new()).expect("it can be made");
+    active.host.change_tap(&tap, &TapChange::default().link(LinkState::Up)).expect("it can be up");
+    active.host.add_port(bridge, &tap).expect("it can join");
+    tap
+}
+
+fn a_topology_change_is_no_drift(backend: &Available) {
+    let active = Active::with(backend, WITH_STP);
+    let tap = join_guest(&active);
+    let watch = active.watch(&format!("--repair {WHEN_TOLD}"));
+    ip("link set dev virbr0 address 52:54:00:00:00:09");
+    watch.says([MOVED, "repaired: mac"]);
+    change_topology(&tap);
+    assert_eq!(network::status(&*active.host, &active.network).expect("it can be read"), DriftStatus::AsDefined);
+    let ensured = network::ensure(&*active.host, &active.network).expect("it can be");
+    assert!(matches!(ensured, EnsureOutcome::AsDefined), "{ensured:?}");
+    ip("link set dev virbr0 address 52:54:00:00:00:09");
+    watch.says([MOVED, "repaired: mac"]);
+    watch.ends_in_silence();
+    assert_eq!(sysfs("virbr0", "bridge/ageing_time"), "3000", "STP goes on");
+}
+
+const MOVED: &str = "mac is 52:54:00:00:00:09, defined as 52:54:00:01:02:03";
+
+/// The ageing time that was set, which the kernel does not tell during a change of topology.
+fn set_ageing_time() -> String {
+    ip("link set dev virbr0 down");
+    assert_eq!(sysfs("virbr0", "bridge/topology_change"), "0");
+    sysfs("virbr0", "bridge/ageing_time")
+}
+
+fn a_topology_change_does_not_spoil_a_rollback(backend: &Available) {
+    let active = Active::with(backend, WITH_STP);
+    let bridge = active.network.bridge();
+    let of = |seconds| BridgeOptions::default().ageing_time(Duration::from_secs(seconds));
+    let change = |options| Step::change(bridge, BridgeChange::default().options(options));
+    let missing = || Step::delete("nosuch".parse::<InterfaceName>().expect("a name"));
+
+    // It begins after the change: the former value is known.
+    let tap = join_guest(&active);
+    let error = Transaction::of(&*active.host, |steps| {
+        steps.run(change(of(60)))?;
+        change_topology(&tap);
+        steps.run(missing())
+    });
+    let error = error.expect_err("the last step fails");
+    assert!(matches!(error.rollback(), Rollback::Done), "{error}");
+    assert_eq!(set_ageing_time(), "30000");
+
+    // It begins before: what cannot be restored is said, and what is asked for is set even if it is what is read.
+    ip("link set dev virbr0 up");
+    change_topology(&tap);
+    let error = Transaction::of(&*active.host, |steps| {
+        steps.run(change(of(30)))?;
+        steps.run(missing())
+    });
+    let error = error.expect_err("the last step fails");
+    let Rollback::Failed { left, .. } = error.rollback() else { panic!("{error}") };
+    assert_eq!(left, "a changed bridge virbr0");
+    assert_eq!(set_ageing_time(), "3000");
 }

@@ -209,6 +209,7 @@ pub(super) mod netlink {
     pub(in crate::linux) const IFLA_BR_PRIORITY: u16 = 6;
     pub(in crate::linux) const IFLA_BR_VLAN_FILTERING: u16 = 7;
     pub(in crate::linux) const IFLA_BR_GROUP_FWD_MASK: u16 = 9;
+    pub(in crate::linux) const IFLA_BR_TOPOLOGY_CHANGE: u16 = 14;
     pub(in crate::linux) const IFLA_BR_FDB_FLUSH: u16 = 21;
     pub(in crate::linux) const IFLA_BR_MCAST_SNOOPING: u16 = 23;
     pub(in crate::linux) const IFLA_BR_VLAN_DEFAULT_PVID: u16 = 39;
@@ -293,6 +294,7 @@ pub(super) mod netlink {
         assert!(IFLA_BR_FORWARD_DELAY == 1 && IFLA_BR_HELLO_TIME == 2 && IFLA_BR_MAX_AGE == 3);
         assert!(IFLA_BR_AGEING_TIME == 4 && IFLA_BR_STP_STATE == 5 && IFLA_BR_PRIORITY == 6);
         assert!(IFLA_BR_VLAN_FILTERING == 7 && IFLA_BR_GROUP_FWD_MASK == 9 && IFLA_BR_FDB_FLUSH == 21);
+        assert!(IFLA_BR_TOPOLOGY_CHANGE == 14);
         assert!(IFLA_BR_MCAST_SNOOPING == 23 && IFLA_BR_VLAN_DEFAULT_PVID == 39);
 
         assert!(IFLA_TUN_OWNER == 1 && IFLA_TUN_GROUP == 2 && IFLA_TUN_TYPE == 3 && IFLA_TUN_PI == 4);

@@ -6,9 +6,9 @@
 use super::record::Record;
 use crate::step::{SeenEntries, SeenEntry, SeenPort, SeenVlans, settable};
 use crate::{
-    Backend, BridgeChange, BridgeOptions, BridgeSpec, BridgeState, ErrorKind, FdbOrigin, Identity, MacAddr,
-    PortOptions, PortState, PortVlans, Result, Seen, StaticEntry, Step, TapChange, TapSpec, TapState, Target,
-    UnicastMac, VlanId, VlanRange,
+    Backend, BridgeChange, BridgeOptions, BridgeSpec, BridgeState, Capability, ErrorKind, FdbOrigin, Identity,
+    MacAddr, PortOptions, PortState, PortVlans, Result, Seen, StaticEntry, Step, TapChange, TapSpec, TapState,
+    Target, UnicastMac, VlanId, VlanRange,
 };
 
 /// Whether nothing is left of an interface, or of its being a port, when a look says this.
@@ -94,6 +94,10 @@ pub(super) fn next<B: Backend + ?Sized>(backend: &B, record: &Record, now: Resul
             let back = back.or_else(|| of_ports(*bridge, ports, now_ports));
             if back.is_none() && keeps_a_first_mac(before, change, now) {
                 return Err(record.step.attempt(backend.name()).error(ErrorKind::InvalidMac));
+            }
+            if back.is_none() && change.options.ageing_time.is_some() && before.options.ageing_time.is_none() {
+                let at = record.step.attempt(backend.name()).with(Capability::AgeingTime);
+                return Err(at.error(ErrorKind::Unsupported));
             }
             back
         }
@@ -181,9 +185,19 @@ fn of_tap(tap: Target, back: TapChange) -> Option<Step> {
     (back != TapChange::default()).then_some(Step::ChangeTap { tap, change: back })
 }
 
+/// Whether a step sets nothing but an ageing time. Linux does not tell the ageing time during a change of topology
+/// (STP), so that a look cannot confirm the step.
+pub(super) fn is_of_ageing_time(step: &Step) -> bool {
+    let Step::Change { change, .. } = step else { return false };
+    let options = BridgeOptions { ageing_time: change.options.ageing_time, ..BridgeOptions::default() };
+    *change == BridgeChange::default().options(options)
+}
+
 /// What takes a bridge back.
 fn of_change(before: &BridgeState, change: &BridgeChange, now: &BridgeState) -> Option<BridgeChange> {
-    let asked = now.options.unrounded(&change.options);
+    let mut asked = now.options.unrounded(&change.options);
+    // One that the kernel does not tell now may be the one that was asked for.
+    asked.ageing_time = asked.ageing_time.or(change.options.ageing_time);
     let mut options: BridgeOptions =
         change.options.iter().filter_map(|option| before.options.former(&asked, option)).collect();
     // Turning STP on changes the forward delay, too, if STP could not do with it (Linux, `br_stp_start()`).

@@ -75,6 +75,9 @@ pub(super) fn roll_back<B: Backend + ?Sized>(backend: &B, records: Vec<(usize, R
                 Ok(None) => {}
                 // It was released. Another process has made it a port since.
                 Ok(Some(step @ Step::RemovePort { .. })) if one.is_done && one.last.as_ref() == Some(&step) => {}
+                // It was set. The kernel does not tell it now.
+                Ok(Some(step))
+                    if one.is_done && one.last.as_ref() == Some(&step) && inverse::is_of_ageing_time(&step) => {}
                 Ok(Some(step)) => {
                     one.failures = 0;
                     next.push((one, step));

@@ -103,9 +103,12 @@ impl IoctlBackend {
             .forward_delay(time(info.bridge_forward_delay))
             .hello_time(time(info.hello_time))
             .max_age(time(info.max_age))
-            .ageing_time(time(info.ageing_time))
             .priority(u16::from_be_bytes([high, low]))
             .stp(info.stp_enabled != 0);
+        // During a change of topology the kernel tells twice the forward delay (`__br_set_topology_change()`).
+        if info.topology_change == 0 || info.stp_enabled == 0 {
+            options.ageing_time = Some(time(info.ageing_time));
+        }
         let bridge = self.sysfs()?.directory(name, index).unless(Errno::ENOSYS)?;
         let Some(bridge) = bridge else { return Ok(options) };
         options.multicast_snooping = bridge.optional(c"bridge/multicast_snooping")?.map(|on| on != 0);

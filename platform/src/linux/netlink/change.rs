@@ -7,10 +7,10 @@ use nix::errno::Errno;
 use super::look::interface_of;
 use super::outcome::{Cause, conclude};
 use super::socket::{Failure, Reply};
-use super::{NetlinkBackend, requests};
+use super::{NetlinkBackend, options, requests};
 use crate::error::Attempt;
 use crate::setting::{self, Setting};
-use crate::{BridgeOption, ErrorKind, Outcome, Seen, Step};
+use crate::{ErrorKind, Outcome, Seen, Step};
 
 /// A change on its way.
 struct Change<'s> {
@@ -105,7 +105,7 @@ fn conclude_setting(
     match (outcome, setting, seen) {
         // The kernel ignores an option that it does not know.
         (Outcome::Done(_), Setting::Option(option), Seen::Bridge { bridge, .. })
-            if !bridge.options.iter().any(|known: BridgeOption| known.capability() == option.capability()) =>
+            if !options::knows(&bridge.options, option) =>
         {
             Outcome::unclear(at.with(option.capability()).error(ErrorKind::Unsupported))
         }

@@ -9,11 +9,10 @@ use std::hash::{BuildHasher, RandomState};
 
 use nix::errno::Errno;
 
-use super::link::Link;
 use super::outcome::{Cause, Found, error};
 use super::request::Request;
 use super::socket::{Failure, Reply};
-use super::{NetlinkBackend, requests};
+use super::{NetlinkBackend, options, requests};
 use crate::error::Attempt;
 use crate::linux::capabilities::BRIDGE_MTU;
 use crate::{
@@ -199,15 +198,11 @@ fn check_options(spec: &BridgeSpec, bridge: Identity, found: Found) -> Outcome {
     match found {
         Err(failure) => failed(error(at(spec), failure)),
         Ok(None) => Outcome::Refused(at(spec).means(ErrorKind::NotFound, Errno::ENODEV)),
-        Ok(Some(link)) => match spec.options.iter().find(|&option| !knows(&link, option)) {
+        Ok(Some(link)) => match spec.options.iter().find(|&option| !options::knows(&link.options, option)) {
             None => Outcome::Done(Made::Bridge(bridge)),
             Some(option) => failed(at(spec).with(option.capability()).error(ErrorKind::Unsupported)),
         },
     }
-}
-
-fn knows(link: &Link, option: BridgeOption) -> bool {
-    link.options.iter().any(|known| known.capability() == option.capability())
 }
 
 #[cfg(test)]

@@ -73,9 +73,11 @@ pub(super) fn encode(data: Request, option: BridgeOption) -> Request {
 /// Reads a bridge's `IFLA_INFO_DATA`.
 pub(super) fn decode(data: &[u8]) -> std::result::Result<BridgeOptions, Malformed> {
     let mut options = BridgeOptions::default();
+    let mut topology_changes = false;
     for attribute in attributes(data) {
         let (kind, payload) = attribute?;
         match kind {
+            IFLA_BR_TOPOLOGY_CHANGE => topology_changes = on(payload) == Some(true),
             IFLA_BR_FORWARD_DELAY => options.forward_delay = u32_at(payload, 0).map(time),
             IFLA_BR_HELLO_TIME => options.hello_time = u32_at(payload, 0).map(time),
             IFLA_BR_MAX_AGE => options.max_age = u32_at(payload, 0).map(time),
@@ -92,9 +94,18 @@ pub(super) fn decode(data: &[u8]) -> std::result::Result<BridgeOptions, Malforme
             _ => {}
         }
     }
+    // Meanwhile the kernel reports twice the forward delay (`__br_set_topology_change()`).
+    options.ageing_time = options.ageing_time.filter(|_| !(topology_changes && options.stp == Some(true)));
     // A kernel without 802.1Q reports VLAN filtering as off, and refuses even to turn it off.
     options.vlan_filtering = options.vlan_filtering.filter(|_| options.default_pvid.is_some());
     Ok(options)
+}
+
+/// Whether a kernel that reports these options knows this one.
+pub(super) fn knows(reported: &BridgeOptions, option: BridgeOption) -> bool {
+    // Every kernel knows the ageing time, and none reports it during a change of topology.
+    matches!(option, BridgeOption::AgeingTime(_))
+        || reported.iter().any(|known| known.capability() == option.capability())
 }
 
 /// Adds an option to a port's `IFLA_PROTINFO`.
