@@ -38,6 +38,7 @@ pub enum StopOutcome {
 
 /// What stopping a network does with its bridge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(feature = "store"), expect(dead_code, reason = "only a store has records"))]
 pub(super) enum Disposal {
     /// Deletes it and its anchor.
     Delete,

@@ -134,13 +134,11 @@ impl Args {
         let config = self.config_dir.as_deref()?;
         let libvirts =
             (config == Path::new(Store::LIBVIRT_CONFIG_DIR)).then_some(Path::new(Store::LIBVIRT_STATE_DIR));
-        match self.state_dir.as_deref().or(libvirts) {
-            Some(state) => Some([config, state]),
-            None => {
-                let error = "the argument '--config-dir <DIR>' needs '--state-dir <DIR>'";
-                command::Args::command().error(ErrorKind::MissingRequiredArgument, error).exit()
-            }
-        }
+        let Some(state) = self.state_dir.as_deref().or(libvirts) else {
+            let error = "the argument '--config-dir <DIR>' needs '--state-dir <DIR>'";
+            command::Args::command().error(ErrorKind::MissingRequiredArgument, error).exit()
+        };
+        Some([config, state])
     }
 
     fn store(&self) -> Store {

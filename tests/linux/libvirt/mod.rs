@@ -324,7 +324,9 @@ fn a_running_daemon_keeps_a_migration_off() {
     {
         let _libvirt = Libvirt::start();
         // It has given them MACs.
-        files.iter().for_each(|file| without_mac(file));
+        for file in &files {
+            without_mac(file);
+        }
         let before = texts();
         let says = format!(
             "vmbridge: {STATE}/driver.pid: libvirt has it locked, so it is running and would not see the change; \
