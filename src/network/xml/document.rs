@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::Read;
 use std::str::FromStr;
 
+use super::invalid::Fault;
 use super::limits::MAX_LEN;
 use super::scan::{self, Kind, Scan};
 use super::{DocumentReason, ForeignNetwork, InvalidDocument, ParsedNetwork, edit, read, write};
@@ -148,13 +149,17 @@ impl Document {
     /// With this UUID, where libvirt writes it, for a network that has none.
     #[cfg(feature = "store")]
     pub(in crate::network) fn with_uuid(&self, uuid: &str) -> Result<Self, InvalidDocument> {
-        Self::new(edit::with_uuid(&self.text, &self.found, uuid))
+        self.changed(edit::with_uuid(&self.text, &self.found, uuid))
     }
 
     fn edited(&self, element: Kind, attribute: &str, value: &str) -> Result<Self, InvalidDocument> {
         self.network().map_err(DocumentReason::Network)?;
-        // Read again, since what it says and where it says it has changed.
-        Self::new(edit::edited(&self.text, &self.found, element, attribute, value))
+        self.changed(edit::edited(&self.text, &self.found, element, attribute, value))
+    }
+
+    /// Read again, since what it says and where it says it has changed.
+    fn changed(&self, edited: Result<String, Fault>) -> Result<Self, InvalidDocument> {
+        Self::new(edited.map_err(|fault| fault.within(&self.text))?)
     }
 }
 

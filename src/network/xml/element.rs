@@ -58,7 +58,7 @@ pub(super) fn element(text: &str, tag: &BytesStart<'_>, start: usize) -> Result<
         if !is_name(name) {
             return Err(fault("no name for an attribute"));
         }
-        if !text[..name_start].ends_with(is_blank) {
+        if !part(text, 0..name_start, start)?.ends_with(is_blank) {
             return Err(fault("no blank before an attribute"));
         }
         if attribute.value.contains(&b'<') {
@@ -91,7 +91,16 @@ pub(super) fn referred(reference: &BytesRef<'_>) -> Result<String, DocumentReaso
 /// part has no range in the text, and the document is refused with an error at `at`.
 pub(super) fn range_in(text: &str, part: &[u8], at: usize) -> Result<Range<usize>, Fault> {
     let range = subslice_range(text.as_bytes(), part).filter(|range| text.get(range.clone()).is_some());
-    range.ok_or_else(|| Fault::malformed(at, "a part of the document has no place in it"))
+    range.ok_or_else(|| no_place(at))
+}
+
+/// Returns a part of the text, or an error at `at` if the range is not one of whole characters in it.
+pub(super) fn part(text: &str, range: Range<usize>, at: usize) -> Result<&str, Fault> {
+    text.get(range).ok_or_else(|| no_place(at))
+}
+
+fn no_place(at: usize) -> Fault {
+    Fault::malformed(at, "a part of the document has no place in it")
 }
 
 /// Returns the range of a part in its whole, or `None` if it does not lie inside

@@ -103,6 +103,25 @@ fn what_is_no_text_of_xml_is_refused() {
     assert!(format!("\u{feff}<?xml version='1.0' encoding='UTF-8'?>{}", network("")).parse::<Document>().is_ok());
 }
 
+/// The reader would pass over a second one without counting it, and each place after it would be wrong.
+#[test]
+fn one_byte_order_mark_is_passed_over() {
+    let bom = "\u{feff}";
+    // 12 bytes.
+    assert_eq!(reason(&format!("{bom}{bom}<éa/>")).to_string(), "a second byte-order mark");
+    for text in [network(""), network("<mac/><!-- é -->"), "<?xml version='1.0'?>é".to_owned(), String::new()] {
+        assert_eq!(reason(&format!("{bom}{bom}{text}")).to_string(), "a second byte-order mark");
+    }
+    let document: Document = format!("{bom}{}", network("<mac/><!-- é -->")).parse().expect("one is taken");
+    assert_eq!(document.parsed().name().as_str(), "n");
+    // Elsewhere it is a character.
+    malformed(&format!(" {bom}{}", network("")));
+    malformed(&format!("{}{bom}", network("")));
+    let name = |name: &str| format!("<network><name>{name}</name></network>");
+    let document: Document = name(&format!("a{bom}{bom}b")).parse().expect("a name");
+    assert_eq!(document.parsed().name().as_str(), "a\u{feff}\u{feff}b");
+}
+
 #[test]
 fn attributes_are_checked_everywhere() {
     for tag in [

@@ -127,6 +127,28 @@ proptest! {
         let _ = Document::read(&bytes[..]);
     }
 
+    /// Either the document is refused, or its name is what stands in it and it can be changed.
+    #[test]
+    fn byte_order_marks_move_nothing(
+        text in any_document(),
+        places in proptest::collection::vec((any::<prop::sample::Index>(), 1..3_usize), 0..4),
+        first in 0..3_usize,
+        mac in any_mac(),
+    ) {
+        let mut text = text;
+        for (place, count) in places {
+            let places: Vec<_> = text.char_indices().map(|(at, _)| at).collect();
+            text.insert_str(places[place.index(places.len())], &"\u{feff}".repeat(count));
+        }
+        text.insert_str(0, &"\u{feff}".repeat(first));
+        let Ok(document) = text.parse::<Document>() else { return Ok(()) };
+        let plain = |text: &str| text.replace('\u{feff}', "");
+        prop_assert!(["n", "n<&"].contains(&&*plain(document.parsed().name().as_str())));
+        let edited = document.with_mac(mac).expect("it has a bridge of its own");
+        prop_assert_eq!(edited.network().expect("it has a bridge of its own").mac(), Some(mac));
+        prop_assert_eq!(edited.parsed().name(), document.parsed().name());
+    }
+
     #[test]
     fn no_torn_document_panics(
         text in any_document(),

@@ -10,10 +10,13 @@ use quick_xml::events::{BytesStart, Event};
 use quick_xml::name::{Namespace, ResolveResult};
 use quick_xml::reader::NsReader;
 
-use super::element::{self, Element, check_declaration, is_blank, is_name, is_xml, range_in, referred, text_of};
+use super::element::{
+    self, Element, check_declaration, is_blank, is_name, is_xml, part, range_in, referred, text_of,
+};
 use super::invalid::{DocumentReason, Fault, line};
 use super::limits::{MAX_DEPTH, NAMESPACE};
 
+const BYTE_ORDER_MARK: char = '\u{feff}';
 /// In how many elements those are that are looked for: `networkstatus`, `network` and `metadata`.
 const DEEPEST: usize = 3;
 
@@ -96,7 +99,11 @@ pub(super) fn scan(text: &str) -> Result<Scan, Fault> {
     if let Some((at, c)) = text.char_indices().find(|&(_, c)| !is_xml(c)) {
         return Err(Fault::new(at, DocumentReason::Character(c)));
     }
-    let body = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let body = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+    // The reader would pass over it, too, but not count it.
+    if body.starts_with(BYTE_ORDER_MARK) {
+        return Err(Fault::malformed(text.len() - body.len(), "a second byte-order mark"));
+    }
     let mut reader = NsReader::from_str(body);
     reader.config_mut().check_comments = true;
     let mut scanner = Scanner {
@@ -126,8 +133,7 @@ impl<'t> Scanner<'t> {
         let start = self.position();
         let event = self.reader.read_event().map_err(|error| Fault::malformed(start, error))?;
         let end = self.position();
-        let raw = self.text.get(start..end);
-        let raw = raw.ok_or_else(|| Fault::malformed(start, "the reader left the document"))?;
+        let raw = part(self.text, start..end, start)?;
         match event {
             Event::Start(tag) => {
                 self.open(&tag, start)?;
@@ -152,14 +158,14 @@ impl<'t> Scanner<'t> {
             Event::CData(cdata) => {
                 self.inside(start)?;
                 let content = range_in(self.text, &cdata, start)?;
-                self.content(start, &self.text[content])?;
+                self.content(start, part(self.text, content, start)?)?;
             }
             Event::GeneralRef(reference) => {
                 self.inside(start)?;
                 let referred = referred(&reference).map_err(|reason| Fault::new(start, reason))?;
                 self.add(&referred);
             }
-            Event::Comment(_) => self.comment(end),
+            Event::Comment(_) => self.comment(end)?,
             Event::PI(pi) if !is_name(pi.target()) || pi.target().eq_ignore_ascii_case(b"xml") => {
                 return Err(Fault::malformed(start, "a processing instruction with no name or a reserved one"));
             }
@@ -237,12 +243,15 @@ impl<'t> Scanner<'t> {
     }
 
     /// A comment that begins in the line in which an element ends is that element's.
-    fn comment(&mut self, end: usize) {
+    fn comment(&mut self, end: usize) -> Result<(), Fault> {
         let is_child = matches!(self.place, Place::Within(network) if self.depth == network + 1);
         let last = self.last.filter(|_| is_child).and_then(|kind| self.found.elements.get_mut(&kind));
-        if let Some(element) = last.filter(|element| !self.text[element.end..end].contains('\n')) {
-            element.end = end;
+        if let Some(element) = last {
+            if !part(self.text, element.end..end, end)?.contains('\n') {
+                element.end = end;
+            }
         }
+        Ok(())
     }
 
     fn content(&mut self, start: usize, raw: &str) -> Result<(), Fault> {

@@ -173,6 +173,7 @@ const DOCUMENTS_SAME: &[&str] = &[
 ];
 
 const DOCUMENTS_REFUSED: &[&str] = &[
+    "\u{feff}\u{feff}<network><name>n</name></network>",
     "<network/>",
     "<network xmlns='urn:x'><name>n</name></network>",
     "<x:network xmlns:x='urn:x'><x:name>n</x:name></x:network>",
