@@ -2,9 +2,12 @@
 
 use std::{fmt, io};
 
+use super::printable::{excerpt, quoted};
 use crate::{InvalidOption, MacReason, NameReason};
 
 /// A value that a network cannot have, and the element or the attribute that has it.
+///
+/// The text of the error is printable: of the value it has the first 120 characters, escaped.
 ///
 /// ```
 /// use vmbridge::network::BridgeName;
@@ -14,7 +17,7 @@ use crate::{InvalidOption, MacReason, NameReason};
 /// assert_eq!((error.element(), error.value()), ("bridge@name", "vir/br"));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{element} {value:?}: {reason}")]
+#[error("{element} {}: {reason}", quoted(value))]
 pub struct InvalidNetwork {
     element: &'static str,
     value: String,
@@ -96,7 +99,7 @@ pub enum NetworkReason {
     #[error("{0} is wanted")]
     Wanted(&'static str),
     /// No option, or no value of an option.
-    #[error("{0}")]
+    #[error("{}", excerpt(&.0.to_string()))]
     Option(InvalidOption),
     /// A forward mode whose networks use what is the host's and have no bridge of their own.
     #[error("such a network has no bridge of its own")]

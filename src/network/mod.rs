@@ -25,6 +25,7 @@ mod network;
 mod network_files;
 mod network_name;
 mod occupied;
+mod printable;
 mod report;
 mod resolved;
 mod settings;

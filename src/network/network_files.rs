@@ -6,8 +6,7 @@
 
 use std::{fmt, io};
 
-use super::report;
-use super::{Document, InvalidDocument, NetworkName};
+use super::{Document, InvalidDocument, NetworkName, printable, report};
 use crate::UnicastMac;
 
 /// The files of one network: in the configuration directory, and in the state directory while it
@@ -142,13 +141,19 @@ impl From<InvalidFiles> for io::Error {
 impl Document {
     /// What another document changes in this one, as `diff -u` has it, with this name for the file;
     /// nothing if they are the same.
+    ///
+    /// It can be printed: control characters and those that cannot be seen are escaped, and a line ends after
+    /// 4,096 characters. Without such, `patch` takes it.
     #[must_use]
     pub fn diff(&self, file: impl fmt::Display, changed: &Self) -> String {
         let file = file.to_string();
         let mut options = diffy::DiffOptions::new();
         options.set_original_filename(file.clone()).set_modified_filename(file);
         let patch = options.create_patch(self.text(), changed.text());
-        if patch.hunks().is_empty() { String::new() } else { patch.to_string() }
+        if patch.hunks().is_empty() {
+            return String::new();
+        }
+        patch.to_string().split_inclusive('\n').map(|line| printable::line(line).to_string()).collect()
     }
 }
 

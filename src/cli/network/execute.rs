@@ -67,7 +67,7 @@ pub(in crate::cli) fn execute(host: &dyn Backend, args: Args) -> Result<(), Fail
 
 fn define(host: &dyn Backend, store: &Store, file: &Path, source: MacChoice) -> Result<(), Failure> {
     let document =
-        read(file).map_err(|error| Failure::Other(format!("{}: {}", file.display(), error.report())))?;
+        read(file).map_err(|error| Failure::Other(format!("{}: {}", print::path(file), error.report())))?;
     let defined = store.define(host, &document, &mac_source(source)?)?;
     let name = defined.document.parsed().name().clone();
     let invalid = |error| Failure::Network(NetworkError::new(name.clone(), NetworkFailure::Invalid(error)));
@@ -145,7 +145,7 @@ fn unless(
 /// Refuses a directory that is not there: with one that was mistyped, there would be nothing to migrate.
 fn check_directories([config, state]: [&Path; 2]) -> Result<(), Failure> {
     let failure = |directory: &Path, error: &io::Error, hint: &str| {
-        Failure::Other(format!("{}: {error}{hint}", directory.display()))
+        Failure::Other(format!("{}: {error}{hint}", print::path(directory)))
     };
     fs::read_dir(config).map_err(|error| failure(config, &error, ""))?;
     let Err(error) = fs::read_dir(state) else { return Ok(()) };
@@ -166,10 +166,10 @@ fn migrate(host: &dyn Backend, store: &Store, source: MacChoice, mode: Migration
             MigrationOutcome::Failed(error) => failures.push(error.into()),
             MigrationOutcome::Skipped => failures.push(Failure::Other(format!(
                 "{}: left as it was, since the other file of its network cannot be used",
-                file.path.display()
+                print::path(&file.path)
             ))),
             MigrationOutcome::Unchanged | MigrationOutcome::Foreign(_) => {}
-            other => failures.push(Failure::Other(format!("{}: {other:?}", file.path.display()))),
+            other => failures.push(Failure::Other(format!("{}: {other:?}", print::path(&file.path)))),
         }
     }
     Failure::of_each(failures)

@@ -120,8 +120,7 @@ impl<'n> Listed<'n> {
                 Self { name, bridge, mac, state: State::of(network) }
             }
             Err(error) => {
-                let name = error.path().file_stem().unwrap_or_default().to_string_lossy();
-                let name = name.escape_debug().to_string();
+                let name = path(Path::new(error.path().file_stem().unwrap_or_default()));
                 Self { name, bridge: None, mac: None, state: State::because("broken", error.report().to_string()) }
             }
         }
@@ -206,5 +205,10 @@ pub(super) fn migrated(path: &Path, mac: UnicastMac, diff: &str, mode: Migration
     if mode == MigrationMode::DryRun {
         return write!(io::stdout(), "{diff}");
     }
-    writeln!(io::stdout(), "{}: MAC {mac}", path.display())
+    writeln!(io::stdout(), "{}: MAC {mac}", self::path(path))
+}
+
+/// A path, which cannot break the line or the terminal.
+pub(super) fn path(path: &Path) -> String {
+    path.to_string_lossy().escape_debug().to_string()
 }

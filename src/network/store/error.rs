@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fmt, io};
 
+use crate::network::printable::{self, excerpt, quoted};
 use crate::network::report::{self, place_and_reason};
 use crate::network::{DocumentReason, InvalidDocument, InvalidFiles, InvalidNetwork, NetworkName};
 use crate::{Error, InterfaceName, UnicastMac};
@@ -69,12 +70,7 @@ impl StoreError {
     }
 }
 
-place_and_reason!(StoreError, reason, |error| shown(&error.path));
-
-/// Displays a path that cannot break the line or the terminal.
-fn shown(path: &Path) -> impl fmt::Display {
-    report::from_fn(move |f| write!(f, "{}", path.to_string_lossy().escape_debug()))
-}
+place_and_reason!(StoreError, reason, |error| printable::path(&error.path));
 
 /// Why a file of a store could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -113,7 +109,7 @@ pub enum StoreReason {
     #[error("no network can have this name")]
     FileName,
     /// The name in it is another than that of the file.
-    #[error("it defines network {:?}, whose file has another name", .0.as_str())]
+    #[error("it defines network {}, whose file has another name", quoted(.0.as_str()))]
     OtherName(NetworkName),
     /// No definition of a network.
     #[error(transparent)]
@@ -137,7 +133,7 @@ pub enum StoreReason {
     #[error("the MAC {0} that is derived for it is that of interface {1}")]
     MacOnHost(UnicastMac, InterfaceName),
     /// The network has another UUID.
-    #[error("the network exists with UUID {0}")]
+    #[error("the network exists with UUID {}", excerpt(.0))]
     OtherUuid(String),
     /// The host could not be asked, or has an interface of the bridge's name that is no bridge.
     #[error("the backend failed")]

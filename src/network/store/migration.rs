@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::lock::Lock;
 use super::taken::Taken;
 use super::{MacSource, Store, StoreError, StoreReason, directory, file, libvirt, mac_source};
+use crate::network::printable;
 use crate::network::{Document, ForeignMode, Migration, NetworkFiles, ParsedNetwork};
 use crate::{Backend, UnicastMac};
 
@@ -38,7 +39,7 @@ pub enum MigrationOutcome {
     Changed {
         /// The MAC.
         mac: UnicastMac,
-        /// What was changed, as `diff -u` has it.
+        /// What was changed, as [`Document::diff`] has it.
         diff: String,
     },
     /// It has a MAC already.
@@ -175,7 +176,7 @@ impl Run<'_> {
                 return MigrationOutcome::Failed(error);
             }
         }
-        MigrationOutcome::Changed { mac, diff: before.diff(path.display(), after) }
+        MigrationOutcome::Changed { mac, diff: before.diff(printable::path(path), after) }
     }
 
     fn report(&mut self, path: PathBuf, outcome: MigrationOutcome) {

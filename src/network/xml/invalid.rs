@@ -5,6 +5,7 @@ use std::{fmt, io};
 use super::limits::{MAX_ATTRIBUTES, MAX_DEPTH, MAX_LEN};
 use crate::network::InvalidNetwork;
 use crate::network::getters::getters;
+use crate::network::printable::{excerpt, quoted};
 use crate::network::report;
 
 /// A document that is no definition of a network, or none that can be written down.
@@ -69,6 +70,8 @@ impl From<DocumentReason> for InvalidDocument {
 }
 
 /// Why a document was refused.
+///
+/// The texts are printable: of a part of the document they have the first 120 characters, escaped.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DocumentReason {
@@ -88,7 +91,7 @@ pub enum DocumentReason {
     #[error("it is not in UTF-8")]
     NotUtf8,
     /// It says that it is in another encoding.
-    #[error("encoding {0:?}: UTF-8 is wanted")]
+    #[error("encoding {}: UTF-8 is wanted", quoted(.0))]
     Encoding(String),
     /// A character that XML cannot have.
     #[error("{0:?} is no character of XML")]
@@ -97,10 +100,10 @@ pub enum DocumentReason {
     #[error("a DOCTYPE is not taken")]
     Doctype,
     /// It is no well-formed XML.
-    #[error("{0}")]
+    #[error("{}", excerpt(.0))]
     Malformed(String),
     /// It is about something else.
-    #[error("<{0}> is no definition of a network")]
+    #[error("<{}> is no definition of a network", excerpt(.0))]
     Root(String),
     /// An element that each network has, such as its name.
     #[error("<{0}> is missing")]

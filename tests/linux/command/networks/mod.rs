@@ -1,5 +1,6 @@
 //! `vmbridge network`, as its users see it; `ip` says what is true.
 
+mod hostile;
 mod killed;
 
 use std::fs;
@@ -41,6 +42,7 @@ pub(crate) fn register(registry: &Registry) {
         says_that_it_is_defined_where_its_mac_cannot_be_printed,
         wrong_usage,
     ]);
+    hostile::register(registry);
     killed::register(registry);
 }
 
