@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs::{File, Metadata};
 use std::io::ErrorKind::{NotFound, PermissionDenied};
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
@@ -12,6 +12,7 @@ use nix::libc::ELOOP;
 use vmbridge::InterfaceName;
 
 use crate::acl::{self, BadLine, Rule, Statement, Verdict};
+use crate::trust;
 
 /// The ACL's path is fixed when the helper is built: `VMBRIDGE_ACL_FILE` in the environment of the
 /// compiler, or else what Linux distributions build QEMU with.
@@ -68,10 +69,8 @@ pub(crate) enum Distrust {
     SymbolicLink,
     #[error("it is no regular file")]
     Irregular,
-    #[error("it belongs to UID {0}, and must belong to root")]
-    Owner(u32),
-    #[error("others than its owner may write to it (mode {0:04o}); chmod go-w it")]
-    Writable(u32),
+    #[error(transparent)]
+    Untrusted(#[from] trust::Distrust),
     #[error("it is larger than {MAX_SIZE} bytes")]
     TooLarge,
 }
@@ -160,14 +159,9 @@ fn contents(path: &Path) -> Result<Vec<u8>, Distrust> {
 }
 
 fn check(metadata: &Metadata) -> Result<(), Distrust> {
-    let mode = metadata.mode() & 0o7777;
     if !metadata.is_file() {
-        Err(Distrust::Irregular)
-    } else if metadata.uid() != 0 {
-        Err(Distrust::Owner(metadata.uid()))
-    } else if mode & 0o022 != 0 {
-        Err(Distrust::Writable(mode))
-    } else {
-        Ok(())
+        return Err(Distrust::Irregular);
     }
+    // Root alone: the user who started the helper is not trusted.
+    Ok(trust::check(metadata, 0)?)
 }

@@ -54,8 +54,8 @@ pub use resolved::ResolvedNetwork;
 pub use settings::{Anchor, ForwardMode, MacTableManager, PortIsolation};
 #[cfg(feature = "store")]
 pub use store::{
-    DefineOutcome, MacSource, MigratedFile, MigrationMode, MigrationOutcome, StateLock, Store, StoreError,
-    StoreReason, derived_mac,
+    DefineOutcome, Distrust, MacSource, MigratedFile, MigrationMode, MigrationOutcome, StateLock, Store,
+    StoreError, StoreReason, derived_mac,
 };
 #[cfg(feature = "store")]
 pub use watch::NetworkWatcher;

@@ -15,7 +15,8 @@ use super::args as command;
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
-    /// Where networks are defined, a file NAME.xml each; the system's directory if absent.
+    /// Where networks are defined, a file NAME.xml each; the system's directory if absent. It must belong
+    /// to root or to you, and others may not write to it.
     #[arg(long, visible_alias = "dir", global = true, value_name = "DIR")]
     config_dir: Option<PathBuf>,
     /// Where it is noted which networks are active, and how they were started. The two directories

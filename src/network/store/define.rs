@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use super::directory::{Directory, file_of};
 use super::taken::Taken;
-use super::{MacSource, Store, StoreError, StoreReason, directory, file, mac_source};
+use super::{MacSource, Store, StoreError, StoreReason, directory, mac_source};
 use crate::network::{BridgeName, Document, Network, NetworkName};
 use crate::{Backend, BridgeState, Bridges, ErrorKind, InterfaceName};
 
@@ -40,6 +41,8 @@ impl Store {
     /// - [`StoreReason::OtherUuid`] if the network is there with another UUID;
     /// - [`StoreReason::Host`] if the name is that of an interface that is no bridge, or the host
     ///   cannot be asked;
+    /// - [`StoreReason::Untrusted`] for a directory that others may write to, and [`StoreReason::Changed`] if another
+    ///   process, without the lock, has changed the file meanwhile;
     /// - that of the network's present file if it cannot be used: it is to be undefined first;
     /// - that of another network's file if the system does not let it be read;
     /// - [`StoreReason::Locked`], [`StoreReason::Io`], and [`StoreReason::NotDurable`], the only
@@ -52,16 +55,19 @@ impl Store {
     ) -> Result<DefineOutcome, StoreError> {
         let path = &directory::path_of(&self.config, document.parsed().name());
         let network = document.network().map_err(StoreError::at(path))?;
-        file::make_directory(&self.config)?;
-        let _lock = self.lock(&self.config)?;
+        let config = Directory::make(&self.config)?;
+        let _lock = self.lock(&config)?;
 
         let taken = self.taken_by_others(network.name())?;
         let active = self.active(network.name())?;
-        let configured = directory::find(&self.config, network.name())?;
-        let before = configured.as_ref().or(active.as_ref());
+        let configured = config.find(network.name())?;
+        let before = configured.as_ref().map(|file| &file.document).or(active.as_ref());
         let completed = completed(host, document, before, &taken, source).map_err(StoreError::at(path))?;
         let existing = existing(host, &completed, active.as_ref()).map_err(StoreError::at(path))?;
-        file::replace(path, completed.text())?;
+        match &configured {
+            Some(file) => file.replace(completed.text())?,
+            None => config.replace(&file_of(network.name()), completed.text(), None)?,
+        }
         let libvirt = libvirts(&completed, &taken);
         Ok(DefineOutcome { document: completed, existing, libvirt })
     }

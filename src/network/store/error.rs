@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fmt, io};
 
+use super::Distrust;
 use crate::network::printable::{self, excerpt, quoted};
 use crate::network::report::{self, place_and_reason};
 use crate::network::{DocumentReason, InvalidDocument, InvalidFiles, InvalidNetwork, NetworkName};
@@ -46,8 +47,7 @@ impl StoreError {
     /// It was read, and is no network's; not so a file that may be one and could not be read.
     pub(super) fn is_no_definition(&self) -> bool {
         match &self.reason {
-            // A link that leads nowhere.
-            StoreReason::Io { .. } => self.is_absent(),
+            StoreReason::Io { .. } | StoreReason::Untrusted(_) => false,
             StoreReason::Document(document) => !matches!(document.reason(), DocumentReason::Io(_)),
             _ => true,
         }
@@ -105,6 +105,15 @@ pub enum StoreReason {
     /// A directory, a device or the like.
     #[error("it is not a regular file")]
     NotAFile,
+    /// A symbolic link, which could lead anywhere.
+    #[error("it is a symbolic link; put the file in its place")]
+    SymbolicLink,
+    /// Others than root and the effective user can have written to the directory.
+    #[error(transparent)]
+    Untrusted(#[from] Distrust),
+    /// Another process, without the lock, has changed the file since it was read.
+    #[error("another process has just changed it; try again")]
+    Changed,
     /// Its name is none that a network can have.
     #[error("no network can have this name")]
     FileName,
@@ -156,8 +165,11 @@ impl StoreReason {
     fn io_kind(&self) -> io::ErrorKind {
         match self {
             Self::Io { error, .. } | Self::NotDurable(error) => error.kind(),
-            Self::Locked(_) | Self::LibvirtRunning => io::ErrorKind::ResourceBusy,
-            Self::OneDirectory | Self::NotAFile | Self::FileName | Self::Network(_) => io::ErrorKind::InvalidInput,
+            Self::Locked(_) | Self::LibvirtRunning | Self::Changed => io::ErrorKind::ResourceBusy,
+            Self::Untrusted(_) => io::ErrorKind::PermissionDenied,
+            Self::OneDirectory | Self::NotAFile | Self::SymbolicLink | Self::FileName | Self::Network(_) => {
+                io::ErrorKind::InvalidInput
+            }
             Self::OtherName(_) => io::ErrorKind::InvalidData,
             Self::Document(error) => error.io_kind(),
             Self::Files(error) => error.io_kind(),

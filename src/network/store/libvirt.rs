@@ -6,9 +6,11 @@
 
 use std::path::Path;
 
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{Flock, FlockType, fcntl_getlk};
 
-use super::{Store, StoreError, StoreReason, file};
+use super::directory::Directory;
+use super::{Store, StoreError, StoreReason};
 
 /// Refuses the directories of a libvirt that is running. One that starts afterwards is not seen.
 pub(super) fn check_stopped(store: &Store) -> Result<(), StoreError> {
@@ -22,10 +24,11 @@ pub(super) fn check_stopped(store: &Store) -> Result<(), StoreError> {
 }
 
 fn check_state(state: &Path) -> Result<(), StoreError> {
-    let path = state.join("driver.pid");
-    let file = match file::open(&path) {
+    let (name, path) = ("driver.pid".as_ref(), state.join("driver.pid"));
+    let Some(state) = Directory::open(state)? else { return Ok(()) };
+    let file = match state.open_file(name, OFlags::RDONLY, Mode::empty()) {
         Err(error) if error.is_absent() => return Ok(()),
-        file => file?,
+        opened => opened?.0,
     };
     match fcntl_getlk(&file, &Flock::from(FlockType::WriteLock)) {
         Ok(None) => Ok(()),

@@ -1,14 +1,14 @@
 //! The lock that those hold who change a directory (`flock(2)`).
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::ffi::OsStr;
+use std::fs::File;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::io::Errno;
 
+use super::directory::Directory;
 use super::{StoreError, StoreReason};
 
 /// In the directory that it is for; readers pass over what begins with a dot. The directory itself would
@@ -25,10 +25,11 @@ pub(in crate::network) struct Lock {
 
 impl Lock {
     /// Locks a directory, or gives up when another process has it for so long.
-    pub(super) fn take(directory: &Path, patience: Duration) -> Result<Self, StoreError> {
-        let path = &directory.join(NAME);
-        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
-        let file = file.map_err(StoreError::io(path, "open"))?;
+    pub(super) fn take(directory: &Directory<'_>, patience: Duration) -> Result<Self, StoreError> {
+        let path = &directory.path_of(OsStr::new(NAME));
+        // To read, too: a FIFO is then opened, and refused as what it is.
+        let (flags, mode) = (OFlags::RDWR | OFlags::CREATE, Mode::RUSR | Mode::WUSR);
+        let (file, _) = directory.open_file(OsStr::new(NAME), flags, mode)?;
         // Without a deadline where no clock reaches it.
         let deadline = Instant::now().checked_add(patience);
         loop {

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::directory::{DefinitionFile, Directory, Files};
 use super::lock::Lock;
 use super::taken::Taken;
-use super::{MacSource, Store, StoreError, StoreReason, directory, file, libvirt, mac_source};
+use super::{MacSource, Store, StoreError, StoreReason, libvirt, mac_source};
 use crate::network::printable;
 use crate::network::{Document, ForeignMode, Migration, NetworkFiles, ParsedNetwork};
 use crate::{Backend, UnicastMac};
@@ -58,13 +59,15 @@ impl Store {
     /// directories: that which is in one of them already, else that of its bridge where that is
     /// running (but none that it has from a port), else one from `source` that is unlike every MAC in
     /// both and on the host. Nothing else in a file changes, and a file that has a
-    /// MAC is not touched. Broken files are reported, and do not keep the taken from it.
+    /// MAC is not touched. Nor is one that another process has replaced since it was read. Broken files are reported,
+    /// and do not keep the taken from it.
     ///
     /// Wherever it is interrupted, every file is whole, and another run ends what was begun, with
     /// the same MACs. libvirt must not run, nor be started meanwhile: it keeps its own copy of what it has read.
     ///
     /// # Errors
-    /// [`StoreReason::LibvirtRunning`], unless it is a dry run. A directory is there and cannot be read or locked. Nothing has changed then.
+    /// [`StoreReason::LibvirtRunning`], unless it is a dry run. A directory is there and cannot be read or locked, or
+    /// others may write to it. Nothing has changed then.
     pub fn migrate(
         &self,
         host: &dyn Backend,
@@ -72,23 +75,27 @@ impl Store {
         mode: MigrationMode,
     ) -> Result<Vec<MigratedFile>, StoreError> {
         self.check_directories()?;
-        let directories = [&self.config, &self.state];
+        let directories = [Directory::open(&self.config)?, Directory::open(&self.state)?];
         let mut locks = Vec::new();
         if mode == MigrationMode::Apply {
             // In the order of those who start a network.
-            for directory in directories.into_iter().rev().filter(|directory| directory.is_dir()) {
+            for directory in directories.iter().rev().flatten() {
                 locks.push(Lock::take(directory, self.patience)?);
             }
             libvirt::check_stopped(self)?;
         }
-        let mut configured = directory::read_all(&self.config)?;
-        let mut active = directory::read_all(&self.state)?;
-        let taken = Taken::by(configured.values().chain(active.values()).flatten());
+        let [configured, active] = directories.each_ref().map(|directory| match directory {
+            Some(directory) => directory.read_all(),
+            None => Ok(Files::new()),
+        });
+        let (mut configured, mut active) = (configured?, active?);
+        let documents = configured.values().chain(active.values()).flatten().map(|file| &file.document);
+        let taken = Taken::by(documents);
         let mut run = Run { host, source, mode, taken, files: Vec::new() };
 
         let names: BTreeSet<_> = configured.keys().chain(active.keys()).cloned().collect();
         for name in names {
-            let paths = directories.map(|directory| directory.join(&name));
+            let paths = [&self.config, &self.state].map(|directory| directory.join(&name));
             run.network(paths, configured.remove(&name).transpose(), active.remove(&name).transpose());
         }
         Ok(run.files)
@@ -105,12 +112,12 @@ struct Run<'r> {
 }
 
 /// What was read of a file that may be missing.
-type Read = Result<Option<Document>, StoreError>;
+type Read<'d> = Result<Option<DefinitionFile<'d>>, StoreError>;
 
 impl Run<'_> {
-    fn network(&mut self, paths: [PathBuf; 2], configuration: Read, state: Read) {
+    fn network(&mut self, paths: [PathBuf; 2], configuration: Read<'_>, state: Read<'_>) {
         match (configuration, state) {
-            (Ok(configuration), Ok(state)) => self.readable(paths, &NetworkFiles { configuration, state }),
+            (Ok(configuration), Ok(state)) => self.readable(paths, &[configuration, state]),
             (configuration, state) => {
                 for (path, read) in paths.into_iter().zip([configuration, state]) {
                     match read {
@@ -124,9 +131,11 @@ impl Run<'_> {
     }
 
     /// The configuration first: once that has the MAC, another run finds it there.
-    fn readable(&mut self, paths: [PathBuf; 2], files: &NetworkFiles) {
-        let there = paths.into_iter().zip([&files.configuration, &files.state]);
-        let migration = match self.migration(files) {
+    fn readable(&mut self, paths: [PathBuf; 2], files: &[Option<DefinitionFile<'_>>; 2]) {
+        let there = paths.into_iter().zip(files);
+        let documents = files.each_ref().map(|file| file.as_ref().map(|file| file.document.clone()));
+        let [configuration, state] = documents;
+        let migration = match self.migration(&NetworkFiles { configuration, state }) {
             Ok(migration) => migration,
             Err(reason) => {
                 let mut paths = there.filter(|(_, file)| file.is_some()).map(|(path, _)| path);
@@ -149,7 +158,7 @@ impl Run<'_> {
             let Some(before) = before else { continue };
             let outcome = match (has_failed, after) {
                 (true, _) => MigrationOutcome::Skipped,
-                (false, None) => kept(before),
+                (false, None) => kept(&before.document),
                 (false, Some((after, mac))) => self.change(&path, before, after, mac),
             };
             has_failed |= matches!(outcome, MigrationOutcome::Failed(_));
@@ -170,13 +179,19 @@ impl Run<'_> {
         Ok(files.migration(mac)?)
     }
 
-    fn change(&self, path: &Path, before: &Document, after: &Document, mac: UnicastMac) -> MigrationOutcome {
+    fn change(
+        &self,
+        path: &Path,
+        before: &DefinitionFile<'_>,
+        after: &Document,
+        mac: UnicastMac,
+    ) -> MigrationOutcome {
         if self.mode == MigrationMode::Apply {
-            if let Err(error) = file::replace(path, after.text()) {
+            if let Err(error) = before.replace(after.text()) {
                 return MigrationOutcome::Failed(error);
             }
         }
-        MigrationOutcome::Changed { mac, diff: before.diff(printable::path(path), after) }
+        MigrationOutcome::Changed { mac, diff: before.document.diff(printable::path(path), after) }
     }
 
     fn report(&mut self, path: PathBuf, outcome: MigrationOutcome) {

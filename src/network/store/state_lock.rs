@@ -1,9 +1,8 @@
 //! The lock on the state directory, and the records that its holder keeps there.
 
-use std::path::{Path, PathBuf};
-
+use super::StoreError;
+use super::directory::{Directory, file_of};
 use super::lock::Lock;
-use super::{StoreError, directory, file};
 use crate::network::{Document, NetworkName, ResolvedNetwork};
 
 /// Exclusive access to the state directory. Only its holder starts and stops networks.
@@ -12,12 +11,12 @@ use crate::network::{Document, NetworkName, ResolvedNetwork};
 /// then remove the record. A process that is killed then leaves no bridge without a record.
 #[derive(Debug)]
 pub struct StateLock<'s> {
-    directory: &'s Path,
+    directory: Directory<'s>,
     _lock: Lock,
 }
 
 impl<'s> StateLock<'s> {
-    pub(super) const fn new(directory: &'s Path, lock: Lock) -> Self {
+    pub(super) const fn new(directory: Directory<'s>, lock: Lock) -> Self {
         Self { directory, _lock: lock }
     }
 
@@ -29,9 +28,11 @@ impl<'s> StateLock<'s> {
     pub fn networks(&self) -> Result<Vec<Result<ResolvedNetwork, StoreError>>, StoreError> {
         let network = |document: Document| {
             let network = ResolvedNetwork::from_document(&document);
-            network.map_err(StoreError::at(&self.path_of(document.parsed().name())))
+            let file = file_of(document.parsed().name());
+            network.map_err(StoreError::at(&self.directory.path_of(&file)))
         };
-        Ok(directory::read_all(self.directory)?.into_values().map(|document| document.and_then(network)).collect())
+        let files = self.directory.read_all()?.into_values();
+        Ok(files.map(|file| file.and_then(|file| network(file.document))).collect())
     }
 
     /// Records the definition that a network is started with.
@@ -40,7 +41,9 @@ impl<'s> StateLock<'s> {
     /// [`StoreReason::NotDurable`](crate::network::StoreReason::NotDurable),
     /// [`StoreReason::Io`](crate::network::StoreReason::Io).
     pub fn insert(&self, document: &Document) -> Result<(), StoreError> {
-        file::replace(&self.path_of(document.parsed().name()), document.text())
+        let file = file_of(document.parsed().name());
+        let old = self.directory.metadata(&file)?;
+        self.directory.replace(&file, document.text(), old.as_ref())
     }
 
     /// Removes the record of a network. A network without a record is not an error.
@@ -49,16 +52,9 @@ impl<'s> StateLock<'s> {
     /// [`StoreReason::NotDurable`](crate::network::StoreReason::NotDurable),
     /// [`StoreReason::Io`](crate::network::StoreReason::Io).
     pub fn remove(&self, name: &NetworkName) -> Result<(), StoreError> {
-        let path = self.path_of(name);
-        match file::remove(&path) {
-            Err(_) if path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) => {
-                Ok(())
-            }
+        match self.directory.remove(&file_of(name)) {
+            Err(error) if error.is_absent() => Ok(()),
             removed => removed,
         }
-    }
-
-    fn path_of(&self, name: &NetworkName) -> PathBuf {
-        directory::path_of(self.directory, name)
     }
 }

@@ -5,12 +5,17 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::directory::{Directory, file_of};
 use super::lock::Lock;
-use super::{BridgeOrigin, StateLock, StoreError, StoreReason, directory, file};
+use super::{BridgeOrigin, StateLock, StoreError, StoreReason, directory};
 use crate::network::{Document, NetworkName};
 use crate::system;
 
 /// The definitions of a host's networks.
+///
+/// Both directories must belong to root or to the effective user, and nobody else may write to them
+/// ([`StoreReason::Untrusted`]): whoever could, could have root define and start networks. Symbolic links in them are
+/// not followed. Each of the directories itself may be reached by one.
 ///
 /// ```
 /// use vmbridge::model::Model;
@@ -101,13 +106,11 @@ impl Store {
     /// [`StoreReason::NotDefined`], [`StoreReason::Locked`], [`StoreReason::NotDurable`],
     /// [`StoreReason::Io`].
     pub fn undefine(&self, name: &NetworkName) -> Result<(), StoreError> {
-        let path = directory::path_of(&self.config, name);
-        // No lock in a directory that is not there.
-        if path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
-            return Err(self.not_defined(name));
-        }
-        let _lock = self.lock(&self.config)?;
-        match file::remove(&path) {
+        let (config, file) = (Directory::open(&self.config)?, file_of(name));
+        // No lock where nothing is to be removed.
+        let config = config.filter(|config| config.has(&file)).ok_or_else(|| self.not_defined(name))?;
+        let _lock = self.lock(&config)?;
+        match config.remove(&file) {
             // Another process has been faster.
             Err(error) if error.is_absent() => Err(self.not_defined(name)),
             removed => removed,
@@ -146,8 +149,9 @@ impl Store {
     /// # Errors
     /// [`StoreReason::Locked`], [`StoreReason::NotDurable`], [`StoreReason::Io`].
     pub fn lock_state(&self) -> Result<StateLock<'_>, StoreError> {
-        file::make_directory(&self.state)?;
-        Ok(StateLock::new(&self.state, self.lock(&self.state)?))
+        let state = Directory::make(&self.state)?;
+        let lock = self.lock(&state)?;
+        Ok(StateLock::new(state, lock))
     }
 
     /// Locks the definitions, so that what is read of one still holds when it is recorded. Who has the lock of the state
@@ -155,17 +159,15 @@ impl Store {
     ///
     /// Nobody defines a network in a directory that is missing or read-only: there is nothing to lock.
     pub(in crate::network) fn lock_definitions(&self) -> Result<Option<Lock>, StoreError> {
-        if !self.config.is_dir() {
-            return Ok(None);
-        }
-        match self.lock(&self.config) {
+        let Some(config) = Directory::open(&self.config)? else { return Ok(None) };
+        match self.lock(&config) {
             Err(error) if error.io_kind() == io::ErrorKind::ReadOnlyFilesystem => Ok(None),
             lock => lock.map(Some),
         }
     }
 
     /// Locks one of the two directories, which must be two.
-    pub(super) fn lock(&self, directory: &Path) -> Result<Lock, StoreError> {
+    pub(super) fn lock(&self, directory: &Directory<'_>) -> Result<Lock, StoreError> {
         self.check_directories()?;
         Lock::take(directory, self.patience)
     }
@@ -183,9 +185,10 @@ impl Store {
     /// Removes the temporary files of writers that were killed. What cannot be removed is in nobody's way,
     /// and left to the next writer.
     pub(in crate::network) fn tidy(&self) {
-        for directory in [&self.config, &self.state] {
-            if file::left_over(directory).is_ok_and(|files| !files.is_empty()) {
-                let _ = Lock::take(directory, self.patience).and_then(|_lock| file::sweep(directory));
+        for path in [&self.config, &self.state] {
+            let Ok(Some(directory)) = Directory::open(path) else { continue };
+            if directory.left_over().is_ok_and(|files| !files.is_empty()) {
+                let _ = Lock::take(&directory, self.patience).and_then(|_lock| directory.sweep());
             }
         }
     }

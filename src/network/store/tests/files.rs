@@ -42,7 +42,7 @@ fn what_is_broken_is_an_error_in_its_place() {
     assert!(error(0).is_some_and(|error| error.starts_with("a.xml: line 1: ")), "{listed:?}");
     assert_eq!(error(1), Some("b.xml: it defines network \"other\", whose file has another name"));
     assert_eq!(error(2), Some("c.xml: it is not a regular file"));
-    assert_eq!(error(3), Some("d.xml: cannot open it: No such file or directory (os error 2)"));
+    assert_eq!(error(3), Some("d.xml: it is a symbolic link; put the file in its place"));
     assert_eq!(error(4), Some("e.xml: it is not a regular file"));
     assert!(listed[5].is_ok());
     assert_eq!(error(6), Some("g\\n.xml: no network can have this name"));
@@ -64,24 +64,118 @@ fn owner_and_mode_stay() {
     assert_eq!((metadata().uid(), metadata().gid()), owner);
 }
 
+/// The kinds of what each use of the store comes to.
+fn refusals(fixture: &Fixture) -> Vec<StoreError> {
+    let lan = document(&network("lan", "  <bridge name='br0'/>\n"));
+    let (store, host) = (&fixture.store, &fixture.host);
+    let migrated = store.migrate(host, &MacSource::Random, MigrationMode::Apply);
+    let failed = |files: Vec<MigratedFile>| {
+        files.into_iter().find_map(|file| match file.outcome {
+            MigrationOutcome::Failed(error) => Some(error),
+            _ => None,
+        })
+    };
+    let outcomes = [
+        migrated.and_then(|files| failed(files).map_or(Ok(()), Err)),
+        store.define(host, &lan, &MacSource::Random).map(drop),
+        store.load(&name("lan")).map(drop),
+    ];
+    outcomes.into_iter().filter_map(Result::err).collect()
+}
+
 #[test]
-fn a_symbolic_link_stays_and_what_it_leads_to_is_replaced() {
+fn a_directory_that_others_may_write_to_is_refused() {
+    let fixture = Fixture::new();
+    fixture.define(&network("lan", "")).expect("it is valid");
+    let set =
+        |mode| fs::set_permissions(fixture.config(""), fs::Permissions::from_mode(mode)).expect("it is ours");
+    for mode in [0o777, 0o775, 0o757, 0o1777] {
+        set(mode);
+        let mut errors = refusals(&fixture);
+        errors.push(fixture.store.list().expect_err("others may write to it"));
+        errors.push(fixture.store.undefine(&name("lan")).expect_err("others may write to it"));
+        assert_eq!(errors.len(), 5);
+        for error in errors {
+            let says = format!("others than its owner may write to it (mode {mode:04o}); chmod go-w it");
+            assert_eq!(
+                error.to_string(),
+                format!("{}: {says}", fixture.directory.path().join("etc/networks").display())
+            );
+        }
+    }
+    set(0o700);
+    assert_eq!(refusals(&fixture).len(), 0);
+
+    fs::create_dir_all(fixture.state("")).expect("it can be made");
+    fs::set_permissions(fixture.state(""), fs::Permissions::from_mode(0o777)).expect("it is ours");
+    assert!(fixture.store.list_active().is_err() && fixture.store.lock_state().is_err());
+    fs::set_permissions(fixture.state(""), fs::Permissions::from_mode(0o755)).expect("it is ours");
+    if nix::unistd::geteuid().is_root() {
+        std::os::unix::fs::chown(fixture.state(""), Some(65534), None).expect("we may");
+        let error = fixture.store.list_active().expect_err("it is another's");
+        assert!(
+            error.to_string().ends_with("run/networks: it belongs to UID 65534, and must belong to root"),
+            "{error}"
+        );
+    }
+}
+
+/// Whoever may write to a link's target may write to no other file.
+#[test]
+fn a_symbolic_link_is_not_followed() {
     let fixture = Fixture::new();
     let elsewhere = fixture.directory.path().join("elsewhere.xml");
-    put(elsewhere.clone(), &network("lan", ""));
+    let text = network("lan", "  <bridge name='br0'/>\n");
+    put(elsewhere.clone(), &text);
     fs::create_dir_all(fixture.config("")).expect("it can be made");
-    symlink(&elsewhere, fixture.config("lan.xml")).expect("it can be made");
-    let defined = fixture.define(&network("lan", "  <bridge name='br0'/>\n")).expect("it is valid");
-    assert!(fs::symlink_metadata(fixture.config("lan.xml")).expect("it is there").is_symlink());
-    assert_eq!(fs::read_to_string(&elsewhere).expect("it is there"), defined.document.text());
+    for target in [elsewhere.clone(), "nowhere".into()] {
+        symlink(&target, fixture.config("lan.xml")).expect("it can be made");
+        let errors = refusals(&fixture);
+        assert_eq!(errors.len(), 3);
+        for error in errors {
+            assert!(
+                error.to_string().ends_with("/lan.xml: it is a symbolic link; put the file in its place"),
+                "{error}"
+            );
+        }
+        fixture.store.undefine(&name("lan")).expect("it is there");
+        assert!(fixture.files().is_empty());
+    }
+    assert_eq!(fs::read_to_string(&elsewhere).expect("it is there"), text);
+}
 
+#[test]
+fn a_lock_is_a_regular_file() {
+    let fixture = Fixture::new();
+    fixture.define(&network("lan", "")).expect("it is valid");
+    let lock = fixture.config(".lock");
+    let elsewhere = fixture.directory.path().join("elsewhere");
+    let refused = |says: &str| {
+        let error = fixture.store.undefine(&name("lan")).expect_err("it cannot be locked").report().to_string();
+        assert_eq!(error, format!("{}: {says}", lock.display()));
+        fs::remove_file(&lock).or_else(|_| fs::remove_dir(&lock)).expect("it is there");
+    };
+    fs::remove_file(&lock).expect("it is there");
+    symlink(&elsewhere, &lock).expect("it can be made");
+    refused("it is a symbolic link; put the file in its place");
+    assert!(!elsewhere.exists());
+    // Nobody reads from it.
+    nix::unistd::mkfifo(&lock, nix::sys::stat::Mode::S_IRWXU).expect("it can be made");
+    refused("it is not a regular file");
+    fs::create_dir(&lock).expect("it can be made");
+    refused("cannot open it: Is a directory (os error 21)");
     fixture.store.undefine(&name("lan")).expect("it is there");
-    assert!(elsewhere.exists() && fixture.files().is_empty());
+}
 
-    symlink("nowhere", fixture.config("lan.xml")).expect("it can be made");
-    let error = fixture.define(&network("lan", "")).expect_err("it leads nowhere");
-    assert!(error.to_string().contains("cannot follow it"), "{error}");
-    fixture.store.undefine(&name("lan")).expect("it is there");
+#[test]
+fn a_directory_that_is_called_like_a_temporary_file_is_in_nobodys_way() {
+    let fixture = Fixture::new();
+    for number in 0..3 {
+        fs::create_dir_all(fixture.config(&format!(".vmbridge-{number}.tmp"))).expect("it can be made");
+    }
+    fixture.define(&network("lan", "")).expect("it is valid");
+    fixture.store.tidy();
+    assert_eq!(fixture.files(), [".vmbridge-0.tmp", ".vmbridge-1.tmp", ".vmbridge-2.tmp", "lan.xml"]);
 }
 
 #[test]
@@ -97,7 +191,9 @@ fn what_a_killed_writer_left_is_removed_by_the_next() {
 fn a_lock_that_is_not_given_up_is_an_error_that_names_it() {
     let fixture = Fixture::new();
     fixture.define(&network("lan", "")).expect("it is valid");
-    let _held = Lock::take(&fixture.config(""), Duration::ZERO).expect("nobody has it");
+    let config = fixture.config("");
+    let directory = Directory::open(&config).expect("it is ours").expect("it is there");
+    let _held = Lock::take(&directory, Duration::ZERO).expect("nobody has it");
     let store = fixture.store.clone().with_patience(Duration::from_millis(20));
     let error = store.undefine(&name("lan")).expect_err("it is locked");
     assert_eq!(error.path(), fixture.config(".lock"));

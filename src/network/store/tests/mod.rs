@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::directory::Directory;
 use super::lock::Lock;
 use super::*;
 use crate::model::Model;
