@@ -130,7 +130,7 @@ fn has_its_name_and_keeps_its_device() {
     assert_eq!(device, Path::new("/dev").join(made_as("named0")));
     assert!(device.exists());
     // No host has settings for such a number.
-    let unit: u16 = made_as("named0")[3..].parse().expect("a number");
+    let unit: u16 = made_as("named0").split_at(3).1.parse().expect("a number");
     assert!(unit >= 16384, "{unit}");
     assert!(ifconfig("named0").contains("Opened by PID"));
     let flags = nix::fcntl::fcntl(&tap.queues()[0], nix::fcntl::FcntlArg::F_GETFD).expect("it is open");

@@ -47,7 +47,7 @@ enum NetworkCommand {
     },
     /// List the networks that are defined or active.
     List {
-        /// As JSON: an array of objects with name, bridge, mac, defined, state (active, absent,
+        /// As JSON: an array of objects with name, uuid, bridge, mac, defined, state (active, absent,
         /// drifted, occupied, foreign or broken), drifts and reason.
         #[arg(long)]
         json: bool,
@@ -59,7 +59,7 @@ enum NetworkCommand {
         /// Its definition, as it is in its file.
         #[arg(long, conflicts_with = "json")]
         xml: bool,
-        /// As JSON: an object with what is defined, and with defined, state, drifts and reason as
+        /// As JSON: an object with what is defined, and with uuid, defined, state, drifts and reason as
         /// `list` has them.
         #[arg(long)]
         json: bool,

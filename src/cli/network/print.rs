@@ -95,7 +95,7 @@ fn own(document: &Document) -> Option<&Network> {
 pub(super) fn list(networks: &[Result<NetworkInfo, StoreError>], json: bool) -> io::Result<()> {
     let listed: Vec<_> = networks.iter().map(Listed::of).collect();
     let header = format!("{:<15}  {:<15}  {:<17}  STATE", "NETWORK", "BRIDGE", "MAC");
-    table(&listed, json, &header, |Listed { name, bridge, mac, state }| {
+    table(&listed, json, &header, |Listed { name, bridge, mac, state, .. }| {
         let (bridge, mac) = (or_dash(bridge.as_ref()), or_dash(mac.as_ref()));
         format!("{name:<15}  {bridge:<15}  {mac:<17}  {}", state.in_a_line())
     })
@@ -104,6 +104,7 @@ pub(super) fn list(networks: &[Result<NetworkInfo, StoreError>], json: bool) -> 
 #[derive(Debug, Serialize)]
 struct Listed<'n> {
     name: String,
+    uuid: Option<String>,
     bridge: Option<&'n BridgeName>,
     mac: Option<UnicastMac>,
     #[serde(flatten)]
@@ -117,11 +118,12 @@ impl<'n> Listed<'n> {
                 let name = network.document.parsed().name().to_string();
                 let own = own(&network.document);
                 let (bridge, mac) = (own.map(Network::bridge), own.and_then(Network::mac));
-                Self { name, bridge, mac, state: State::of(network) }
+                Self { name, uuid: network.document.uuid(), bridge, mac, state: State::of(network) }
             }
             Err(error) => {
                 let name = path(Path::new(error.path().file_stem().unwrap_or_default()));
-                Self { name, bridge: None, mac: None, state: State::because("broken", error.report().to_string()) }
+                let state = State::because("broken", error.report().to_string());
+                Self { name, uuid: None, bridge: None, mac: None, state }
             }
         }
     }
@@ -139,6 +141,7 @@ pub(super) fn network(network: &NetworkInfo, json: bool) -> io::Result<()> {
     struct Shown<D: Serialize> {
         #[serde(flatten)]
         definition: D,
+        uuid: Option<String>,
         #[serde(flatten)]
         state: State,
     }
@@ -151,16 +154,16 @@ pub(super) fn network(network: &NetworkInfo, json: bool) -> io::Result<()> {
 
     let state = State::of(network);
     if json {
-        let parsed = network.document.parsed();
+        let (parsed, uuid) = (network.document.parsed(), network.document.uuid());
         if let Some(definition) = parsed.own() {
-            return as_json(&Shown { definition, state });
+            return as_json(&Shown { definition, uuid, state });
         }
         let forward = match parsed {
             ParsedNetwork::Foreign(foreign) => Some(foreign.mode.name()),
             _ => None,
         };
         let definition = Foreign { name: parsed.name(), forward };
-        return as_json(&Shown { definition, state });
+        return as_json(&Shown { definition, uuid, state });
     }
     let mut out = io::stdout().lock();
     row(&mut out, "network", network.document.parsed().name())?;

@@ -126,11 +126,9 @@ fn completed(
 
 /// With the UUID that the network had.
 fn with_uuid(document: &Document, before: Option<&Document>) -> Result<Document, StoreReason> {
-    // A UUID can be written in many ways.
-    let digits = |uuid: &str| uuid.replace(|c: char| !c.is_ascii_hexdigit(), "").to_ascii_lowercase();
     match (document.uuid(), before.and_then(Document::uuid)) {
-        (None, Some(old)) => Ok(document.with_uuid(old)?),
-        (Some(new), Some(old)) if digits(new) != digits(old) => Err(StoreReason::OtherUuid(old.to_owned())),
+        (None, Some(old)) => Ok(document.with_uuid(&old)?),
+        (Some(new), Some(old)) if new != old => Err(StoreReason::OtherUuid(old)),
         _ => Ok(document.clone()),
     }
 }

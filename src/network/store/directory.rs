@@ -231,8 +231,8 @@ impl<'p> Directory<'p> {
         let mut number = 0_u32;
         loop {
             let name = format!("{}{number}{}", TEMPORARY.0, TEMPORARY.1);
-            let mode = Mode::RUSR | Mode::WUSR;
-            match retry_on_intr(|| rustix::fs::openat(&self.descriptor, &*name, flags, mode)) {
+            let owners = Mode::RUSR | Mode::WUSR;
+            match retry_on_intr(|| rustix::fs::openat(&self.descriptor, &*name, flags, owners)) {
                 Err(Errno::EXIST) => number += 1,
                 made => return Ok((name, made?.into())),
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use std::{fmt, io};
 
 use super::Distrust;
-use crate::network::printable::{self, excerpt, quoted};
+use crate::network::printable::{self, quoted};
 use crate::network::report::{self, place_and_reason};
 use crate::network::{DocumentReason, InvalidDocument, InvalidFiles, InvalidNetwork, NetworkName};
 use crate::{Error, InterfaceName, UnicastMac};
@@ -142,7 +142,7 @@ pub enum StoreReason {
     #[error("the MAC {0} that is derived for it is that of interface {1}")]
     MacOnHost(UnicastMac, InterfaceName),
     /// The network has another UUID.
-    #[error("the network exists with UUID {}", excerpt(.0))]
+    #[error("the network exists with UUID {0}")]
     OtherUuid(String),
     /// The host could not be asked, or has an interface of the bridge's name that is no bridge.
     #[error("the backend failed")]

@@ -20,9 +20,7 @@ use crate::{InterfaceName, UnicastMac};
 ///
 /// libvirt takes more than that: other encodings and a DOCTYPE; an element twice, of which it reads
 /// the first; a MAC of zeros, and whatever follows a blank after a MAC; MTUs that no bridge has, names
-/// that no interface has or that are no file's. And it refuses what is not judged here, since it is not
-/// the bridge's: a network of another [`ForwardMode`](crate::network::ForwardMode) than isolated without an `<ip>`, and
-/// what has no place in a [`ForeignNetwork`].
+/// that no interface has or that are no file's.
 ///
 /// ```
 /// use vmbridge::network::Document;
@@ -44,6 +42,9 @@ use crate::{InterfaceName, UnicastMac};
 /// </network>");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// # What only libvirt refuses
+#[doc = include_str!("refused-by-libvirt.md")]
 #[derive(Debug, Clone)]
 pub struct Document {
     text: String,
@@ -116,10 +117,10 @@ impl Document {
         }
     }
 
-    /// The network's UUID, as it is written: libvirt knows networks by it.
+    /// The network's UUID, by which libvirt knows it, in lower case with a `-` between its five parts.
     #[must_use]
-    pub fn uuid(&self) -> Option<&str> {
-        self.found.elements.get(&Kind::Uuid).map(|uuid| uuid.text.as_str())
+    pub fn uuid(&self) -> Option<String> {
+        read::uuid(&self.found.elements.get(&Kind::Uuid)?.text)
     }
 
     /// The text.

@@ -24,7 +24,7 @@ pub(super) fn definition(found: &Scan) -> Result<ParsedNetwork, Fault> {
     let name = found.elements.get(&Kind::Name);
     let name = name.ok_or_else(|| Fault::new(0, DocumentReason::Missing("name")))?;
     let name = NetworkName::new(&name.text).map_err(|error| Fault::new(name.start, error))?;
-    if let Some(uuid) = found.elements.get(&Kind::Uuid).filter(|uuid| !is_uuid(&uuid.text)) {
+    if let Some(uuid) = found.elements.get(&Kind::Uuid).filter(|element| uuid(&element.text).is_none()) {
         let reason = NetworkReason::Wanted("32 hexadecimal digits, in pairs");
         return Err(Fault::new(uuid.start, InvalidNetwork::new("uuid", &*uuid.text, reason)));
     }
@@ -160,11 +160,19 @@ fn number(attribute: &Attribute) -> Option<u64> {
     attribute.value.trim_start_matches(is_blank).parse().ok()
 }
 
-/// libvirt's rule (`virUUIDParse()`): pairs of digits, with `-` and blanks between them or not.
-fn is_uuid(text: &str) -> bool {
+/// A UUID in the usual form, by libvirt's rule (`virUUIDParse()`): pairs of digits, with `-` and blanks between them
+/// or not.
+pub(super) fn uuid(text: &str) -> Option<String> {
     let parts = || text.trim_matches(is_blank).split(['-', ' ']);
     let is_of_pairs = |part: &str| part.len() % 2 == 0 && part.bytes().all(|c| c.is_ascii_hexdigit());
-    parts().all(is_of_pairs) && parts().map(str::len).sum::<usize>() == 32
+    if !parts().all(is_of_pairs) || parts().map(str::len).sum::<usize>() != 32 {
+        return None;
+    }
+    let mut uuid = parts().collect::<String>().to_ascii_lowercase();
+    for at in [20, 16, 12, 8] {
+        uuid.insert(at, '-');
+    }
+    Some(uuid)
 }
 
 fn at(attribute: &Attribute, error: InvalidNetwork) -> Fault {

@@ -87,7 +87,7 @@ fn reads_what_libvirt_writes() {
         .with_options(BridgeOptions::default().stp(true).forward_delay(Duration::ZERO))
         .expect("whole seconds");
     assert_eq!(document.network(), Ok(&network));
-    assert_eq!(document.uuid(), Some("9a05da11-e96b-47f3-8253-a3a482e445f5"));
+    assert_eq!(document.uuid().as_deref(), Some("9a05da11-e96b-47f3-8253-a3a482e445f5"));
     assert_eq!(document.text(), STATE);
 }
 
@@ -214,6 +214,15 @@ fn a_mac_is_what_libvirt_takes_and_a_bridge_can_bear() {
     assert_eq!(reason("00:00:00:00:00:00"), NetworkReason::Mac(MacReason::Zero));
     assert_eq!(reason("53:54:00:12:34:56"), NetworkReason::Mac(MacReason::Multicast));
     assert_eq!(reason("ff:ff:ff:ff:ff:ff"), NetworkReason::Mac(MacReason::Broadcast));
+}
+
+#[test]
+fn a_uuid_has_one_form() {
+    for text in ["9A05DA11E96B47F38253A3A482E445F5", "\n9a-05 da11--e96b47f38253-a3a482e445f5\t"] {
+        let uuid = document(&format!("<uuid>{text}</uuid>")).uuid();
+        assert_eq!(uuid.as_deref(), Some("9a05da11-e96b-47f3-8253-a3a482e445f5"));
+    }
+    assert_eq!(document("").uuid(), None);
 }
 
 #[test]

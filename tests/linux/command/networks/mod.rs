@@ -15,6 +15,9 @@ use tempfile::TempDir;
 use super::{MAC, full, on_each, parse, vmbridge};
 use crate::support::{Registry, exists, ip, is_up, link, output, snapshot, tests, wait_until};
 
+/// As old versions of libvirt may have it.
+const UUID: &str = "<uuid>9A05DA11E96B47F38253A3A482E445F5</uuid>\n";
+
 pub(crate) fn register(registry: &Registry) {
     registry.add(&tests![
         defines_starts_and_stops,
@@ -162,7 +165,7 @@ fn shows_text_json_and_xml() {
                    stp                   off\n";
     assert_eq!(store.done("show lan"), format!("{defined}state                 active\n"));
     let mut expected = json!({
-        "name": "lan", "bridge": "virbr0", "mac": MAC, "mtu": 1400, "forward": "nat", "isolation": "isolated",
+        "name": "lan", "uuid": null, "bridge": "virbr0", "mac": MAC, "mtu": 1400, "forward": "nat", "isolation": "isolated",
         "anchor": "none", "mac-table-manager": null, "options": {"stp": false},
         "defined": true, "state": "active", "drifts": [], "reason": null,
     });
@@ -180,11 +183,11 @@ fn shows_text_json_and_xml() {
     ]);
     on_each(|backend| assert_eq!(parse(&store.done(&format!("show lan --json --backend {backend}"))), expected));
 
-    store.write("etc/hosts.xml", &network("hosts", "  <forward mode='bridge'/>\n"));
+    store.write("etc/hosts.xml", &network("hosts", &format!("  {UUID}  <forward mode='bridge'/>\n")));
     assert_eq!(
         parse(&store.done("show hosts --json")),
         json!({
-            "name": "hosts", "forward": "bridge",
+            "name": "hosts", "uuid": "9a05da11-e96b-47f3-8253-a3a482e445f5", "forward": "bridge",
             "defined": true, "state": "foreign", "drifts": [], "reason": "forward mode bridge",
         })
     );
@@ -201,6 +204,7 @@ fn lists_text_and_json() {
             format!("  <bridge name='br{number}' stp='off'/>\n  <mac address='52:54:00:00:00:0{number}'/>\n");
         store.define(name, &body);
     }
+    store.define("off", &format!("{UUID}  <bridge name='br4' stp='off'/>\n"));
     store.done("start active drifted former gone");
     ip("link set dev br1 down");
     store.define("former", "  <bridge name='br7'/>\n");
@@ -234,7 +238,8 @@ gone             br3              52:54:00:00:00:03  active, not defined
         ["active", "broken", "drifted", "foreign", "drifted", "absent", "occupied", "active"].map(Value::from)
     );
     assert_eq!(column("defined"), [true, true, true, true, true, true, true, false].map(Value::from));
-    let mut foreign = json!({"name": "foreign", "bridge": null, "mac": null});
+    assert_eq!(column("uuid")[5], "9a05da11-e96b-47f3-8253-a3a482e445f5");
+    let mut foreign = json!({"name": "foreign", "uuid": null, "bridge": null, "mac": null});
     foreign["defined"] = true.into();
     (foreign["state"], foreign["drifts"]) = ("foreign".into(), json!([]));
     foreign["reason"] = "forward mode hostdev".into();
