@@ -83,6 +83,9 @@ pub enum NetworkReason {
         "a network's name has 1 to 200 bytes, not all blank, no '/', no control character and no '.' at its beginning"
     )]
     NetworkName,
+    /// A network's name has a character that is invisible or reorders the text.
+    #[error("U+{:04X} is invisible or reorders the text; leave it out", u32::from(*.0))]
+    Invisible(char),
     /// It is no template for names.
     #[error("a template has one '%', as %d, and room for a digit")]
     Template,

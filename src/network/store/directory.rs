@@ -123,8 +123,9 @@ impl<'p> Directory<'p> {
 
     fn read(&self, file: &OsStr) -> Result<DefinitionFile<'_>, StoreError> {
         let path = &self.path_of(file);
-        let stem = path.file_stem().and_then(OsStr::to_str).and_then(|stem| NetworkName::new(stem).ok());
-        let name = stem.ok_or_else(|| StoreError::new(path, StoreReason::FileName))?;
+        let stem = path.file_stem().and_then(OsStr::to_str);
+        let stem = stem.ok_or_else(|| StoreError::new(path, StoreReason::FileName))?;
+        let name = NetworkName::new(stem).map_err(StoreError::at(path))?;
         let (opened, metadata) = self.open_file(file, OFlags::RDONLY, Mode::empty())?;
         let document = Document::read(opened).map_err(StoreError::at(path))?;
         let defined = document.parsed().name();

@@ -114,8 +114,8 @@ pub enum StoreReason {
     /// Another process, without the lock, has changed the file since it was read.
     #[error("another process has just changed it; try again")]
     Changed,
-    /// Its name is none that a network can have.
-    #[error("no network can have this name")]
+    /// Its name is not UTF-8.
+    #[error("its name is not UTF-8")]
     FileName,
     /// The name in it is another than that of the file.
     #[error("it defines network {}, whose file has another name", quoted(.0.as_str()))]

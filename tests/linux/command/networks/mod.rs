@@ -27,6 +27,7 @@ pub(crate) fn register(registry: &Registry) {
         with_all_passes_over_what_is_as_it_is_to_be,
         ensure_says_what_it_has_changed,
         refuses_what_it_cannot_define,
+        names_the_character_that_nobody_sees,
         says_at_once_that_the_host_uses_the_bridges_name,
         keeps_the_mac_of_a_running_bridge,
         leaves_an_adopted_bridge,
@@ -346,6 +347,42 @@ fn refuses_what_it_cannot_define() {
     assert!(status.success());
     assert_eq!(text(&stdout), format!("{MAC}\n"));
     assert_eq!(store.files("etc"), ["lan.xml"]);
+}
+
+/// In a definition, and in a file that is there already, which keeps no other network from starting.
+fn names_the_character_that_nobody_sees() {
+    let store = Store::new();
+    let says = "U+202E is invisible or reorders the text; leave it out";
+    let errors = store.refused(&format!("define {}", store.write("new.xml", &network("lan\u{202e}", ""))));
+    assert!(errors.ends_with(&format!("new.xml: line 2: name \"lan\\u{{202e}}\": {says}\n")), "{errors}");
+    assert!(store.files("etc").is_empty());
+    let (status, _, errors) = vmbridge(&store.args("start lan\u{202e}"));
+    assert!(status == 2 && errors.contains(says), "{errors}");
+
+    store.define("lan", "");
+    let body = "  <bridge name='virbr7'/>\n  <mac address='52:54:00:00:00:07'/>\n";
+    store.write("etc/lan\u{202e}.xml", &network("lan\u{202e}", body));
+    on_each(|backend| {
+        let (status, out, errors) = vmbridge(&store.args(&format!("start --all --backend {backend}")));
+        assert_eq!((status, out.as_str()), (1, ""));
+        assert!(errors.contains(r"/etc/lan\u{202e}.xml: ") && errors.contains(says), "{errors}");
+        assert!(exists("virbr0") && !exists("virbr7"));
+        let listed = store.done(&format!("list --backend {backend}"));
+        let columns: Vec<_> = listed.lines().map(|line| line.split_whitespace().nth(3)).collect();
+        assert_eq!(columns, [Some("STATE"), Some("active"), Some("broken:")], "{listed}");
+        assert!(!listed.contains('\u{202e}') && listed.contains(says), "{listed}");
+        store.done("stop lan");
+    });
+
+    let libvirt = network("default\u{200b}", "  <bridge name='virbr1'/>\n");
+    let file = store.write("qemu/default.xml", &libvirt);
+    let other = store.write("qemu/other.xml", &network("other", "  <bridge name='virbr2'/>\n"));
+    fs::create_dir(store.path("state")).expect("it can be made");
+    let (status, out, errors) =
+        vmbridge(&format!("network migrate --dir {} --state-dir {}", store.path("qemu"), store.path("state")));
+    assert!(status == 1 && out.starts_with(&format!("{other}: MAC ")) && out.lines().count() == 1, "{out}");
+    assert!(errors.starts_with(&format!("vmbridge: {file}: ")) && errors.contains("U+200B is "), "{errors}");
+    assert_eq!(fs::read_to_string(file).expect("it is there"), libvirt);
 }
 
 fn says_at_once_that_the_host_uses_the_bridges_name() {
