@@ -1,6 +1,6 @@
 //! FreeBSD.
 
-use crate::{ErrorKind, Operation};
+use crate::{Capability, ErrorKind, Operation};
 
 #[cfg(feature = "store")]
 pub(crate) const CONFIG_DIR: &str = "/usr/local/etc/vmbridge/networks";
@@ -11,7 +11,7 @@ pub(crate) const LIBVIRT_CONFIG_DIR: &str = "/usr/local/etc/libvirt/qemu/network
 #[cfg(feature = "store")]
 pub(crate) const LIBVIRT_STATE_DIR: &str = "/var/run/libvirt/network";
 
-pub(super) const fn hint(operation: Operation, kind: ErrorKind) -> Option<&'static str> {
+pub(super) const fn hint(operation: Operation, kind: ErrorKind, _: Option<Capability>) -> Option<&'static str> {
     match kind {
         ErrorKind::PermissionDenied => Some("it needs root, of the host or of a VNET jail"),
         ErrorKind::NoDriver if matches!(operation, Operation::CreateTap) => {

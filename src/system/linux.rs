@@ -1,6 +1,6 @@
 //! Linux.
 
-use crate::{ErrorKind, Operation};
+use crate::{Capability, ErrorKind, Operation};
 
 #[cfg(feature = "store")]
 pub(crate) const CONFIG_DIR: &str = "/etc/vmbridge/networks";
@@ -11,8 +11,19 @@ pub(crate) const LIBVIRT_CONFIG_DIR: &str = "/etc/libvirt/qemu/networks";
 #[cfg(feature = "store")]
 pub(crate) const LIBVIRT_STATE_DIR: &str = "/run/libvirt/network";
 
-pub(super) const fn hint(operation: Operation, kind: ErrorKind) -> Option<&'static str> {
+pub(super) const fn hint(
+    operation: Operation,
+    kind: ErrorKind,
+    capability: Option<Capability>,
+) -> Option<&'static str> {
     match kind {
+        ErrorKind::Unsupported
+            if matches!(capability, Some(Capability::VlanFiltering | Capability::DefaultPvid)) =>
+        {
+            Some(
+                "the kernel is built without CONFIG_BRIDGE_VLAN_FILTERING; a network with macTableManager='libvirt' needs it",
+            )
+        }
         ErrorKind::PermissionDenied => Some("it needs CAP_NET_ADMIN in this network namespace; run it as root"),
         ErrorKind::NoDriver if matches!(operation, Operation::CreateTap | Operation::DeleteTap) => {
             Some("load the kernel module first: modprobe tun")

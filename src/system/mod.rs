@@ -32,6 +32,6 @@ pub const fn hint(error: &Error) -> Option<&'static str> {
     match error.operation() {
         // A backend's socket needs none of the privileges that the hints name.
         Operation::Open => None,
-        operation => native::hint(operation, error.kind()),
+        operation => native::hint(operation, error.kind(), error.capability()),
     }
 }

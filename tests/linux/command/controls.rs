@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use vmbridge::{AVAILABLE, Capability};
 
 use super::{MAC, done, on_each, parse, refused, vmbridge};
-use crate::support::{Registry, ip, link, output, run, snapshot, tests, wait_until};
+use crate::support::{Registry, has_vlans, ip, link, output, run, snapshot, sysfs, tests, wait_until};
 
 pub(crate) fn register(registry: &Registry) {
     registry.add(&tests![
@@ -15,6 +15,7 @@ pub(crate) fn register(registry: &Registry) {
         an_attach_that_fails_leaves_no_port,
         refuses_by_name_what_the_backend_cannot_do,
         says_what_the_backend_can_do,
+        names_the_option_that_the_kernel_lacks,
         keeps_a_guest_to_its_mac,
         a_restriction_that_fails_changes_nothing,
         manages_the_fdb,
@@ -239,6 +240,34 @@ fn says_what_the_backend_can_do() {
             assert_eq!(json["capabilities"][capability.name()], can);
             let row = format!("\n{:<20}  {}\n", capability.name(), if can { "yes" } else { "no" });
             assert!(table.contains(&row), "{table} has no {row}");
+        }
+    });
+}
+
+fn names_the_option_that_the_kernel_lacks() {
+    let directory = tempfile::tempdir().expect("a directory can be made");
+    let path = directory.path().to_str().expect("UTF-8");
+    let definition = "<network><name>lan</name><bridge name='virbr1' macTableManager='libvirt'/></network>";
+    std::fs::write(directory.path().join("lan.xml"), definition).expect("it can be written");
+    let directories = format!("--config-dir {path}/etc --state-dir {path}/run");
+    done(&format!("network define {path}/lan.xml {directories}"));
+    let has_vlans = has_vlans();
+    on_each(|backend| {
+        for (bridge, args) in [
+            ("virbr0", "create virbr0 --stp on --vlan-filtering on"),
+            ("virbr1", &format!("network start lan {directories}")),
+        ] {
+            let args = format!("--backend {backend} {args}");
+            if has_vlans {
+                done(&args);
+                assert_eq!(sysfs(bridge, "bridge/vlan_filtering"), "1");
+                ip(&format!("link delete dev {bridge}"));
+            } else {
+                let errors = refused(&args);
+                let text = format!("cannot create bridge {bridge}, vlan-filtering: not supported ({backend}");
+                assert!(errors.contains(&text) && errors.contains("CONFIG_BRIDGE_VLAN_FILTERING"), "{errors}");
+                assert!(link(bridge).is_none(), "{bridge} is left");
+            }
         }
     });
 }

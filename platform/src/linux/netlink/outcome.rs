@@ -56,7 +56,8 @@ impl From<ErrorKind> for Cause {
 }
 
 impl Cause {
-    /// The kernel refuses a message with these options. It does not tell which of several.
+    /// The kernel refuses a message with these options. It does not tell which of several. VLAN filtering is the only
+    /// option of a bridge that it may lack and does not ignore then (`br_vlan_filter_toggle()`, `net/bridge/br_private.h`).
     pub(super) fn of_options(errno: Errno, options: impl IntoIterator<Item = Capability>) -> Option<Self> {
         let kind = match errno {
             Errno::EINVAL | Errno::ERANGE => ErrorKind::InvalidOption,
@@ -65,7 +66,14 @@ impl Cause {
         };
         let mut options = options.into_iter();
         let first = options.next()?;
-        Some(Self { kind, option: options.next().is_none().then_some(first) })
+        let option = match options.next() {
+            None => Some(first),
+            Some(second) => [first, second]
+                .into_iter()
+                .chain(options)
+                .find(|&option| kind == ErrorKind::Unsupported && option == Capability::VlanFiltering),
+        };
+        Some(Self { kind, option })
     }
 
     /// Returns the error of a refusal that has this meaning.
