@@ -121,7 +121,7 @@ pub struct Plugged {
 pub fn plug<B: Backend + ?Sized>(backend: &B, bridge: impl Into<Target>, guest: &Guest) -> Result<Plugged> {
     let bridge = bridge.into();
     let at = Attempt::new(backend.name(), Operation::AddPort).on(bridge);
-    guest.options.check(at, backend.capabilities())?;
+    guest.options.check(at, backend.implemented())?;
     if guest.is_restricted {
         spoofing::check(backend, at)?;
     }
@@ -186,7 +186,7 @@ fn open_tap<B: Backend + ?Sized>(
     let mut new = spec.clone();
     new.existing = ExistingTap::Refuse;
     let is_nobodys = spec.owner.is_none() && spec.group.is_none();
-    let can_be_owned = steps.backend().capabilities().contains(Capability::TapOwner);
+    let can_be_owned = steps.backend().implemented().contains(Capability::TapOwner);
     // A tap of a single queue that is open has no other for anyone to open.
     let can_be_opened = lifetime == TapLifetime::UntilDeleted || spec.queues.get() > 1;
     if is_nobodys && can_be_owned && can_be_opened {

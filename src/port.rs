@@ -41,7 +41,7 @@ pub fn attach_many<B: Backend + ?Sized>(
     let bridge = bridge.into();
     let mut transactions: Vec<_> = ports.iter().map(|_| Transaction::new(backend)).collect();
     let at = Attempt::new(backend.name(), Operation::AddPort).on(bridge);
-    let check = |&port: &Target| options.check(at.port(port), backend.capabilities());
+    let check = |&port: &Target| options.check(at.port(port), backend.implemented());
     let mut results: Vec<Result<()>> = ports.iter().map(check).collect();
     let steps =
         ports.iter().zip(&results).map(|(&port, result)| result.is_ok().then(|| Step::add_port(bridge, port)));

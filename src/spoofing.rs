@@ -85,7 +85,7 @@ pub(crate) fn restrict<B: Backend + ?Sized>(
     let backend = steps.backend();
     let before = backend.fdb(bridge)?;
     refuse_taken(backend, bridge, port, mac, &before)?;
-    let restricted = restricted(backend.capabilities(), true);
+    let restricted = restricted(backend.implemented(), true);
     let mut options = *options;
     options.extend(restricted.iter());
     steps.run(Step::change_port(bridge, port, options))?;
@@ -182,7 +182,7 @@ pub fn attach_restricted<B: Backend + ?Sized>(
     let (bridge, port) = (bridge.into(), port.into());
     let at = Attempt::new(backend.name(), Operation::AddPort).on(bridge).port(port);
     check(backend, at)?;
-    options.check(at, backend.capabilities())?;
+    options.check(at, backend.implemented())?;
     Transaction::of(backend, |steps| {
         let [bridge, port] = match steps.run(Step::add_port(bridge, port)) {
             Ok(joined) => [joined.interface, joined.port.unwrap_or(joined.interface)],
@@ -218,7 +218,7 @@ pub fn lift_restriction<B: Backend + ?Sized>(
         return Err(at.error(ErrorKind::EntryNotFound));
     }
     Transaction::of(backend, |steps| {
-        let options = restricted(backend.capabilities(), false);
+        let options = restricted(backend.implemented(), false);
         steps.run(Step::change_port(bridge, port, options))?;
         steps.run(Step::remove_fdb_entry(bridge, mac, None)).map(drop)
     })
@@ -227,7 +227,7 @@ pub fn lift_restriction<B: Backend + ?Sized>(
 /// Refuses what cannot be restricted at all.
 pub(crate) fn check<B: Backend + ?Sized>(backend: &B, at: Attempt) -> Result<()> {
     let needed = [Capability::FdbList, Capability::FdbStatic, Capability::Learning];
-    match needed.into_iter().find(|&needed| !backend.capabilities().contains(needed)) {
+    match needed.into_iter().find(|&needed| !backend.implemented().contains(needed)) {
         Some(lacking) => Err(at.with(lacking).error(ErrorKind::Unsupported)),
         None => Ok(()),
     }

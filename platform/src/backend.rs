@@ -44,7 +44,8 @@ use crate::{
 /// 5. **An existing interface is an error on `create`** ([`BridgeExists`](ErrorKind::BridgeExists),
 ///    [`NameInUse`](ErrorKind::NameInUse)).
 /// 6. **Unsupported is reported, never ignored.** [`capabilities`](Self::capabilities) lists what a backend can
-///    do; a call outside of it is [`Unsupported`](ErrorKind::Unsupported).
+///    do with the running kernel; a call outside of it is [`Unsupported`](ErrorKind::Unsupported), and the error names
+///    the missing [`Capability`].
 /// 7. **Errors say what, where, why**, and the same situation has the same [`ErrorKind`] on every backend.
 /// 8. **Bounded waiting.** Each call that can wait has a [limit](crate::waiting), which the caller sets when the backend
 ///    is opened. No call loses an `EINTR`, or leaves a thread behind. A handle works in the network namespace
@@ -68,14 +69,27 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// Returns the backend's name, as errors and the command show it.
     fn name(&self) -> &'static str;
 
-    /// Returns what this backend can do beyond what every backend must.
+    /// Returns what this backend can do with the running kernel, beyond what every backend must.
+    ///
+    /// On Linux the first call tries the kernel, which takes milliseconds and `CAP_SYS_ADMIN`: the backend creates a bridge
+    /// with a tap as its port in a network namespace of its own. Without that capability, it reads the options of a bridge
+    /// that exists, if any. What it cannot find out, it reports as [`implemented`](Self::implemented).
     fn capabilities(&self) -> Capabilities;
+
+    /// Returns what this backend can do with a kernel that has everything. Costs nothing. By default these are its
+    /// [`capabilities`](Self::capabilities).
+    ///
+    /// The operations refuse other steps. A step that only the running kernel lacks is refused by the kernel, and fails
+    /// with `Unsupported`, too.
+    fn implemented(&self) -> Capabilities {
+        self.capabilities()
+    }
 
     /// Looks at the interfaces of a step: resolves its [targets](Target), and reads the state that
     /// [`run`](Self::run) and rollback need.
     ///
-    /// Returns the variant of [`Seen`] that belongs to the step. The caller has checked the step against the
-    /// [capabilities](Self::capabilities). Nothing on the host changes.
+    /// Returns the variant of [`Seen`] that belongs to the step. The caller has checked the step against what is
+    /// [implemented](Self::implemented). Nothing on the host changes.
     ///
     /// # Errors
     /// `NotFound`, `PortNotFound`; `NotABridge`, `NotATap`; `Unsupported` and `InvalidOption` for values that the

@@ -6,7 +6,8 @@ use crate::set::set;
 
 macro_rules! capabilities {
     ($($(#[$doc:meta])* $Variant:ident = $name:literal;)+) => {
-        /// Something that one backend can do and another may not.
+        /// Something that one backend can do and another may not, or one kernel
+        /// ([`Backend::capabilities`](crate::Backend::capabilities)).
         ///
         /// What is not listed here (create, delete, find, list, the MAC, the MTU, up and down,
         /// ports) every backend does.
@@ -124,6 +125,16 @@ capabilities! {
     UntaggedVlans = "untagged-vlans";
     /// [`has_carrier`](crate::Bridges::has_carrier).
     Carrier = "carrier";
+}
+
+impl Capability {
+    /// Whether a kernel lacks this without VLAN filtering.
+    pub(crate) const fn needs_vlans(self) -> bool {
+        matches!(
+            self,
+            Self::VlanFiltering | Self::DefaultPvid | Self::PortVlans | Self::FdbVlan | Self::UntaggedVlans
+        )
+    }
 }
 
 impl fmt::Display for Capability {

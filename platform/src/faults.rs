@@ -77,7 +77,7 @@ impl<B: Backend> FaultyBackend<B> {
     /// Wraps a backend. Nothing fails yet.
     #[must_use]
     pub fn new(inner: B) -> Self {
-        let capabilities = inner.capabilities();
+        let capabilities = inner.implemented();
         Self {
             inner,
             capabilities,

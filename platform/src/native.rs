@@ -32,6 +32,7 @@ impl Backend for NativeBackend {
     delegate_reading!(0);
     delegate! { 0:
         fn capabilities() -> Capabilities;
+        fn implemented() -> Capabilities;
         fn look(step: &Step) -> Result<Seen>;
         fn look_all(steps: &[&Step], each: &mut dyn FnMut(Result<Seen>));
         fn run(step: &Step, seen: &Seen) -> Outcome;

@@ -111,7 +111,10 @@ pub(super) enum Command {
     Tap(TapCommand),
     /// Networks: definitions that give a bridge its MAC for life.
     Network(network::Args),
-    /// List what the kernel interface can do, and what it cannot.
+    /// List what the kernel interface can do with the running kernel, and what it cannot.
+    ///
+    /// On Linux this takes root, which tries the kernel in a network namespace of its own. Without root, it
+    /// takes a bridge that exists; else options that the kernel may lack are listed, too.
     Capabilities {
         /// As JSON: an object with backend and capabilities, an object of booleans.
         #[arg(long)]

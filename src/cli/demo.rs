@@ -75,7 +75,7 @@ fn show(out: &mut impl Write, backend: &dyn Backend) -> Result<(), Failure> {
     let changes = seen.windows(2).filter(|rows| rows[0][1] != rows[1][1]).count();
     let kept = if changes == 0 { "kept, too".to_owned() } else { format!("changed {changes} times") };
     writeln!(out, "{:<33}  {:<17}  {kept}", "", "kept")?;
-    if !backend.capabilities().contains(Capability::MacFollowsPorts) {
+    if !backend.implemented().contains(Capability::MacFollowsPorts) {
         writeln!(out, "(This system gives a bridge without a MAC one that depends on the host.)")?;
     }
     Ok(())

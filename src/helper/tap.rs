@@ -41,10 +41,10 @@ pub(crate) fn tap_on(
         return Err(Error::OtherName(bridge, found.name));
     }
     let mut spec = TapSpec::new();
-    if frames == Frames::WithVnetHeader && bridges.capabilities().contains(Capability::TapVnetHdr) {
+    if frames == Frames::WithVnetHeader && bridges.implemented().contains(Capability::TapVnetHdr) {
         spec = spec.vnet_hdr(VnetHeader::Legacy);
     }
-    spec.owner = bridges.capabilities().contains(Capability::TapOwner).then_some(user);
+    spec.owner = bridges.implemented().contains(Capability::TapOwner).then_some(user);
     // QEMU does not tell the guest's MAC; any will do to make one of the host's side.
     let guest = Guest::new(vmbridge::unused_mac(bridges)?).tap(spec);
     Ok(vmbridge::plug(bridges, &found, &guest)?.tap)

@@ -48,7 +48,7 @@ pub(super) struct Found {
 
 /// Returns the tap of this name.
 pub(super) fn tap(backend: &dyn Backend, name: InterfaceName) -> Result<Option<TapState>> {
-    if !backend.capabilities().contains(Capability::Tap) {
+    if !backend.implemented().contains(Capability::Tap) {
         return Ok(None);
     }
     match backend.tap(name) {
@@ -77,7 +77,7 @@ pub(super) fn left_over(
 
 /// Refuses, before anything is done, what the backend cannot do.
 pub(super) fn check(backend: &dyn Backend, network: &ResolvedNetwork) -> Result<()> {
-    if network.has_anchor() && !backend.capabilities().contains(Capability::Tap) {
+    if network.has_anchor() && !backend.implemented().contains(Capability::Tap) {
         let at = Attempt::new(backend.name(), Operation::CreateTap).on(network.anchor());
         return Err(at.with(Capability::Tap).error(ErrorKind::Unsupported));
     }
@@ -105,7 +105,7 @@ pub(super) fn check_name(
 
 /// Returns the user to whom an anchor belongs, where taps have owners.
 fn owner(backend: &dyn Backend) -> Option<u32> {
-    backend.capabilities().contains(Capability::TapOwner).then_some(ROOT)
+    backend.implemented().contains(Capability::TapOwner).then_some(ROOT)
 }
 
 /// Where an anchor, as it was [found](find), is not what is defined.
@@ -160,7 +160,7 @@ pub(super) fn begin(
         Some(Err(error)) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    if backend.capabilities().contains(Capability::Carrier) {
+    if backend.implemented().contains(Capability::Carrier) {
         // It may still be told of a carrier that the bridge had before, which is not the anchor's.
         backend.has_carrier(bridge)?;
     }
@@ -192,7 +192,7 @@ pub(super) fn end(
 
 /// Waits until the bridge has a carrier, where the backend can tell.
 fn await_carrier(backend: &dyn Backend, bridge: &BridgeState, limit: Duration) -> Result<()> {
-    if !backend.capabilities().contains(Capability::Carrier) {
+    if !backend.implemented().contains(Capability::Carrier) {
         return Ok(());
     }
     // A port listens for one delay and learns for another.

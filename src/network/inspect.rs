@@ -67,7 +67,7 @@ pub(super) fn drifts(
     bridge: &BridgeState,
     anchor: Option<&anchor::Found>,
 ) -> Vec<Drift> {
-    let mut drifts = drifts_of_bridge(&network.spec(backend.capabilities()), bridge);
+    let mut drifts = drifts_of_bridge(&network.spec(backend.implemented()), bridge);
     drifts.extend(anchor::drift(backend, network, bridge, anchor));
     drifts
 }
@@ -108,6 +108,6 @@ pub(super) fn repair(spec: &BridgeSpec, bridge: &BridgeState, drifts: &[Drift]) 
 
 /// Whether the bridge may have its MAC from a port, and lose it with that: it is to be set then.
 pub(super) fn may_follow_a_port(backend: &dyn Backend, bridge: &BridgeState) -> Result<bool> {
-    Ok(backend.capabilities().contains(Capability::MacFollowsPorts)
+    Ok(backend.implemented().contains(Capability::MacFollowsPorts)
         && backend.ports(bridge)?.iter().any(|port| port.mac == bridge.mac))
 }

@@ -182,11 +182,11 @@ fn to_repair(
 
 /// The network's bridge as it is to be; refuses what the backend cannot do.
 fn supported(backend: &dyn Backend, network: &ResolvedNetwork) -> Outcome<BridgeSpec> {
-    let capabilities = backend.capabilities();
-    let spec = network.spec(capabilities);
+    let implemented = backend.implemented();
+    let spec = network.spec(implemented);
     let at = Attempt::new(backend.name(), Operation::Create).on(spec.name);
-    spec.options.check(at, capabilities)?;
-    network.network().port_options().check(at, capabilities)?;
+    spec.options.check(at, implemented)?;
+    network.network().port_options().check(at, implemented)?;
     anchor::check(backend, network)?;
     Ok(spec)
 }

@@ -166,7 +166,8 @@ impl Network {
         options
     }
 
-    /// Its bridge under this name and with this MAC, up, for a backend of these capabilities.
+    /// Its bridge under this name and with this MAC, up, for a backend of these capabilities. Give those that it
+    /// [implements](crate::Backend::implemented): then a kernel that lacks one refuses the bridge.
     ///
     /// Options that the definition does not give are libvirt's defaults, on a backend whose bridges
     /// have such a switch: STP on with a forward delay of 0 ([`Capability::Stp`]), VLANs told apart

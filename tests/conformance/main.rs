@@ -21,11 +21,11 @@ use self::support::open;
 
 fn main() {
     support::run_tests(|registry| {
-        for (path, case) in cases::within(Model::new().capabilities()) {
+        for (path, case) in cases::within(Model::new().implemented()) {
             registry.on_host().add_with(path, &["model"], move || case(&model::ModelHost::default()));
         }
         for backend in vmbridge::AVAILABLE {
-            for (path, case) in cases::within(open(backend).capabilities()) {
+            for (path, case) in cases::within(open(backend).implemented()) {
                 registry.add_with(path, &[backend.name], move || case(&native::Native::new(backend)));
             }
         }

@@ -8,7 +8,7 @@ use crate::support::{Registry, ip, run, tests};
 
 pub(crate) fn register(registry: &Registry) {
     let on_strace = registry.needs("strace");
-    on_strace.add_on_each_backend(&tests![create_says_nothing_beside_the_point]);
+    on_strace.add_on_each_backend(&tests![create_says_nothing_beside_the_point, tries_the_kernel_only_when_asked]);
     if vmbridge::AVAILABLE.iter().any(|backend| backend.name == "netlink") {
         on_strace.add(&tests![create_pins_an_mtu_in_the_same_send, lists_few_bridges_among_many_interfaces]);
     }
@@ -45,6 +45,21 @@ fn create_says_nothing_beside_the_point(backend: &Available) {
 fn create_pins_an_mtu_in_the_same_send() {
     let calls = calls_of_create("netlink", "--mtu 1400 --up");
     assert_eq!(calls, ["sendto RTM_NEWLINK RTM_SETLINK", "recvfrom NLMSG_ERROR error=0"]);
+}
+
+/// What the kernel can do is tried in a thread, which has a network namespace of its own.
+fn tries_the_kernel_only_when_asked(backend: &Available) {
+    ip("link add name tap0 type veth peer name peer0");
+    for (args, is_tried) in [
+        ("create virbr0 --stp on --priority 4096", false),
+        ("attach virbr0 tap0 --isolated on", false),
+        ("port set virbr0 tap0 --hairpin on", false),
+        ("show virbr0", false),
+        ("delete virbr0", false),
+        ("capabilities", true),
+    ] {
+        assert_eq!(!trace("clone,clone3", backend.name, args).is_empty(), is_tried, "{args}");
+    }
 }
 
 /// The kernel picks out the bridges, and sends nothing of the other interfaces.

@@ -72,7 +72,8 @@ impl Model {
         Self { host: Mutex::new(Host::new(true)), capabilities, listeners: Mutex::default() }
     }
 
-    /// The same with a kernel that was built without 802.1Q: VLANs are `Unsupported`.
+    /// The same with a kernel that was built without 802.1Q: VLANs are `Unsupported`, though
+    /// [`implemented`](Backend::implemented).
     #[must_use]
     pub fn without_vlans() -> Self {
         Self { host: Mutex::new(Host::new(false)), ..Self::new() }
@@ -207,6 +208,11 @@ impl Backend for Model {
     }
 
     fn capabilities(&self) -> Capabilities {
+        let has_vlans = self.host().has_vlans;
+        self.capabilities.iter().filter(|capability| has_vlans || !capability.needs_vlans()).collect()
+    }
+
+    fn implemented(&self) -> Capabilities {
         self.capabilities
     }
 

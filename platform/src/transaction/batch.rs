@@ -121,7 +121,7 @@ pub(super) fn carry_out<'s, B: Backend + ?Sized>(
 ) -> (Vec<Wave<'s>>, Vec<(usize, Error)>) {
     let (mut waves, mut failures) = (Vec::new(), Vec::new());
     let is_over = |failures: &[_]| bulk == Bulk::AllOrNothing && !failures.is_empty();
-    let capabilities = backend.capabilities();
+    let capabilities = backend.implemented();
     let mut refused = Vec::new();
     for (at, step) in steps.iter().enumerate() {
         if let Err(error) = step.check(backend.name(), capabilities) {

@@ -16,7 +16,7 @@ pub(crate) fn once<B: Backend + ?Sized>(backend: &B, step: Step) -> Result<Made>
 
 /// Checks a step and looks at what it is about.
 pub(super) fn look<B: Backend + ?Sized>(backend: &B, step: &Step) -> Result<Seen> {
-    step.check(backend.name(), backend.capabilities())?;
+    step.check(backend.name(), backend.implemented())?;
     let seen = backend.look(step)?;
     seen.check(step, backend.name())?;
     Ok(seen)

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use vmbridge::{AVAILABLE, Capability};
 
 use super::{MAC, done, on_each, parse, refused, vmbridge};
-use crate::support::{Registry, has_vlans, ip, link, output, run, snapshot, sysfs, tests, wait_until};
+use crate::support::{Registry, batch, has_vlans, ip, link, output, run, snapshot, sysfs, tests, wait_until};
 
 pub(crate) fn register(registry: &Registry) {
     registry.add(&tests![
@@ -15,6 +15,7 @@ pub(crate) fn register(registry: &Registry) {
         an_attach_that_fails_leaves_no_port,
         refuses_by_name_what_the_backend_cannot_do,
         says_what_the_backend_can_do,
+        says_what_the_kernel_can_do,
         names_the_option_that_the_kernel_lacks,
         keeps_a_guest_to_its_mac,
         a_restriction_that_fails_changes_nothing,
@@ -242,6 +243,42 @@ fn says_what_the_backend_can_do() {
             assert!(table.contains(&row), "{table} has no {row}");
         }
     });
+}
+
+/// The kernel reports what it knows of a bridge and of a port.
+fn says_what_the_kernel_can_do() {
+    tap("tap0");
+    batch("ip", "link add name virbr0 type bridge\nlink set dev tap0 master virbr0");
+    let info = link("virbr0").expect("it is there")["linkinfo"]["info_data"].take();
+    let port = link("tap0").expect("it is there")["linkinfo"]["info_slave_data"].take();
+    let has_vlans = has_vlans();
+    // Reported as off, too, where there are none.
+    assert_eq!(info["vlan_default_pvid"] != Value::Null, has_vlans);
+    let before = snapshot();
+    on_each(|backend| {
+        let json = done(&format!("capabilities --json --backend {backend}"));
+        let says = |capability: &str| parse(&json)["capabilities"][capability] == true;
+        for (capability, of_kernel) in [
+            ("vlan-filtering", has_vlans),
+            ("default-pvid", has_vlans),
+            ("port-vlans", has_vlans && backend == "netlink"),
+            ("fdb-vlan", has_vlans && backend == "netlink"),
+            ("multicast-snooping", info["mcast_snooping"] != Value::Null),
+            ("isolated", port["isolated"] != Value::Null),
+            ("locked", port["locked"] != Value::Null && backend == "netlink"),
+            ("neighbor-suppression", port["neigh_suppress"] != Value::Null),
+            ("learning", true),
+            ("forward-delay", true),
+        ] {
+            assert_eq!(says(capability), of_kernel, "{capability} of {backend}");
+        }
+        // A service has no namespace to try it in. Then the bridge that is there tells netlink.
+        let unprivileged = ["--bounding-set=-sys_admin", "--inh-caps=-sys_admin", env!("CARGO_BIN_EXE_vmbridge")];
+        let args = ["capabilities", "--json", "--backend", backend];
+        let unprivileged = run("setpriv", unprivileged.into_iter().chain(args));
+        assert!(unprivileged == json || backend == "ioctl", "{unprivileged}");
+    });
+    assert_eq!(snapshot(), before);
 }
 
 fn names_the_option_that_the_kernel_lacks() {

@@ -97,7 +97,7 @@ fn is_what_the_model_says(backend: &Available) {
 fn play(backend: &Available, has_vlans: bool, steps: &[Step]) -> Result<(), String> {
     let kernel = (backend.open)().expect("it opens");
     let model = if has_vlans { Model::new() } else { Model::without_vlans() };
-    let model = model.limited_to(kernel.capabilities());
+    let model = model.limited_to(kernel.implemented());
     for (port, port_mac) in PORTS {
         ip(&format!("link add name {port} address {port_mac} type veth peer name peer.{port}"));
         model.add_interface(name(port), mac(port_mac)).expect("the name is free");

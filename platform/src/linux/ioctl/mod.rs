@@ -26,7 +26,7 @@ use self::control::{Driver, TRIES};
 use self::sysfs::{Directory, Sysfs};
 use crate::error::{Attempt, CallResult, Meanings, unless};
 use crate::ifreq::Control;
-use crate::linux::capabilities::CAPABILITIES;
+use crate::linux::capabilities::{self, CAPABILITIES};
 use crate::linux::carrier;
 use crate::linux::convert::errno;
 use crate::linux::events;
@@ -57,6 +57,8 @@ pub struct IoctlBackend {
     interfaces: io::Result<proc::Interfaces>,
     namespace: Namespace,
     limits: Limits,
+    /// Those of the kernel, when they were asked for.
+    capabilities: OnceLock<Capabilities>,
 }
 
 impl IoctlBackend {
@@ -82,7 +84,15 @@ impl IoctlBackend {
         // Where it could not be found again, now is the time.
         let sysfs = if namespace.is_known() { OnceLock::new() } else { Sysfs::open().into() };
         let udev = Udev::open(limits.udev);
-        Ok(Self { control, udev, sysfs, interfaces: proc::Interfaces::open(), namespace, limits })
+        Ok(Self {
+            control,
+            udev,
+            sysfs,
+            interfaces: proc::Interfaces::open(),
+            namespace,
+            limits,
+            capabilities: OnceLock::new(),
+        })
     }
 
     fn at(operation: Operation) -> Attempt {
@@ -225,6 +235,10 @@ impl Backend for IoctlBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
+        *self.capabilities.get_or_init(|| capabilities::of_kernel(self, Self::open))
+    }
+
+    fn implemented(&self) -> Capabilities {
         CAPABILITIES.into_iter().collect()
     }
 
@@ -253,7 +267,7 @@ impl Backend for IoctlBackend {
                 self.look_at_port(at, *bridge, *port, Some(options)).map(Seen::Port)
             }
             Step::CreateTap(_) | Step::ChangeTap { .. } | Step::DeleteTap(_) => taps::look(self, step),
-            // `capabilities()` has none of these.
+            // `implemented()` has none of these.
             Step::AddFdbEntry { .. }
             | Step::ReplaceFdbEntry { .. }
             | Step::RemoveFdbEntry { .. }

@@ -57,12 +57,12 @@ fn bridge_way(option: BridgeOption) -> Option<Way<BridgeValue>> {
         BridgeOption::DefaultPvid(vlan) => {
             Way::File(c"bridge/default_pvid", vlan.map_or(0, |vlan| vlan.get().into()))
         }
-        // `capabilities()` has no others.
+        // `implemented()` has no others.
         BridgeOption::StpProtocol(_) | BridgeOption::MaxAddresses(_) => return None,
     })
 }
 
-/// `None` for an option that the kernel has no file for; `capabilities()` has none of these.
+/// `None` for an option that the kernel has no file for; `implemented()` has none of these.
 fn port_way(option: PortOption) -> Option<Way<PortValue>> {
     match option {
         PortOption::PathCost(cost) => Some(Way::Call(PortValue::PathCost(cost))),

@@ -36,7 +36,7 @@ use self::request::Request;
 use self::requests::Filter;
 use self::socket::{Failure, Socket};
 use crate::error::Attempt;
-use crate::linux::capabilities::CAPABILITIES;
+use crate::linux::capabilities::{self, CAPABILITIES};
 use crate::linux::carrier;
 use crate::linux::events;
 use crate::linux::namespace::Namespace;
@@ -67,6 +67,8 @@ pub struct NetlinkBackend {
     /// Opened when a tap is created with a MAC.
     udev: OnceLock<Udev>,
     limits: Limits,
+    /// Those of the kernel, when they were asked for.
+    capabilities: OnceLock<Capabilities>,
 }
 
 impl NetlinkBackend {
@@ -95,7 +97,13 @@ impl NetlinkBackend {
                 Some(errno) => at.errno(errno),
                 None => at.io(ErrorKind::Os, source),
             })?;
-        Ok(Self { socket, namespace: Namespace::open(), udev: OnceLock::new(), limits })
+        Ok(Self {
+            socket,
+            namespace: Namespace::open(),
+            udev: OnceLock::new(),
+            limits,
+            capabilities: OnceLock::new(),
+        })
     }
 
     fn at(operation: Operation) -> Attempt {
@@ -162,6 +170,10 @@ impl Backend for NetlinkBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
+        *self.capabilities.get_or_init(|| capabilities::of_kernel(self, Self::open))
+    }
+
+    fn implemented(&self) -> Capabilities {
         CAPABILITIES.into_iter().chain(BEYOND_IOCTLS).collect()
     }
 
