@@ -41,6 +41,7 @@ mod option_text;
 mod port;
 #[cfg(test)]
 mod readme;
+mod restricted_port;
 mod spoofing;
 mod system;
 #[cfg(test)]
@@ -50,6 +51,7 @@ pub use guest::{Guest, Plugged, plug, unplug};
 pub use mac::unused_mac;
 pub use option_text::{InvalidOption, OptionText};
 pub use port::{attach, attach_many, bridge_of, bridges_of_ports};
+pub use restricted_port::{RestrictedPort, restricted_ports};
 pub use spoofing::{Restriction, attach_restricted, lift_restriction, restrict_to_mac};
 pub use system::hint;
 pub use vmbridge_platform as platform;

@@ -51,6 +51,11 @@ pub enum Restriction {
 /// too. The static entry stays where it is even then, but on Linux before 4.20, where it moves to
 /// a port that learns. So restrict every port whose guest is not trusted.
 ///
+/// On Linux, whoever holds the descriptor of another port's tap can remove the entry: no privilege is needed to give that
+/// tap this MAC. The guest is cut off then. A policy for the ioctls of the hypervisor prevents that, such as one of seccomp;
+/// giving up capabilities does not. [`restricted_ports`](crate::restricted_ports) finds such a port, and
+/// [`RestrictedPort::restore`](crate::RestrictedPort::restore) restores the entry.
+///
 /// On a Linux bridge with VLAN filtering the entry is made for each VLAN that the port has by now:
 /// call this again when it has got another. On FreeBSD, from 15 on, it is for frames without a VLAN
 /// alone: on a port that has VLANs, its PVID included, add an entry for each, or another port can draw
@@ -234,7 +239,7 @@ pub(crate) fn check<B: Backend + ?Sized>(backend: &B, at: Attempt) -> Result<()>
 }
 
 /// The options of a port that is restricted, or that no longer is.
-fn restricted(capabilities: Capabilities, yes: bool) -> PortOptions {
+pub(crate) fn restricted(capabilities: Capabilities, yes: bool) -> PortOptions {
     let all = PortOptions::default().learning(!yes).unicast_flood(!yes).locked(yes);
     all.iter().filter(|option| capabilities.contains(option.capability())).collect()
 }
