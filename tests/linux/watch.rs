@@ -13,10 +13,12 @@ use tempfile::TempDir;
 use vmbridge::network::{self, Document, DriftStatus, EnsureOutcome, ResolvedNetwork, Store};
 use vmbridge::{
     Available, Backend, BridgeChange, BridgeOptions, Bridges, InterfaceName, LinkState, Rollback, Step, Tap,
-    TapChange, TapSpec, Transaction,
+    TapChange, TapSpec, Transaction, UnicastMac,
 };
 
-use crate::support::{Guarded, Registry, batch, exists, ip, link, snapshot, sysfs, tests, wait_until};
+use crate::support::{
+    Attacker, Guarded, Registry, batch, exists, ip, link, name, run, snapshot, sysfs, tests, wait_until,
+};
 
 const DEFINITION: &str = "<network><name>default</name><bridge name='virbr0'/>\
                           <mac address='52:54:00:01:02:03'/><mtu size='1400'/></network>";
@@ -34,6 +36,11 @@ pub(crate) fn register(registry: &Registry) {
         signals_end_it,
         ends_without_a_word_when_its_reader_has,
     ]);
+    // The ioctl backend has no static entries.
+    for netlink in vmbridge::AVAILABLE.iter().filter(|backend| backend.name == "netlink") {
+        let [(path, test)] = tests![restores_the_static_entry_of_a_guest];
+        registry.add_with(path, &[], move || test(netlink));
+    }
     registry.needs("strace").add_on_each_backend(&tests![
         a_repair_that_a_signal_meets_is_whole,
         a_network_is_not_stopped_in_the_middle_of_a_look,
@@ -199,6 +206,47 @@ fn puts_right_what_others_change(backend: &Available) {
     ip("link delete dev virbr0");
     watch.says(["bridge virbr0 is gone", "repaired: bridge virbr0 created again"]);
     wait_until("it is as it was", || properties() == defined);
+    watch.ends_in_silence();
+}
+
+/// Another guest's hypervisor removes it: it takes the MAC for its own tap, and may keep it.
+fn restores_the_static_entry_of_a_guest(backend: &Available) {
+    let active = Active::on(backend);
+    ip("link add name tap0 mtu 1400 type veth peer name guest");
+    ip("link set dev tap0 master virbr0");
+    let attacker = Attacker::plug_in();
+    let mac = "52:54:00:00:00:07";
+    let guest: UnicastMac = mac.parse().expect("a MAC");
+    let restrict = || vmbridge::restrict_to_mac(&*active.host, name("virbr0"), name("tap0"), guest);
+    restrict().expect("nobody has the MAC");
+    let lost = format!("port tap0 is restricted, but has lost its static entry of {mac}");
+    let entries = || run("bridge", ["fdb", "show", "dev", "tap0"]);
+    let is_static = || entries().lines().any(|entry| entry.starts_with(mac) && entry.trim().ends_with(" static"));
+    assert!(is_static());
+
+    // What it reports shows that it has looked at the port.
+    let drift = || ip("link set dev virbr0 mtu 1300");
+    let watch = active.watch(WHEN_TOLD);
+    drift();
+    watch.says(["mtu is 1300, defined as 1400"]);
+    attacker.take(mac);
+    watch.says([&*lost]);
+    assert!(!is_static());
+    restrict().expect_err("the attacker has the MAC");
+    watch.ends_in_silence();
+
+    attacker.take("fe:54:00:00:00:08");
+    restrict().expect("nobody has the MAC");
+    let watch = active.watch(&format!("{WHEN_TOLD} --repair"));
+    watch.says(["mtu is 1300, defined as 1400", "repaired: mtu"]);
+    let repaired = format!("repaired: static entry of {mac} behind port tap0");
+    for _ in 0..2 {
+        attacker.take(mac);
+        watch.says([&*lost, &repaired]);
+        assert!(is_static());
+        attacker.take("fe:54:00:00:00:08");
+        assert!(is_static());
+    }
     watch.ends_in_silence();
 }
 

@@ -10,6 +10,7 @@ use std::process::{Command, Output};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use serde_json::Value;
+use vmbridge::Bridges;
 
 use super::{Test, output, run, wait_until};
 
@@ -148,4 +149,32 @@ pub(crate) fn opens(uid: u32, tap: &str) -> bool {
     assert_eq!(output.status.success(), !exists(tap), "{errors}");
     assert!(output.status.success() || errors.contains("Operation not permitted"), "{errors}");
     output.status.success()
+}
+
+/// A process without privilege that may open a tap on `virbr0`, as the hypervisor of a guest may.
+pub(crate) struct Attacker(vmbridge::NativeBackend);
+
+impl Attacker {
+    /// The name of its tap.
+    pub(crate) const TAP: &str = "vnet666";
+
+    pub(crate) fn plug_in() -> Self {
+        let backend = vmbridge::NativeBackend::open().expect("it opens");
+        let guest = vmbridge::Guest::new("52:54:00:00:00:08".parse().expect("a MAC"));
+        let guest = guest.tap(vmbridge::TapSpec::new().name(super::name(Self::TAP))).persistent();
+        vmbridge::plug(&backend, super::name("virbr0"), &guest).expect("it can be plugged in");
+        Self(backend)
+    }
+
+    /// Gives its tap this MAC, through the descriptor.
+    pub(crate) fn take(&self, mac: &str) {
+        use caps::{CapSet, Capability};
+
+        let spec = vmbridge::TapSpec::new().name(super::name(Self::TAP)).adopt_existing();
+        let spec = spec.mac(mac.parse().expect("a MAC"));
+        caps::drop(None, CapSet::Effective, Capability::CAP_NET_ADMIN).expect("a capability can be dropped");
+        let taken = self.0.create_tap(&spec);
+        caps::raise(None, CapSet::Effective, Capability::CAP_NET_ADMIN).expect("it is still permitted");
+        taken.expect("its descriptor is enough");
+    }
 }

@@ -82,7 +82,7 @@ enum NetworkCommand {
     Ensure(Chosen),
     /// Say, in a line each, where the bridges of active networks are no longer as they were started.
     ///
-    /// That goes on until SIGTERM or SIGINT end it, with status 0.
+    /// A restricted port that loses its static entry is one such point. That goes on until SIGTERM or SIGINT end it, with status 0.
     Watch(watch::Args),
     /// Forget the definition of a network; an active one stays so.
     Undefine {

@@ -20,7 +20,8 @@ const DAY: u64 = 86_400;
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
     /// Put right what is not as it was started. A bridge that was deleted is made again; the ports
-    /// that it had are not on it.
+    /// that it had are not on it. A restricted port gets the static entry again that it had since
+    /// this began.
     #[arg(long)]
     repair: bool,
     /// How often a network is put right at once, before that is limited.

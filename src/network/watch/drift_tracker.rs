@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::repair_policy::RepairLimit;
 use super::repair_policy::Spent;
+use super::restrictions::Restrictions;
 use super::{NetworkEvent, NetworkEventKind, RepairPolicy};
 use crate::Backend;
 use crate::network::{
@@ -45,6 +46,7 @@ struct Watched {
     spent: Spent,
     /// When it was said that it is left as it is, and for how long.
     pause: Option<(Instant, Duration)>,
+    restrictions: Restrictions,
 }
 
 impl DriftTracker {
@@ -76,18 +78,21 @@ impl DriftTracker {
         events
     }
 
-    /// Returns how long the shortest pause of a repair still lasts, if any network was repaired too often.
+    /// Returns how long the shortest pause of a repair still lasts: if any network was repaired too often, or the entry
+    /// of a restricted port has just been lost.
     #[must_use]
     pub fn pause(&self, now: Instant) -> Option<Duration> {
         let left =
             |&(since, pause): &(Instant, Duration)| pause.saturating_sub(now.saturating_duration_since(since));
-        self.networks.values().filter_map(|watched| watched.pause.as_ref().map(left)).min()
+        let pauses = self.networks.values().flat_map(|watched| [&watched.pause, &watched.restrictions.pause]);
+        pauses.flatten().map(left).min()
     }
 }
 
 impl Watched {
-    const fn new(now: Instant) -> Self {
-        Self { status: DriftStatus::AsDefined, failure: None, spent: Spent::new(now), pause: None }
+    fn new(now: Instant) -> Self {
+        let restrictions = Restrictions::new(now);
+        Self { status: DriftStatus::AsDefined, failure: None, spent: Spent::new(now), pause: None, restrictions }
     }
 
     fn check(
@@ -112,6 +117,9 @@ impl Watched {
             news.extend(self.repair(backend, network, limit, now));
         } else {
             (self.failure, self.pause) = (None, None);
+        }
+        if let DriftStatus::AsDefined | DriftStatus::Drifted(_) = self.status {
+            news.extend(self.restrictions.check(backend, network.bridge(), repair, now));
         }
         news
     }

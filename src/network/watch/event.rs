@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::super::{Drift, NetworkFailure, NetworkName, Occupied};
-use crate::InterfaceName;
+use crate::{InterfaceName, UnicastMac};
 
 /// What is new of a watched network, in one line:
 ///
@@ -49,6 +49,24 @@ pub enum NetworkEventKind {
     Repaired(Vec<Drift>),
     /// Its bridge was created again; it is as defined. The former ports are not on it.
     Created(InterfaceName),
+    /// A port that is restricted to a MAC has lost its static entry ([`RestrictedPort`](crate::RestrictedPort)).
+    #[non_exhaustive]
+    EntryLost {
+        /// The port.
+        port: InterfaceName,
+        /// The MACs that it had; empty if that is not known.
+        macs: Vec<UnicastMac>,
+    },
+    /// Another process has given a restricted port a static entry again.
+    EntryReturned(InterfaceName),
+    /// The static entry of a restricted port was restored.
+    #[non_exhaustive]
+    EntryRestored {
+        /// The port.
+        port: InterfaceName,
+        /// The MACs that are behind it again.
+        macs: Vec<UnicastMac>,
+    },
     /// It could not be repaired. A later check retries.
     NotRepaired(NetworkFailure),
     /// It was repaired too often. Repairs pause for this time.
@@ -70,6 +88,14 @@ impl fmt::Display for NetworkEventKind {
                 write!(f, "repaired: {}", controls.join(", "))
             }
             Self::Created(bridge) => write!(f, "repaired: bridge {bridge} created again"),
+            Self::EntryLost { port, macs } => {
+                write!(f, "port {port} is restricted, but has lost its static entry")?;
+                if macs.is_empty() { Ok(()) } else { write!(f, " of {}", texts(macs)) }
+            }
+            Self::EntryReturned(port) => write!(f, "port {port} has a static entry again"),
+            Self::EntryRestored { port, macs } => {
+                write!(f, "repaired: static entry of {} behind port {port}", texts(macs))
+            }
             Self::NotRepaired(failure) => write!(f, "it cannot be repaired: {}", failure.report()),
             Self::Paused(left) => {
                 let seconds = left.as_millis().div_ceil(1000);
@@ -77,4 +103,8 @@ impl fmt::Display for NetworkEventKind {
             }
         }
     }
+}
+
+fn texts(macs: &[UnicastMac]) -> String {
+    macs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -1,5 +1,5 @@
 //! Reports drift of networks' bridges, and repairs it within a limit: another program may insist on its
-//! own values.
+//! own values. The static entries of restricted ports are watched, too.
 //!
 //! [`DriftTracker`] checks the networks that its caller names, when its caller says. [`NetworkWatcher`]
 //! checks the networks of a store when the kernel reports a change.
@@ -7,6 +7,7 @@
 mod drift_tracker;
 mod event;
 mod repair_policy;
+mod restrictions;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "store")]

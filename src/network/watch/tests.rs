@@ -11,7 +11,7 @@ use super::*;
 use crate::faults::Fault;
 use crate::network::{Drift, DriftStatus, Occupied, ResolvedNetwork, start, status};
 use crate::testing::{Host, mac, name};
-use crate::{BridgeChange, BridgeOptions, Bridges, InterfaceName};
+use crate::{BridgeChange, BridgeOptions, Bridges, InterfaceName, UnicastMac, restrict_to_mac, restricted_ports};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -178,6 +178,96 @@ fn forgets_what_is_not_watched_any_longer() {
     assert_eq!(watching.check(0).len(), 0);
 }
 
+/// A watch of a network whose bridge has the port `tap0`, restricted to MAC 7.
+fn watching_a_restricted_port(repair: RepairPolicy) -> Watching {
+    let watching = Watching::new(repair);
+    let host = watching.host.inner();
+    host.remove_port(name("br0"), name("tap0")).expect("it is a port");
+    host.add_port(name("virbr0"), name("tap0")).expect("it can join");
+    restrict_to_mac(host, name("virbr0"), name("tap0"), mac(7)).expect("it can be done");
+    watching.change(&BridgeChange::default().mtu(1400));
+    watching
+}
+
+fn rob(watching: &Watching) {
+    watching.host.inner().remove_fdb_entry(name("virbr0"), mac(7), None).expect("it is there");
+}
+
+fn macs_of_tap0(watching: &Watching) -> Vec<UnicastMac> {
+    let ports = restricted_ports(&watching.host, name("virbr0")).expect("it can be read");
+    ports.iter().find(|port| port.port.name() == name("tap0")).expect("it is restricted").macs.clone()
+}
+
+const LOST: &str = "port tap0 is restricted, but has lost its static entry of 52:54:00:00:00:07";
+const RESTORED: &str = "repaired: static entry of 52:54:00:00:00:07 behind port tap0";
+
+#[test]
+fn says_that_a_restricted_port_has_lost_its_entry() {
+    let mut watching = watching_a_restricted_port(RepairPolicy::Never);
+    assert_eq!(watching.check(0).len(), 0);
+    rob(&watching);
+    assert_eq!(watching.check(1), [LOST]);
+    assert_eq!(watching.check(2).len(), 0);
+    restrict_to_mac(watching.host.inner(), name("virbr0"), name("tap0"), mac(8)).expect("it can be done");
+    assert_eq!(watching.check(3), ["port tap0 has a static entry again"]);
+    // What it was before the watch began, nobody knows.
+    let mut watching = watching_a_restricted_port(limited(5, SECOND));
+    rob(&watching);
+    assert_eq!(watching.check(0), ["port tap0 is restricted, but has lost its static entry"]);
+    assert_eq!(watching.check(1).len(), 0);
+    assert!(macs_of_tap0(&watching).is_empty());
+}
+
+#[test]
+fn restores_the_entry_of_a_restricted_port() {
+    let mut watching = watching_a_restricted_port(limited(2, 10 * SECOND));
+    assert_eq!(watching.check(0).len(), 0);
+    for second in [1, 3] {
+        rob(&watching);
+        assert_eq!(watching.check(second), [LOST]);
+        let now = watching.start + second * SECOND;
+        assert_eq!(watching.watch.pause(now), Some(SECOND / 10));
+        assert_eq!(watching.check(second + 1), [RESTORED]);
+        assert_eq!(macs_of_tap0(&watching), [mac(7)]);
+        assert_eq!(watching.watch.pause(now), None);
+    }
+    rob(&watching);
+    assert_eq!(watching.check(5), [LOST]);
+    assert_eq!(watching.check(6), ["repaired too often, paused for 6 s"]);
+    assert_eq!(watching.check(7).len(), 0);
+    assert_eq!(watching.check(12), [RESTORED]);
+}
+
+/// It has none for a moment, and what it had before is not to come back.
+#[test]
+fn leaves_a_port_alone_that_is_being_restricted_to_another_mac() {
+    let mut watching = watching_a_restricted_port(limited(5, SECOND));
+    assert_eq!(watching.check(0).len(), 0);
+    rob(&watching);
+    assert_eq!(watching.check(1), [LOST]);
+    let entry = crate::StaticEntry::new(mac(8), name("tap0"));
+    watching.host.inner().add_fdb_entry(name("virbr0"), &entry).expect("nobody has it");
+    assert_eq!(watching.check(2), ["port tap0 has a static entry again"]);
+    assert_eq!(macs_of_tap0(&watching), [mac(8)]);
+    crate::lift_restriction(watching.host.inner(), name("virbr0"), name("tap0"), mac(8))
+        .expect("it is restricted");
+    assert_eq!(watching.check(3).len(), 0);
+}
+
+#[test]
+fn says_once_that_an_entry_cannot_be_restored() {
+    let mut watching = watching_a_restricted_port(limited(5, SECOND));
+    assert_eq!(watching.check(0).len(), 0);
+    rob(&watching);
+    assert_eq!(watching.check(1), [LOST]);
+    watching.host.fail(0, Fault::Refused);
+    let news = watching.check(2);
+    assert!(news.len() == 1 && news[0].starts_with("it cannot be repaired: "), "{news:?}");
+    watching.host.fail(0, Fault::Refused);
+    assert_eq!(watching.check(4).len(), 0);
+    assert_eq!(watching.check(6), [RESTORED]);
+}
+
 /// What a reader of the events takes a network for.
 #[derive(Debug, Default, PartialEq)]
 struct Picture {
@@ -223,7 +313,12 @@ impl Picture {
             NetworkEventKind::Created(bridge) => {
                 assert_eq!(std::mem::take(self), Self { absent: Some(*bridge), ..Self::default() });
             }
-            NetworkEventKind::Unreadable(_) | NetworkEventKind::NotRepaired(_) | NetworkEventKind::Paused(_) => {}
+            NetworkEventKind::EntryLost { .. }
+            | NetworkEventKind::EntryReturned(_)
+            | NetworkEventKind::EntryRestored { .. }
+            | NetworkEventKind::Unreadable(_)
+            | NetworkEventKind::NotRepaired(_)
+            | NetworkEventKind::Paused(_) => {}
         }
     }
 }
