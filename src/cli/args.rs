@@ -150,6 +150,9 @@ pub(super) enum PortCommand {
         /// The guest's MAC.
         mac: UnicastMac,
     },
+    /// Check that restricted ports still have the static entry of their guest: whoever holds the
+    /// descriptor of a Linux tap can remove another guest's. The exit status is 1 if one is missing.
+    Check(PortCheck),
     /// Undo `restrict`, or `attach --only-mac`.
     Unrestrict {
         /// The bridge's name.
@@ -159,6 +162,25 @@ pub(super) enum PortCommand {
         /// The guest's MAC.
         mac: UnicastMac,
     },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct PortCheck {
+    /// The ports' names; all restricted ports if absent.
+    #[arg(value_name = "PORT")]
+    pub(super) ports: Vec<InterfaceName>,
+    /// All restricted ports of this bridge.
+    #[arg(long, conflicts_with = "ports")]
+    pub(super) bridge: Option<InterfaceName>,
+    /// Restore missing entries, where entries in VLANs or `--mac` tell the guest's MAC.
+    #[arg(long)]
+    pub(super) repair: bool,
+    /// The guest's MAC. For one port.
+    #[arg(long, value_name = "MAC", requires = "repair", requires = "ports")]
+    pub(super) mac: Option<UnicastMac>,
+    /// As JSON: an array of objects with bridge, port, macs and state: ok, restored or no-entry.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 // The requirement is of the arguments, which are not there before the command is called.

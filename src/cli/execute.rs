@@ -8,7 +8,7 @@ use vmbridge::{
 
 use super::args::{Args, Command, FdbCommand, MacChoice, PortChange, PortCommand, TapCommand, VlanCommand};
 use super::progress::in_turns;
-use super::{Failure, network, print};
+use super::{Failure, network, port_check, print};
 
 pub(super) fn execute(bridges: &dyn Backend, command: Command) -> Result<(), Failure> {
     match command {
@@ -105,6 +105,7 @@ fn on_port(bridges: &dyn Backend, command: PortCommand) -> Result<(), Failure> {
         PortCommand::Restrict { bridge, port, mac } => {
             print::restriction(restrict_to_mac(bridges, bridge, port, mac)?)?;
         }
+        PortCommand::Check(args) => port_check::execute(bridges, &args)?,
         PortCommand::Unrestrict { bridge, port, mac } => lift_restriction(bridges, bridge, port, mac)?,
     }
     Ok(())

@@ -5,6 +5,7 @@ mod demo;
 mod execute;
 mod network;
 mod options;
+mod port_check;
 mod print;
 mod progress;
 

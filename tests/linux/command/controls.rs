@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use vmbridge::{AVAILABLE, Capability};
 
 use super::{MAC, done, on_each, parse, refused, vmbridge};
-use crate::support::{Registry, batch, has_vlans, ip, link, output, run, snapshot, sysfs, tests, wait_until};
+use crate::support::{
+    Attacker, Registry, batch, has_vlans, ip, link, output, run, snapshot, sysfs, tests, wait_until,
+};
 
 pub(crate) fn register(registry: &Registry) {
     registry.add(&tests![
@@ -19,6 +21,7 @@ pub(crate) fn register(registry: &Registry) {
         names_the_option_that_the_kernel_lacks,
         keeps_a_guest_to_its_mac,
         a_restriction_that_fails_changes_nothing,
+        finds_and_restores_a_restriction_that_another_guest_removed,
         manages_the_fdb,
         manages_vlans_or_says_that_the_kernel_has_none,
         refuses_bad_options_as_usage,
@@ -389,6 +392,69 @@ fn a_restriction_that_fails_changes_nothing() {
         let errors = refused(&format!("--backend {backend} port unrestrict virbr0 tap0 52:54:00:0:0:1"));
         assert!(errors.contains("no such entry"), "{errors}");
         has("tap0", "info_slave_data", &[("locked", json!(false)), ("learning", json!(true))]);
+    });
+}
+
+/// The holder of a tap's descriptor needs no privilege to give the tap another guest's MAC.
+fn finds_and_restores_a_restriction_that_another_guest_removed() {
+    const OTHER: &str = "52:54:00:00:00:08";
+    forwarding_ports();
+    done("detach virbr0 tap1");
+    on_each(|backend| {
+        let checked = |args: &str| vmbridge(&format!("--backend {backend} port check{args}"));
+        if !can(backend, Capability::FdbStatic) {
+            let (status, _, errors) = checked("");
+            assert!(status == 1 && errors.contains("fdb-static: not supported"), "{errors}");
+            return;
+        }
+        let attacker = Attacker::plug_in();
+        done(&format!("--backend {backend} port restrict virbr0 tap0 {GUEST}"));
+        done(&format!("--backend {backend} port restrict virbr0 {} {OTHER}", Attacker::TAP));
+        let table = |first: &str| {
+            let other = format!("{:<15}  virbr0           ok        {OTHER}\n", Attacker::TAP);
+            format!(
+                "PORT             BRIDGE           STATE     MAC\ntap0             virbr0           {first}\n{other}"
+            )
+        };
+        let ok = table(&format!("ok        {GUEST}"));
+        assert_eq!(done(&format!("--backend {backend} port check")), ok);
+        assert_eq!(done(&format!("--backend {backend} port check --bridge virbr0 --repair")), ok);
+
+        for keeps_it in [false, true] {
+            attacker.take(GUEST);
+            if !keeps_it {
+                attacker.take("fe:54:00:00:00:08");
+            }
+            assert_eq!(entry("tap0", GUEST), None);
+            for args in ["", " --repair", " --bridge virbr0"] {
+                let (status, out, errors) = checked(args);
+                assert_eq!((status, out), (1, table("no-entry  -")));
+                assert_eq!(
+                    errors,
+                    "vmbridge: port tap0 of bridge virbr0 has lost the static entry of its guest; to restore it: \
+                     vmbridge port check --repair --mac MAC tap0\n"
+                );
+            }
+            let (status, out, _) = checked(" --json tap0");
+            assert_eq!(status, 1);
+            let lost = json!([{ "bridge": "virbr0", "port": "tap0", "macs": [], "state": "no-entry" }]);
+            assert_eq!(parse(&out), lost);
+            done(&format!("--backend {backend} port check {}", Attacker::TAP));
+
+            let restored = done(&format!("--backend {backend} port check --repair --mac {GUEST} --json tap0"));
+            let expected = json!([{ "bridge": "virbr0", "port": "tap0", "macs": [GUEST], "state": "restored" }]);
+            assert_eq!(parse(&restored), expected);
+            assert_eq!(entry("tap0", GUEST).expect("an entry")["state"], "static");
+            assert_eq!(done(&format!("--backend {backend} port check")), ok);
+            // That of the other port does not come back.
+            attacker.take("fe:54:00:00:00:08");
+            assert_eq!(entry("tap0", GUEST).expect("an entry")["state"], "static");
+        }
+        let (status, _, errors) = checked(&format!(" --repair --mac {MAC} tap0 {}", Attacker::TAP));
+        assert!(status == 2 && errors.contains("--mac is for one port"), "{errors}");
+        done(&format!("--backend {backend} port unrestrict virbr0 tap0 {GUEST}"));
+        let (status, _, errors) = checked(" tap0");
+        assert_eq!((status, &*errors), (1, "vmbridge: port tap0 is not restricted to a MAC\n"));
     });
 }
 
