@@ -62,12 +62,12 @@ pub use vmbridge_platform::Sandbox;
 pub use vmbridge_platform::{
     AVAILABLE, Attempt, Available, Backend, BridgeChange, BridgeOption, BridgeOptions, BridgeSpec, BridgeState,
     Bridges, Bulk, BulkError, BulkResult, Capabilities, Capability, Error, ErrorKind, Events, ExistingTap,
-    FdbEntry, FdbOrigin, HostIdentity, Identity, InterfaceIndex, InterfaceName, InterfaceState, InvalidIndex,
-    InvalidMac, InvalidName, InvalidVlan, InvalidWord, LinkState, MacAddr, MacReason, Made, NameReason,
-    NativeBackend, Operation, Outcome, PortOption, PortOptions, PortState, PortStpState, PortVlans, Resolved,
-    Result, Rollback, Seen, SeenEntries, SeenEntry, SeenPort, SeenVlans, StaticEntry, Step, StpProtocol, Tap,
-    TapChange, TapOffload, TapOffloads, TapSpec, TapState, Target, Transaction, UnicastMac, VlanId, VlanRange,
-    VlanTagging, VnetHeader, Wake, faults, model, run_each, waiting,
+    FdbEntry, FdbOrigin, HostIdentity, HostIpv6, Identity, InterfaceIndex, InterfaceName, InterfaceState,
+    InvalidIndex, InvalidMac, InvalidName, InvalidVlan, InvalidWord, LinkState, MacAddr, MacReason, Made,
+    NameReason, NativeBackend, Operation, Outcome, PortOption, PortOptions, PortState, PortStpState, PortVlans,
+    Resolved, Result, Rollback, Seen, SeenEntries, SeenEntry, SeenPort, SeenVlans, StaticEntry, Step, StpProtocol,
+    Tap, TapChange, TapOffload, TapOffloads, TapSpec, TapState, Target, Transaction, UnicastMac, VlanId,
+    VlanRange, VlanTagging, VnetHeader, Wake, faults, model, run_each, waiting,
 };
 
 /// The examples of the README compile.

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::{BridgeOption, PortOption, StpProtocol, VlanId};
+use crate::{BridgeOption, HostIpv6, PortOption, StpProtocol, VlanId};
 
 /// An option of a bridge or of a port, as text. Only [`BridgeOption`] and [`PortOption`] implement this trait.
 ///
@@ -109,6 +109,7 @@ option_text! {
     GroupForwardMask "group-forward-mask",
     DefaultPvid "default-pvid",
     VlanFiltering "vlan-filtering",
+    HostIpv6 "host-ipv6",
 }
 
 option_text! {
@@ -206,17 +207,23 @@ impl Value for Duration {
     }
 }
 
-impl Value for StpProtocol {
-    const FORM: &str = "stp|rstp";
+macro_rules! words {
+    ($($Word:ty: $form:literal),+) => {$(
+        impl Value for $Word {
+            const FORM: &str = $form;
 
-    fn parse(text: &str) -> Result<Self, String> {
-        text.parse().map_err(|error: crate::InvalidWord| error.to_string())
-    }
+            fn parse(text: &str) -> Result<Self, String> {
+                text.parse().map_err(|error: crate::InvalidWord| error.to_string())
+            }
 
-    fn text(&self) -> String {
-        self.to_string()
-    }
+            fn text(&self) -> String {
+                self.to_string()
+            }
+        }
+    )+};
 }
+
+words! { StpProtocol: "stp|rstp", HostIpv6: "kernel|manual|disabled" }
 
 impl Value for Option<VlanId> {
     const FORM: &str = "N|none";
@@ -305,6 +312,7 @@ mod tests {
     fn words() {
         takes("stp", StpProtocol::Stp);
         takes("rstp", StpProtocol::Rstp);
+        takes("manual", HostIpv6::Manual);
         takes("none", None::<VlanId>);
         takes("4094", Some(VlanId::MAX));
         refuses::<StpProtocol>(&["", "mstp", "RSTP"]);
@@ -319,6 +327,7 @@ mod tests {
             let value = match O::form(name).expect(name) {
                 "on|off" => "on",
                 "stp|rstp" => "rstp",
+                "kernel|manual|disabled" => "manual",
                 _ => "7",
             };
             let option = O::parse(name, value).expect(name);

@@ -20,7 +20,9 @@ use crate::{
 /// 1. **All or nothing.** When a call returns an error, the host is as it was before. If rollback fails, too,
 ///    [`Error::rollback`](crate::Error::rollback) names what is left.
 ///    *Exceptions:* [`Step::Delete`], [`Step::RemovePort`], [`Step::FlushFdb`] and [`Step::DeleteTap`] cannot be
-///    rolled back. A bridge whose MAC or MTU was set back no longer follows its ports. The header and the offloads of
+///    rolled back. A bridge whose MAC or MTU was set back no longer follows its ports. A
+///    [`HostIpv6`](crate::HostIpv6) that was set back to `Kernel` has the kernel's defaults, and addresses that
+///    `Disabled` has removed do not come back. The header and the offloads of
 ///    an adopted tap stay as they were set.
 /// 2. **The MAC is part of creation.** No bridge has its final name before it has the MAC of its spec. With
 ///    [`AtomicCreate`](Capability::AtomicCreate), the kernel takes the MAC in the call that creates the bridge.

@@ -1,7 +1,9 @@
 //! The bridge that a caller wants.
 
 use crate::setters::setters;
-use crate::{Attempt, BridgeOptions, Capabilities, ErrorKind, InterfaceName, LinkState, Result, UnicastMac};
+use crate::{
+    Attempt, BridgeOptions, Capabilities, ErrorKind, HostIpv6, InterfaceName, LinkState, Result, UnicastMac,
+};
 
 /// The bridge that [`create`](crate::Bridges::create) makes.
 ///
@@ -55,6 +57,12 @@ impl BridgeSpec {
         link: LinkState;
         /// Sets the options.
         options: BridgeOptions;
+    }
+
+    /// What is to be set of a new bridge, which has the kernel's defaults.
+    #[allow(dead_code, reason = "not every system has something to set")]
+    pub(crate) fn host_ipv6(&self) -> Option<HostIpv6> {
+        self.options.host_ipv6.filter(|&host_ipv6| host_ipv6 != HostIpv6::Kernel)
     }
 
     /// Refuses a bridge that a backend with these capabilities cannot create, before it tries.

@@ -34,7 +34,8 @@ macro_rules! capabilities {
 
 capabilities! {
     /// The kernel creates a bridge with its MAC, options and link state in one transaction: no moment, under any
-    /// name, at which it exists without them. It sets an MTU directly afterwards, in the same call.
+    /// name, at which it exists without them. It sets an MTU directly afterwards, in the same call. With
+    /// [`host_ipv6`](crate::BridgeOptions::host_ipv6), the bridge goes up in a second call.
     AtomicCreate = "atomic-create";
     /// A bridge that was never given a MAC takes the lowest of its ports', and changes with them.
     MacFollowsPorts = "mac-follows-ports";
@@ -62,6 +63,8 @@ capabilities! {
     VlanFiltering = "vlan-filtering";
     /// [`BridgeOptions::default_pvid`](crate::BridgeOptions::default_pvid).
     DefaultPvid = "default-pvid";
+    /// [`BridgeOptions::host_ipv6`](crate::BridgeOptions::host_ipv6).
+    HostIpv6 = "host-ipv6";
     /// [`PortOptions::isolated`](crate::PortOptions::isolated).
     Isolated = "isolated";
     /// [`PortOptions::learning`](crate::PortOptions::learning).

@@ -6,7 +6,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::{Attempt, Capabilities, Capability, Result, StpProtocol, VlanId};
+use crate::{Attempt, Capabilities, Capability, HostIpv6, Result, StpProtocol, VlanId};
 
 macro_rules! options {
     (
@@ -142,6 +142,12 @@ options! {
     default_pvid: DefaultPvid(Option<VlanId>) = DefaultPvid, serde "crate::serde_forms::given";
     /// Whether the bridge tells VLANs apart (FreeBSD from 15 on).
     vlan_filtering: VlanFiltering(bool) = VlanFiltering;
+    /// How far the host itself takes part in IPv6 on the bridge: a new bridge believes the router advertisements of
+    /// its guests on Linux ([`HostIpv6::Kernel`]). Set before the bridge goes up.
+    ///
+    /// Linux: a kernel without IPv6, and a bridge with an MTU below 1280, have nothing to set, and read as `None`.
+    /// Such a bridge has the kernel's defaults again when its MTU rises to 1280.
+    host_ipv6: HostIpv6(HostIpv6) = HostIpv6;
 }
 
 options! {

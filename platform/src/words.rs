@@ -96,8 +96,8 @@ mod tests {
     use std::str::FromStr;
 
     use crate::{
-        ExistingTap, FdbOrigin, InvalidWord, LinkState, PortStpState, StpProtocol, TapOffload, VlanTagging,
-        VnetHeader,
+        ExistingTap, FdbOrigin, HostIpv6, InvalidWord, LinkState, PortStpState, StpProtocol, TapOffload,
+        VlanTagging, VnetHeader,
     };
 
     /// Checks the error for other texts, and that each word that it lists parses to a value that
@@ -117,6 +117,7 @@ mod tests {
     #[test]
     fn words_are_read_as_they_are_written() {
         check::<LinkState>("up or down");
+        check::<HostIpv6>("kernel, manual or disabled");
         check::<VlanTagging>("tagged, untagged, pvid or pvid-tagged");
         check::<FdbOrigin>("learned, static or local");
         check::<ExistingTap>("refuse or adopt");

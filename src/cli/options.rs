@@ -48,6 +48,11 @@ impl Options for BridgeOptions {
             "group-forward-mask",
             "Which of the groups 01:80:c2:00:00:0X to forward, as a mask of X: 0x4000 for LLDP (Linux)",
         ),
+        (
+            "host-ipv6",
+            "The host's own IPv6 on the bridge: `kernel` lets guests configure it by router advertisements (Linux), \
+             `manual` does not, `disabled` is none",
+        ),
     ];
 
     fn known(&self) -> impl Iterator<Item = BridgeOption> {
@@ -126,7 +131,7 @@ mod tests {
         let of_table: BTreeSet<_> = O::HELP.iter().map(|&(name, _)| name).collect();
         let of_all: BTreeSet<_> = O::Option::NAMES.iter().copied().collect();
         assert_eq!(of_table, of_all);
-        let of_any_type = ["on", "7", "stp"];
+        let of_any_type = ["on", "7", "stp", "manual"];
         let option = |&name: &&str| of_any_type.into_iter().find_map(|value| O::Option::parse(name, value).ok());
         let options: O = O::Option::NAMES.iter().filter_map(option).collect();
         let json = serde_json::to_value(&options).expect("it is serializable");

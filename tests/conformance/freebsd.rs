@@ -79,6 +79,10 @@ impl Host for Native {
                 let flags = text.lines().find(|line| line.contains("bridge flags="))?;
                 Some(u8::from(flags.contains("VLANFILTER")).to_string())
             }
+            Capability::HostIpv6 => {
+                let flags = text.lines().find(|line| line.contains("nd6 options="))?;
+                Some(if flags.contains("IFDISABLED") { "disabled" } else { "other" }.to_owned())
+            }
             // As it is written from 15 on, and not at all where it is none.
             Capability::DefaultPvid => {
                 let pvid = text.split_once("defuntagged=").map_or("0", |(_, rest)| rest);

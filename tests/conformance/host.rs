@@ -104,6 +104,7 @@ pub(crate) fn bridge_value(option: BridgeOption) -> String {
             u8::from(value).to_string()
         }
         BridgeOption::DefaultPvid(value) => value.map_or(0, vmbridge::VlanId::get).to_string(),
+        BridgeOption::HostIpv6(value) => value.to_string(),
         other => unreachable!("an option without a text: {other:?}"),
     }
 }

@@ -8,7 +8,7 @@ use vmbridge::{
 };
 
 use crate::host::{Host, Seen, SeenTap, name};
-use crate::support::{batch, has_vlans, ip, link, open, run, snapshot, sysfs};
+use crate::support::{batch, has_vlans, host_ipv6, ip, link, open, run, snapshot, sysfs};
 
 #[derive(Debug)]
 pub(crate) struct Native {
@@ -82,6 +82,10 @@ impl Host for Native {
             Capability::GroupForwardMask => "group_fwd_mask",
             Capability::VlanFiltering => "vlan_filtering",
             Capability::DefaultPvid => "default_pvid",
+            Capability::HostIpv6 => {
+                let settings = host_ipv6(&bridge.to_string());
+                return Some(if settings == [0, 0, 1] { "disabled" } else { "other" }.to_owned());
+            }
             _ => return None,
         };
         Some(sysfs(&bridge.to_string(), &format!("bridge/{file}")))

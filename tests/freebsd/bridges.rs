@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::process::{Command, Stdio};
 
-use vmbridge::{BridgeChange, BridgeSpec, Bridges, ErrorKind, LinkState, NativeBackend};
+use vmbridge::{BridgeChange, BridgeOptions, BridgeSpec, Bridges, ErrorKind, HostIpv6, LinkState, NativeBackend};
 
 use crate::command::program;
 use crate::support::{
@@ -23,6 +23,7 @@ pub(crate) fn register(registry: &Registry) {
         lists_a_bridge_that_left_its_group,
         tells_no_span_as_a_port,
         leaves_descriptions_alone,
+        accepts_no_router_advertisements,
         a_handle_stays_in_its_network,
         a_jail_without_a_network_may_only_look,
     ]);
@@ -273,4 +274,37 @@ fn a_jail_without_a_network_may_only_look() {
     let shown = jailed("show virbr0");
     let shown = String::from_utf8_lossy(&shown.stdout);
     assert!(shown.contains("bridge  virbr0\n") && shown.contains("mac     00:00:00:00:00:00\n"), "{shown}");
+}
+
+/// What neighbour discovery has of an interface, in `ifconfig`'s words.
+fn nd6(interface: &str) -> String {
+    let text = ifconfig(interface);
+    text.lines().find(|line| line.contains("nd6 options=")).expect("it has IPv6").to_owned()
+}
+
+/// Of a new bridge the kernel sees to that, whatever the sysctls say.
+fn accepts_no_router_advertisements() {
+    run("sysctl", ["net.inet6.ip6.accept_rtadv=1", "net.inet6.ip6.auto_linklocal=1"]);
+    let host = open();
+    let set = |host_ipv6| BridgeOptions::default().host_ipv6(host_ipv6);
+    let found = || host.find(name("virbr0")).expect("it is a bridge").expect("it is there").options.host_ipv6;
+    for given in [HostIpv6::Kernel, HostIpv6::Manual, HostIpv6::Disabled] {
+        host.create(&spec("virbr0").options(set(given)).link(LinkState::Up)).expect("the name is free");
+        let flags = nd6("virbr0");
+        assert!(
+            flags.contains("IFDISABLED") && !flags.contains("RTADV") && !flags.contains("LINKLOCAL"),
+            "{flags}"
+        );
+        assert_eq!(found(), Some(HostIpv6::Disabled));
+        host.delete(name("virbr0")).expect("it is a bridge");
+    }
+    host.create(&spec("virbr0")).expect("the name is free");
+    ifconfig("virbr0 inet6 -ifdisabled accept_rtadv");
+    assert_eq!(found(), Some(HostIpv6::Kernel));
+    for (to, is_disabled) in [(HostIpv6::Manual, false), (HostIpv6::Disabled, true), (HostIpv6::Manual, false)] {
+        host.change(name("virbr0"), &BridgeChange::default().options(set(to))).expect("it can be changed");
+        let flags = nd6("virbr0");
+        assert!(flags.contains("IFDISABLED") == is_disabled && !flags.contains("RTADV"), "{to}: {flags}");
+        assert_eq!(found(), Some(to));
+    }
 }

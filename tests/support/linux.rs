@@ -122,6 +122,14 @@ pub(crate) fn sysfs(interface: &str, attribute: &str) -> String {
     fs::read_to_string(&path).expect(&path).trim_end().to_owned()
 }
 
+/// What the kernel has of `accept_ra`, `autoconf` and `disable_ipv6` of an interface.
+pub(crate) fn host_ipv6(interface: &str) -> [i32; 3] {
+    ["accept_ra", "autoconf", "disable_ipv6"].map(|file| {
+        let path = format!("/proc/sys/net/ipv6/conf/{interface}/{file}");
+        fs::read_to_string(&path).expect(&path).trim_end().parse().expect("a number")
+    })
+}
+
 /// Whether an interface is there, as sysfs has it.
 pub(crate) fn exists(interface: &str) -> bool {
     std::path::Path::new("/sys/class/net").join(interface).exists()

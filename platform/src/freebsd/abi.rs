@@ -23,6 +23,12 @@ pub(super) const SIOCGDRVSPEC: c_ulong = request_code_readwrite!(b'i', 123, size
 pub(super) const SIOCIFCREATE2: c_ulong = request_code_readwrite!(b'i', 124, size_of::<ifreq>());
 pub(super) const SIOCGIFGMEMB: c_ulong = request_code_readwrite!(b'i', 138, size_of::<ifgroupreq>());
 
+// netinet6/in6_var.h, netinet6/nd6.h: the host's own IPv6 on an interface.
+pub(super) const SIOCSIFINFO_FLAGS: c_ulong = request_code_readwrite!(b'i', 87, size_of::<in6_ndireq>());
+pub(super) const SIOCGIFINFO_IN6: c_ulong = request_code_readwrite!(b'i', 108, size_of::<in6_ndireq>());
+pub(super) const ND6_IFF_ACCEPT_RTADV: u32 = 0x2;
+pub(super) const ND6_IFF_IFDISABLED: u32 = 0x8;
+
 // net/if_tap.h, net/if_tun.h
 pub(crate) const TAPGIFNAME: c_ulong = request_code_read!(b't', 93, size_of::<ifreq>());
 /// From 13.0 on.
@@ -191,6 +197,25 @@ pub(super) struct if_clonereq {
     pub(super) ifcr_buffer: *mut [u8; IFNAMSIZ],
 }
 
+/// What neighbour discovery has of an interface.
+#[repr(C)]
+#[derive(Default)]
+#[allow(non_camel_case_types, reason = "the kernel's name")]
+pub(super) struct in6_ndireq {
+    pub(super) ifname: [c_char; IFNAMSIZ],
+    pub(super) ndi: nd_ifinfo,
+}
+
+#[repr(C)]
+#[derive(Default)]
+#[allow(non_camel_case_types, reason = "the kernel's name")]
+pub(super) struct nd_ifinfo {
+    _times: [u32; 5],
+    pub(super) flags: u32,
+    _recalctm: c_int,
+    _rest: [u8; 26],
+}
+
 /// A group, and room for the names of its members.
 #[repr(C)]
 #[allow(non_camel_case_types, clippy::struct_field_names, reason = "the kernel's names")]
@@ -202,6 +227,11 @@ pub(super) struct ifgroupreq {
 }
 
 const _: () = {
+    assert!(SIOCSIFINFO_FLAGS == 0xc048_6957 && SIOCGIFINFO_IN6 == 0xc048_696c);
+    assert!(size_of::<in6_ndireq>() == 72 && size_of::<nd_ifinfo>() == 56);
+    assert!(std::mem::offset_of!(in6_ndireq, ifname) == 0 && std::mem::offset_of!(in6_ndireq, ndi) == 16);
+    assert!(std::mem::offset_of!(nd_ifinfo, flags) == 20);
+    assert!(ND6_IFF_ACCEPT_RTADV == 0x2 && ND6_IFF_IFDISABLED == 0x8);
     assert!(BRDGADD == 0 && BRDGDEL == 1 && BRDGGIFFLGS == 2 && BRDGSIFFLGS == 3);
     assert!(BRDGSCACHE == 4 && BRDGGCACHE == 5 && BRDGGIFS == 6 && BRDGRTS == 7);
     assert!(BRDGSADDR == 8 && BRDGSTO == 9 && BRDGGTO == 10 && BRDGDADDR == 11 && BRDGFLUSH == 12);

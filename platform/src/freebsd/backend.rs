@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use libc::c_int;
 use nix::errno::Errno;
 
+use super::host_ipv6::Inet6;
 use super::{list, sysctl};
 use crate::error::{Attempt, CallResult};
 use crate::ifreq::Control;
@@ -37,6 +38,9 @@ pub(super) type Macs = BTreeMap<InterfaceName, Option<MacAddr>>;
 /// - A bridge that was never given a MAC keeps the one that it was born with, unless the sysctl
 ///   `net.link.bridge.inherit_mac` is 1: then it takes its first port's, and loses one that it is
 ///   given while it has that as soon as that port leaves.
+/// - A new bridge has no IPv6 of the host until it is given an address, and accepts no router advertisements, whatever
+///   the sysctls say: [`HostIpv6`](crate::HostIpv6) reads as `Disabled` first. `Kernel` and `Manual` change nothing of
+///   a new bridge. `Disabled` keeps the addresses, which are not used.
 /// - STP is a matter of each port ([`PortOptions::stp`](crate::PortOptions::stp)). There is no switch for the whole bridge,
 ///   which would hold for ports to come: [`BridgeOptions::stp`](crate::BridgeOptions::stp) is
 ///   `Unsupported`, and not taken for one of the ports that happen to be there.
@@ -85,6 +89,7 @@ pub(super) type Macs = BTreeMap<InterfaceName, Option<MacAddr>>;
 #[derive(Debug)]
 pub struct FreeBsdBackend {
     pub(super) control: Control,
+    pub(super) inet6: Inet6,
     /// Whether the kernel tells VLANs apart, once a bridge has told.
     pub(super) has_vlans: OnceLock<bool>,
     /// The version of the kernel that the jail of the process was told.
@@ -111,8 +116,9 @@ impl FreeBsdBackend {
     pub fn open_with(limits: Limits) -> Result<Self> {
         let at = Self::at(Operation::Open);
         let control = Control::open().at(at)?;
+        let inet6 = Inet6::open().at(at)?;
         let version = sysctl::version().at(at)?;
-        Ok(Self { control, version, has_vlans: OnceLock::new(), limits })
+        Ok(Self { control, inet6, version, has_vlans: OnceLock::new(), limits })
     }
 
     pub(super) fn at(operation: Operation) -> Attempt {

@@ -21,6 +21,7 @@ const CAPABILITIES: &[Capability] = &[
     Capability::Priority,
     Capability::AgeingTime,
     Capability::MaxAddresses,
+    Capability::HostIpv6,
     Capability::Isolated,
     Capability::Learning,
     Capability::UnicastFlood,

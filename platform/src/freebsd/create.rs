@@ -16,7 +16,10 @@ use super::module;
 use super::staging::{Staged, is_taken};
 use crate::error::{Attempt, CallResult};
 use crate::setting::Setting;
-use crate::{BridgeSpec, ErrorKind, Identity, InterfaceName, LinkState, Made, Outcome, Result, UnicastMac};
+use crate::{
+    BridgeOption, BridgeSpec, ErrorKind, HostIpv6, Identity, InterfaceName, LinkState, Made, Outcome, Result,
+    UnicastMac,
+};
 
 impl FreeBsdBackend {
     /// Makes a bridge.
@@ -101,7 +104,10 @@ impl FreeBsdBackend {
         if let Some(mtu) = spec.mtu {
             self.set(at, Driver::Bridge, made, Setting::Mtu(mtu))?;
         }
-        for option in spec.options.iter() {
+        // A new bridge has no IPv6 until it is given an address: less than `manual` allows.
+        let is_so =
+            |option: &BridgeOption| matches!(option, BridgeOption::HostIpv6(HostIpv6::Kernel | HostIpv6::Manual));
+        for option in spec.options.iter().filter(|option| !is_so(option)) {
             self.set_option(at, made, option)?;
         }
         let bridge = self.rename(at, Driver::Bridge, made, spec.name)?;

@@ -19,6 +19,7 @@ mod events;
 mod fdb;
 mod flags;
 mod host_identity;
+mod host_ipv6;
 mod interface;
 #[cfg(feature = "sandbox")]
 mod jail;

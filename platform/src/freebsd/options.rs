@@ -48,11 +48,15 @@ impl FreeBsdBackend {
             max_addresses: Some(max_addresses),
             vlan_filtering: flags.map(|flags| flags & abi15::IFBRF_VLANFILTER != 0),
             default_pvid,
+            host_ipv6: self.inet6.get(bridge)?,
             ..BridgeOptions::default()
         })
     }
 
     pub(super) fn set_option(&self, at: Attempt, bridge: Identity, option: BridgeOption) -> Result<()> {
+        if let BridgeOption::HostIpv6(to) = option {
+            return self.set_host_ipv6(at, bridge, to);
+        }
         let at = at.with(option.capability());
         let (command, mut value) = encode(option).map_err(|kind| at.error(kind))?;
         if let BridgeOption::VlanFiltering(_) | BridgeOption::DefaultPvid(_) = option {
@@ -86,7 +90,7 @@ impl FreeBsdBackend {
 
 /// Refuses, before anything is done, what no bridge would keep.
 pub(super) fn check(at: Attempt, options: &BridgeOptions) -> Result<()> {
-    for option in options.iter() {
+    for option in options.iter().filter(|option| !matches!(option, BridgeOption::HostIpv6(_))) {
         encode(option).map_err(|kind| at.with(option.capability()).error(kind))?;
     }
     match (options.stp_protocol, options.hello_time) {
@@ -117,9 +121,11 @@ fn encode(option: BridgeOption) -> std::result::Result<(c_ulong, ifbrparam), Err
             (abi15::BRDGSFLAGS, if on { abi15::IFBRF_VLANFILTER } else { 0 }.into())
         }
         BridgeOption::DefaultPvid(pvid) => (abi15::BRDGSDEFPVID, pvid.map_or(0, VlanId::get).into()),
-        BridgeOption::Stp(_) | BridgeOption::MulticastSnooping(_) | BridgeOption::GroupForwardMask(_) => {
-            return Err(ErrorKind::Unsupported);
-        }
+        // The last one is no parameter of the bridge.
+        BridgeOption::Stp(_)
+        | BridgeOption::MulticastSnooping(_)
+        | BridgeOption::GroupForwardMask(_)
+        | BridgeOption::HostIpv6(_) => return Err(ErrorKind::Unsupported),
     })
 }
 

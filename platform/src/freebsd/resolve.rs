@@ -10,7 +10,7 @@ use crate::error::{Attempt, CallResult};
 use crate::{ErrorKind, Identity, LinkState, Result, Target};
 
 /// How often interfaces are read, or looked for, that others rename meanwhile.
-const READINGS: usize = 16;
+pub(super) const READINGS: usize = 16;
 
 impl FreeBsdBackend {
     /// Returns the interface that is meant, with its current name; `None` if there is none.

@@ -199,6 +199,14 @@ pub(super) mod netlink {
 
     // linux/if_link.h: an interface
     pub(in crate::linux) const IFLA_GROUP: u16 = 27;
+    /// In an `IFLA_AF_SPEC`.
+    pub(in crate::linux) const AF_INET6: u16 = 10;
+    pub(in crate::linux) const IFLA_INET6_CONF: u16 = 2;
+
+    // linux/ipv6.h: the places of numbers in IFLA_INET6_CONF
+    pub(in crate::linux) const DEVCONF_ACCEPT_RA: usize = 3;
+    pub(in crate::linux) const DEVCONF_AUTOCONF: usize = 5;
+    pub(in crate::linux) const DEVCONF_DISABLE_IPV6: usize = 26;
 
     // linux/if_link.h: a bridge
     pub(in crate::linux) const IFLA_BR_FORWARD_DELAY: u16 = 1;
@@ -290,7 +298,8 @@ pub(super) mod netlink {
         assert!(NLM_F_REQUEST == 1 && NLM_F_ACK == 4 && NLM_F_ECHO == 8 && NLM_F_DUMP == 0x300);
         assert!(NLM_F_REPLACE == 0x100 && NLM_F_EXCL == 0x200 && NLM_F_CREATE == 0x400);
 
-        assert!(IFLA_GROUP == 27);
+        assert!(IFLA_GROUP == 27 && AF_INET6 == 10 && IFLA_INET6_CONF == 2);
+        assert!(DEVCONF_ACCEPT_RA == 3 && DEVCONF_AUTOCONF == 5 && DEVCONF_DISABLE_IPV6 == 26);
         assert!(IFLA_BR_FORWARD_DELAY == 1 && IFLA_BR_HELLO_TIME == 2 && IFLA_BR_MAX_AGE == 3);
         assert!(IFLA_BR_AGEING_TIME == 4 && IFLA_BR_STP_STATE == 5 && IFLA_BR_PRIORITY == 6);
         assert!(IFLA_BR_VLAN_FILTERING == 7 && IFLA_BR_GROUP_FWD_MASK == 9 && IFLA_BR_FDB_FLUSH == 21);

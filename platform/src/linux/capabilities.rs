@@ -23,7 +23,7 @@ pub(super) const fn other_mtu(mtu: u32) -> u32 {
 }
 
 /// The capabilities of both backends.
-pub(super) const CAPABILITIES: [Capability; 35] = [
+pub(super) const CAPABILITIES: [Capability; 36] = [
     Capability::MacFollowsPorts,
     Capability::ForwardDelay,
     Capability::HelloTime,
@@ -35,6 +35,7 @@ pub(super) const CAPABILITIES: [Capability; 35] = [
     Capability::GroupForwardMask,
     Capability::VlanFiltering,
     Capability::DefaultPvid,
+    Capability::HostIpv6,
     Capability::Isolated,
     Capability::Learning,
     Capability::UnicastFlood,

@@ -10,6 +10,7 @@ mod carrier;
 pub(crate) mod convert;
 mod events;
 mod host_identity;
+mod host_ipv6;
 mod ioctl;
 mod listener;
 mod namespace;

@@ -9,11 +9,13 @@ use super::tap::Tap;
 use super::vlan::Vlans;
 use crate::error::Attempt;
 use crate::{
-    BridgeChange, BridgeOptions, BridgeState, ErrorKind, Identity, InterfaceIndex, InterfaceName, LinkState,
-    MacAddr, PortOptions, Result, Target,
+    BridgeChange, BridgeOptions, BridgeState, ErrorKind, HostIpv6, Identity, InterfaceIndex, InterfaceName,
+    LinkState, MacAddr, PortOptions, Result, Target,
 };
 
 /// The MTU of an interface that was given none (`ETH_DATA_LEN`).
+/// The least MTU of an interface that has IPv6.
+const IPV6_MIN_MTU: u32 = 1280;
 const DEFAULT_MTU: u32 = 1500;
 /// The MTUs that Linux takes for a bridge (`br_dev_setup()`: `ETH_MIN_MTU` to `ETH_MAX_MTU`).
 pub(super) const MTU_RANGE: RangeInclusive<u32> = 68..=65535;
@@ -80,6 +82,15 @@ impl Interface {
 
     const fn is_bridge(&self) -> bool {
         matches!(self.kind, Kind::Bridge(_))
+    }
+
+    /// Sets the MTU. Below 1280 a bridge has no IPv6, and above it has the kernel's defaults again.
+    pub(super) fn set_mtu(&mut self, mtu: u32) {
+        self.mtu = mtu;
+        if let Kind::Bridge(bridge) = &mut self.kind {
+            let now = bridge.options.host_ipv6.take();
+            bridge.options.host_ipv6 = (mtu >= IPV6_MIN_MTU).then(|| now.unwrap_or(HostIpv6::Kernel));
+        }
     }
 }
 
@@ -229,10 +240,12 @@ impl Host {
         }
         self.check_privilege(at)?;
         check_mtu(at, MTU_RANGE, mtu)?;
+        // The order of `setting::of_bridge()`: with its MTU, a bridge may get IPv6.
+        self.set(index, mtu, None, None);
         for option in options {
             self.set_option(at, index, option)?;
         }
-        self.set(index, mtu, change.mac.map(Into::into), link);
+        self.set(index, None, change.mac.map(Into::into), link);
         Ok(())
     }
 
@@ -245,7 +258,7 @@ impl Host {
         link: Option<LinkState>,
     ) {
         let Some(interface) = self.interfaces.get_mut(&index) else { return };
-        interface.mtu = mtu.unwrap_or(interface.mtu);
+        interface.set_mtu(mtu.unwrap_or(interface.mtu));
         interface.mac = mac.unwrap_or(interface.mac);
         interface.link = link.unwrap_or(interface.link);
         if let Kind::Bridge(bridge) = &mut interface.kind {
@@ -301,7 +314,7 @@ impl Host {
             interface.mac = mac.unwrap_or(MacAddr::ZERO);
         }
         if !state.mtu_set {
-            interface.mtu = mtu.unwrap_or(DEFAULT_MTU);
+            interface.set_mtu(mtu.unwrap_or(DEFAULT_MTU));
         }
     }
 

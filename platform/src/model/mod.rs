@@ -453,7 +453,7 @@ impl Model {
         let mut bridge = Bridge::new(host.has_vlans, spec.mac.is_some(), spec.mtu.is_some());
         spec.options.iter().try_for_each(|option| bridge.set(at, option))?;
         let mut interface = Interface::new(spec.name, mac.into(), Kind::Bridge(bridge));
-        interface.mtu = spec.mtu.unwrap_or(interface.mtu);
+        interface.set_mtu(spec.mtu.unwrap_or(interface.mtu));
         interface.link = spec.link;
         let index = host.insert(interface);
         Ok(host.identity(index))

@@ -8,7 +8,9 @@ use nix::errno::Errno;
 
 use super::host::{Bridge, Host};
 use crate::error::Attempt;
-use crate::{BridgeOption, BridgeOptions, ErrorKind, InterfaceIndex, PortOption, PortOptions, Result, VlanId};
+use crate::{
+    BridgeOption, BridgeOptions, ErrorKind, HostIpv6, InterfaceIndex, PortOption, PortOptions, Result, VlanId,
+};
 
 const FORWARD_DELAY: RangeInclusive<Duration> = Duration::from_secs(2)..=Duration::from_secs(30);
 const HELLO_TIME: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10);
@@ -29,7 +31,8 @@ pub(super) fn of_a_new_bridge(has_vlans: bool) -> BridgeOptions {
         .stp(false)
         .ageing_time(Duration::from_secs(300))
         .multicast_snooping(true)
-        .group_forward_mask(0);
+        .group_forward_mask(0)
+        .host_ipv6(HostIpv6::Kernel);
     if has_vlans { options.vlan_filtering(false).default_pvid(Some(VlanId::MIN)) } else { options }
 }
 
@@ -66,6 +69,8 @@ impl Bridge {
             {
                 return Err(at.errno(Errno::EOPNOTSUPP));
             }
+            // A bridge without IPv6 has nothing to set.
+            BridgeOption::HostIpv6(_) if self.options.host_ipv6.is_none() => return Ok(()),
             _ => true,
         };
         let sayable = match option {

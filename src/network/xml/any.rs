@@ -7,7 +7,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use vmbridge::network::{Anchor, BridgeName, ForwardMode, MacTableManager, Network, NetworkName, PortIsolation};
-use vmbridge::{BridgeOptions, MacAddr, StpProtocol, UnicastMac, VlanId};
+use vmbridge::{BridgeOptions, HostIpv6, MacAddr, StpProtocol, UnicastMac, VlanId};
 
 pub(crate) fn any_mac() -> impl Strategy<Value = UnicastMac> {
     any::<[u8; 6]>().prop_filter_map("of a group, or zero", |bytes| UnicastMac::new(MacAddr::new(bytes)).ok())
@@ -31,6 +31,7 @@ prop_compose! {
         times in [option::of(any_time()), option::of(any_time()), option::of(any_time())],
         numbers in (option::of(any::<u16>()), option::of(any::<u16>()), option::of(any::<u32>())),
         switches in [option::of(any::<bool>()), option::of(any::<bool>())],
+        host_ipv6 in option::of(select(vec![HostIpv6::Kernel, HostIpv6::Manual, HostIpv6::Disabled])),
         default_pvid in option::of((0..=4094_u16).prop_map(|number| VlanId::new(number).ok())),
     ) -> BridgeOptions {
         let mut options = BridgeOptions::default();
@@ -40,7 +41,7 @@ prop_compose! {
         [options.hello_time, options.max_age, options.ageing_time] = times;
         (options.priority, options.group_forward_mask, options.max_addresses) = numbers;
         [options.multicast_snooping, options.vlan_filtering] = switches;
-        options.default_pvid = default_pvid;
+        (options.default_pvid, options.host_ipv6) = (default_pvid, host_ipv6);
         options
     }
 }

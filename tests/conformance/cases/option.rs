@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use vmbridge::{
-    BridgeChange, BridgeOption, BridgeOptions, BridgeSpec, Bridges, Capability, ErrorKind, LinkState, StpProtocol,
-    VlanId,
+    BridgeChange, BridgeOption, BridgeOptions, BridgeSpec, Bridges, Capability, ErrorKind, HostIpv6, LinkState,
+    StpProtocol, VlanId,
 };
 
 use super::{BRIDGE_MAC, Group, create, refused};
@@ -25,7 +25,7 @@ pub(super) const CASES: &[Group] = &[(
 )];
 
 /// A value for each option that no bridge has from the start, and that every system takes.
-fn samples() -> [BridgeOption; 12] {
+fn samples() -> [BridgeOption; 13] {
     [
         BridgeOption::StpProtocol(StpProtocol::Stp),
         BridgeOption::ForwardDelay(Duration::from_secs(7)),
@@ -39,6 +39,7 @@ fn samples() -> [BridgeOption; 12] {
         BridgeOption::GroupForwardMask(0x4008),
         BridgeOption::VlanFiltering(true),
         BridgeOption::DefaultPvid(Some(VlanId::MAX)),
+        BridgeOption::HostIpv6(HostIpv6::Disabled),
     ]
 }
 

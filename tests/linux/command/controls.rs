@@ -6,7 +6,7 @@ use vmbridge::{AVAILABLE, Capability};
 
 use super::{MAC, done, on_each, parse, refused, vmbridge};
 use crate::support::{
-    Attacker, Registry, batch, has_vlans, ip, link, output, run, snapshot, sysfs, tests, wait_until,
+    Attacker, Registry, batch, has_vlans, host_ipv6, ip, link, output, run, snapshot, sysfs, tests, wait_until,
 };
 
 pub(crate) fn register(registry: &Registry) {
@@ -81,8 +81,9 @@ fn creates_and_sets_with_bridge_options() {
     on_each(|backend| {
         done(&format!(
             "--backend {backend} create virbr0 --mac {MAC} --up --stp on --forward-delay 4.02 --hello-time 1.5 \
-             --max-age 7 --priority 0x1000 --ageing-time 12.34 --multicast-snooping off --group-forward-mask 0x4000"
+             --max-age 7 --priority 0x1000 --ageing-time 12.34 --multicast-snooping off --group-forward-mask 0x4000 --host-ipv6 disabled"
         ));
+        assert_eq!(host_ipv6("virbr0"), [0, 0, 1]);
         has(
             "virbr0",
             "info_data",
@@ -98,8 +99,10 @@ fn creates_and_sets_with_bridge_options() {
             ],
         );
         done(&format!(
-            "--backend {backend} set virbr0 --stp off --forward-delay 0 --ageing-time 300 --multicast-snooping on"
+            "--backend {backend} set virbr0 --stp off --forward-delay 0 --ageing-time 300 --multicast-snooping on \
+             --host-ipv6 kernel"
         ));
+        assert_eq!(host_ipv6("virbr0"), host_ipv6("default"));
         has(
             "virbr0",
             "info_data",

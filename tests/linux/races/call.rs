@@ -176,7 +176,10 @@ impl Call {
     fn is_on_network_file(&self) -> bool {
         match statfs(&self.file()).map(|found| found.filesystem_type()) {
             Ok(SYSFS_MAGIC) => true,
-            Ok(PROC_SUPER_MAGIC) => self.target().ends_with("net/dev"),
+            Ok(PROC_SUPER_MAGIC) => {
+                let target = self.target();
+                target.ends_with("net/dev") || target.starts_with("/proc/sys/net")
+            }
             _ => false,
         }
     }

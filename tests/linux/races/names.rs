@@ -2,7 +2,7 @@
 
 use super::host::{Fate, GONE, Kind, MAC, NO_BRIDGE, OTHER, is_as_asked, is_untouched, shape, take_name};
 use super::{BOTH, Race, at_every_stop};
-use crate::support::{ip, path_of};
+use crate::support::{exists, host_ipv6, ip, path_of};
 
 const BEFORE: &str = "52:54:00:00:00:01";
 
@@ -51,11 +51,41 @@ fn set_leaves_a_veth_that_took_the_name(backend: &str, fate: Fate) {
     });
 }
 
+/// The settings are files, which are found by the name of the bridge.
+fn set_leaves_the_ipv6_of_a_bridge_that_took_the_name(backend: &str, fate: Fate) {
+    const BEFORE: [i32; 3] = [1, 1, 0];
+    const ASKED: [i32; 3] = [0, 0, 1];
+    let act = || {
+        let was_set = host_ipv6("br0") == ASKED;
+        (was_set, take_name("br0", fate, Kind::Bridge))
+    };
+    at_every_stop(backend, "set br0 --host-ipv6 disabled", make_bridge, act, |ended, (was_set, foreign)| {
+        let is_asked = || ended.is_done() && host_ipv6("br0") == ASKED;
+        // The command may have looked for the name after it was taken.
+        assert!(host_ipv6("br0") == BEFORE || is_asked(), "another bridge is set: {:?}", host_ipv6("br0"));
+        assert_eq!(shape("br0"), Some(foreign));
+        ended.is_done_or_says(&[GONE]);
+        let is_set = exists(OTHER).then(|| host_ipv6(OTHER));
+        match is_set {
+            Some(now) if ended.is_done() => {
+                assert!((now == ASKED) != (host_ipv6("br0") == ASKED), "both or none are set");
+            }
+            Some(now) => assert_eq!(now, BEFORE, "settings are left"),
+            None => assert!(was_set || is_asked() || !ended.is_done(), "it was not set"),
+        }
+    });
+}
+
 pub(super) const RACES: &[Race] = &[
     Race::of_each_fate(
         path_of!(delete_leaves_a_veth_that_took_the_name),
         BOTH,
         delete_leaves_a_veth_that_took_the_name,
+    ),
+    Race::of_each_fate(
+        path_of!(set_leaves_the_ipv6_of_a_bridge_that_took_the_name),
+        BOTH,
+        set_leaves_the_ipv6_of_a_bridge_that_took_the_name,
     ),
     Race::of_each_fate(path_of!(set_leaves_a_veth_that_took_the_name), BOTH, set_leaves_a_veth_that_took_the_name),
 ];

@@ -9,7 +9,9 @@ use crate::linux::capabilities::other_mtu;
 use crate::linux::convert::errno;
 use crate::linux::ioctl::control::Driver;
 use crate::linux::udev::Watch;
-use crate::{BridgeSpec, ErrorKind, Identity, InterfaceName, LinkState, Made, Outcome, Result, UnicastMac};
+use crate::{
+    BridgeOptions, BridgeSpec, ErrorKind, Identity, InterfaceName, LinkState, Made, Outcome, Result, UnicastMac,
+};
 
 /// The MTU of a new bridge (`ETH_DATA_LEN`).
 const FIRST_MTU: u32 = 1500;
@@ -36,7 +38,8 @@ impl IoctlBackend {
         })?;
         Ok(match self.complete(at, bridge, spec, watch.as_ref()) {
             Ok(bridge) => Outcome::Done(Made::Bridge(bridge)),
-            Err(error) => Outcome::unclear_after(error, bridge),
+            // What it has left goes with the bridge.
+            Err(error) => Outcome::unclear_after(error.take_left().0, bridge),
         })
     }
 
@@ -123,7 +126,7 @@ impl IoctlBackend {
             }
             self.control.set_mtu(bridge, mtu).meaning(at, MTU)?;
         }
-        self.create_options(at, bridge, &spec.options)?;
+        self.create_options(at, bridge, &BridgeOptions { host_ipv6: spec.host_ipv6(), ..spec.options })?;
         let named = Identity::new(spec.name, bridge.index());
         if spec.mac.is_some() {
             self.control.rename(bridge, spec.name).map_err(|errno| match errno {

@@ -30,6 +30,7 @@ use crate::linux::capabilities::{self, CAPABILITIES};
 use crate::linux::carrier;
 use crate::linux::convert::errno;
 use crate::linux::events;
+use crate::linux::host_ipv6::HostIpv6Files;
 use crate::linux::namespace::Namespace;
 use crate::linux::proc;
 use crate::linux::tap as taps;
@@ -56,6 +57,7 @@ pub struct IoctlBackend {
     /// Missing without /proc; few calls need it.
     interfaces: io::Result<proc::Interfaces>,
     namespace: Namespace,
+    host_ipv6: HostIpv6Files,
     limits: Limits,
     /// Those of the kernel, when they were asked for.
     capabilities: OnceLock<Capabilities>,
@@ -90,6 +92,7 @@ impl IoctlBackend {
             sysfs,
             interfaces: proc::Interfaces::open(),
             namespace,
+            host_ipv6: HostIpv6Files::default(),
             limits,
             capabilities: OnceLock::new(),
         })

@@ -57,8 +57,8 @@ fn bridge_way(option: BridgeOption) -> Option<Way<BridgeValue>> {
         BridgeOption::DefaultPvid(vlan) => {
             Way::File(c"bridge/default_pvid", vlan.map_or(0, |vlan| vlan.get().into()))
         }
-        // `implemented()` has no others.
-        BridgeOption::StpProtocol(_) | BridgeOption::MaxAddresses(_) => return None,
+        // It has a way of its own, and `implemented()` has no others.
+        BridgeOption::HostIpv6(_) | BridgeOption::StpProtocol(_) | BridgeOption::MaxAddresses(_) => return None,
     })
 }
 
@@ -109,6 +109,7 @@ impl IoctlBackend {
         if info.topology_change == 0 || info.stp_enabled == 0 {
             options.ageing_time = Some(time(info.ageing_time));
         }
+        options.host_ipv6 = self.host_ipv6.get(&self.namespace, name)?;
         let bridge = self.sysfs()?.directory(name, index).unless(Errno::ENOSYS)?;
         let Some(bridge) = bridge else { return Ok(options) };
         options.multicast_snooping = bridge.optional(c"bridge/multicast_snooping")?.map(|on| on != 0);
@@ -135,6 +136,7 @@ impl IoctlBackend {
         for option in options.iter() {
             let at = at.with(option.capability());
             match bridge_way(option) {
+                None if matches!(option, BridgeOption::HostIpv6(_)) => {}
                 None => return Err(at.error(ErrorKind::InvalidOption)),
                 Some(Way::File(..)) => self.check_sysfs(at)?,
                 Some(Way::Call(_)) => {}
@@ -146,6 +148,9 @@ impl IoctlBackend {
     /// Sets one option of a bridge.
     pub(super) fn set_bridge_option(&self, at: Attempt, on: Identity, option: BridgeOption) -> Result<()> {
         let at = at.with(option.capability());
+        if let BridgeOption::HostIpv6(wanted) = option {
+            return self.host_ipv6.set(at, &self.namespace, on, wanted);
+        }
         let set = match bridge_way(option).ok_or_else(|| at.error(ErrorKind::InvalidOption))? {
             Way::Call(value) => self.control.set_value(on, value),
             Way::File(path, value) => self.set_file(on, path, value),

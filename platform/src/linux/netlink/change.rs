@@ -10,7 +10,7 @@ use super::socket::{Failure, Reply};
 use super::{NetlinkBackend, options, requests};
 use crate::error::Attempt;
 use crate::setting::{self, Setting};
-use crate::{ErrorKind, Outcome, Seen, Step};
+use crate::{BridgeOption, ErrorKind, Outcome, Seen, Step};
 
 /// A change on its way.
 struct Change<'s> {
@@ -25,13 +25,28 @@ impl NetlinkBackend {
     /// Changes one bridge.
     pub(super) fn change_one(&self, step: &Step, seen: &Seen) -> Outcome {
         let mut change = Change::new(0, step, seen);
-        while let Some(&setting) = change.settings.get(change.taken) {
-            let answer = self.socket.execute(requests::set(interface_of(seen).index(), setting));
+        loop {
+            if let Some(outcome) = self.write_files(&mut change) {
+                return outcome;
+            }
+            let answer = self.socket.execute(requests::set(interface_of(seen).index(), change.next()));
             if let Some(outcome) = change.take(answer) {
                 return outcome;
             }
         }
-        Outcome::DONE
+    }
+
+    /// Carries out the next settings as long as they are files; the outcome of the change if no other follows.
+    fn write_files(&self, change: &mut Change<'_>) -> Option<Outcome> {
+        while let Some(&setting) = change.settings.get(change.taken) {
+            let Setting::Option(BridgeOption::HostIpv6(to)) = setting else { return None };
+            let at = change.step.attempt(Self::NAME);
+            if let Err(error) = self.host_ipv6.set(at, &self.namespace, interface_of(change.seen), to) {
+                return Some(if change.taken == 0 { Outcome::Refused(error) } else { Outcome::unclear(error) });
+            }
+            change.taken += 1;
+        }
+        Some(Outcome::DONE)
     }
 
     /// Changes many bridges: the first setting of each, then the second of each that has one, and so on. After a
@@ -39,21 +54,23 @@ impl NetlinkBackend {
     /// back in full.
     pub(super) fn change_all(&self, steps: &[(&Step, Seen)], report: &mut dyn FnMut(usize, Outcome) -> bool) {
         let mut waiting = VecDeque::with_capacity(steps.len());
+        let mut is_over = false;
         for (place, (step, seen)) in steps.iter().enumerate() {
-            let change = Change::new(place, step, seen);
-            if change.settings.is_empty() {
-                report(place, Outcome::DONE);
-            } else {
-                waiting.push_back(change);
+            let mut change = Change::new(place, step, seen);
+            match self.write_files(&mut change) {
+                None => waiting.push_back(change),
+                Some(outcome) => is_over |= report(place, outcome),
+            }
+            if is_over {
+                break;
             }
         }
-        let mut is_over = false;
         while !waiting.is_empty() && !is_over {
-            let messages =
-                waiting.iter().map(|one| requests::set(interface_of(one.seen).index(), one.settings[one.taken]));
+            let messages = waiting.iter().map(|one| requests::set(interface_of(one.seen).index(), one.next()));
             for answer in self.socket.exchange_some::<Reply>(messages) {
                 let Some(mut change) = waiting.pop_front() else { break };
-                match change.take(answer.map(drop)) {
+                let outcome = change.take(answer.map(drop));
+                match outcome.or_else(|| if is_over { None } else { self.write_files(&mut change) }) {
                     None => waiting.push_back(change),
                     Some(outcome) => is_over |= report(change.place, outcome),
                 }
@@ -74,10 +91,14 @@ impl<'s> Change<'s> {
         Self { place, step, seen, settings, taken: 0 }
     }
 
+    fn next(&self) -> Setting {
+        self.settings[self.taken]
+    }
+
     /// Takes the answer to the next setting; `None` if another one follows.
     fn take(&mut self, answer: std::result::Result<(), Failure>) -> Option<Outcome> {
         let at = self.step.attempt(NetlinkBackend::NAME);
-        match conclude_setting(at, self.seen, self.settings[self.taken], answer) {
+        match conclude_setting(at, self.seen, self.next(), answer) {
             Outcome::Done(_) => {
                 self.taken += 1;
                 (self.taken == self.settings.len()).then_some(Outcome::DONE)

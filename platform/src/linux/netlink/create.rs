@@ -9,15 +9,17 @@ use std::hash::{BuildHasher, RandomState};
 
 use nix::errno::Errno;
 
+use super::options::of_messages;
 use super::outcome::{Cause, Found, error};
 use super::request::Request;
 use super::socket::{Failure, Reply};
 use super::{NetlinkBackend, options, requests};
 use crate::error::Attempt;
 use crate::linux::capabilities::BRIDGE_MTU;
+use crate::setting::Setting;
 use crate::{
-    BridgeOption, BridgeOptions, BridgeSpec, BridgeState, Error, ErrorKind, Identity, InterfaceIndex, Made,
-    Operation, Outcome, Seen, Step, Target,
+    BridgeOption, BridgeOptions, BridgeSpec, BridgeState, Error, ErrorKind, Identity, InterfaceIndex, LinkState,
+    Made, Operation, Outcome, Seen, Step, Target,
 };
 
 /// The lowest of the indices that are chosen at random. The kernel itself counts up from 1. All are below 2³⁰, since
@@ -36,10 +38,34 @@ impl NetlinkBackend {
             None => self.socket.execute_echoed(requests::create(spec)),
             Some(_) => self.socket.execute(request(spec, chosen)).map(|()| None),
         };
-        self.conclude_creation(spec, chosen, answer, |index| {
+        let mut created = [self.conclude_creation(spec, chosen, answer, |index| {
             // Without options, nothing else of it is wanted.
             if has_options(spec) { Some(self.look_for(self::identity(spec, index).into())) } else { None }
-        })
+        })];
+        self.finish(&[spec], &mut created);
+        let [outcome] = created;
+        outcome
+    }
+
+    /// Writes the files of bridges that were created down for that, and sets the bridges up. If the process dies
+    /// before, they stay down.
+    fn finish(&self, specs: &[&BridgeSpec], created: &mut [Outcome]) {
+        let mut ready = Vec::new();
+        for (place, (spec, outcome)) in specs.iter().zip(created.iter_mut()).enumerate() {
+            let (Some(to), &Outcome::Done(Made::Bridge(bridge))) = (spec.host_ipv6(), &*outcome) else { continue };
+            match self.host_ipv6.set(at(spec), &self.namespace, bridge, to) {
+                // What it has left goes with the bridge.
+                Err(error) => *outcome = Outcome::unclear_after(error.take_left().0, bridge),
+                Ok(()) if spec.link == LinkState::Up => ready.push((place, bridge)),
+                Ok(()) => {}
+            }
+        }
+        let set_up = |(_, bridge): &(_, Identity)| requests::set(bridge.index(), Setting::Link(LinkState::Up));
+        for (&(place, bridge), answer) in ready.iter().zip(self.execute_all(&ready, set_up)) {
+            if let Err(failure) = answer {
+                created[place] = Outcome::unclear_after(error(at(specs[place]), failure), bridge);
+            }
+        }
     }
 
     /// Creates many bridges.
@@ -65,10 +91,14 @@ impl NetlinkBackend {
                 })
                 .collect();
             let mut looked_at = self.find_all(&with_options).into_iter();
-            for answer in answers {
-                let spec = specs[begun];
+            let mut conclude = |((place, &spec), answer): ((usize, &&BridgeSpec), _)| {
                 let look = |_| if looked_at.len() > 0 && has_options(spec) { looked_at.next() } else { None };
-                is_over |= report(begun, self.conclude_creation(spec, chosen(begun), answer, look));
+                self.conclude_creation(spec, chosen(place), answer, look)
+            };
+            let mut created: Vec<_> = (begun..).zip(&specs[begun..]).zip(answers).map(&mut conclude).collect();
+            self.finish(&specs[begun..], &mut created);
+            for outcome in created {
+                is_over |= report(begun, outcome);
                 begun += 1;
             }
         }
@@ -150,7 +180,7 @@ impl NetlinkBackend {
             }
             // The kernel has no driver of this kind, and could load none.
             Errno::EOPNOTSUPP if text == Some("Unknown device type") => ErrorKind::NoDriver.into(),
-            _ => match Cause::of_options(errno, spec.options.iter().map(BridgeOption::capability)) {
+            _ => match Cause::of_options(errno, of_messages(&spec.options).map(BridgeOption::capability)) {
                 // Kernels before 4.12 have no text for it.
                 None if errno == Errno::EOPNOTSUPP => ErrorKind::NoDriver.into(),
                 cause => cause.unwrap_or(ErrorKind::of(errno).into()),
@@ -188,7 +218,8 @@ const fn identity(spec: &BridgeSpec, index: InterfaceIndex) -> Identity {
 }
 
 fn has_options(spec: &BridgeSpec) -> bool {
-    spec.options != BridgeOptions::default()
+    // Cheaper than an iterator over all of them.
+    BridgeOptions { host_ipv6: None, ..spec.options } != BridgeOptions::default()
 }
 
 /// Refuses a bridge whose kernel has ignored an option: it does not report an option that it does not know, or was
@@ -198,10 +229,12 @@ fn check_options(spec: &BridgeSpec, bridge: Identity, found: Found) -> Outcome {
     match found {
         Err(failure) => failed(error(at(spec), failure)),
         Ok(None) => Outcome::Refused(at(spec).means(ErrorKind::NotFound, Errno::ENODEV)),
-        Ok(Some(link)) => match spec.options.iter().find(|&option| !options::knows(&link.options, option)) {
-            None => Outcome::Done(Made::Bridge(bridge)),
-            Some(option) => failed(at(spec).with(option.capability()).error(ErrorKind::Unsupported)),
-        },
+        Ok(Some(link)) => {
+            match of_messages(&spec.options).find(|&option| !options::knows(&link.options, option)) {
+                None => Outcome::Done(Made::Bridge(bridge)),
+                Some(option) => failed(at(spec).with(option.capability()).error(ErrorKind::Unsupported)),
+            }
+        }
     }
 }
 

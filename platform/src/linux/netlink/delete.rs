@@ -184,7 +184,7 @@ impl NetlinkBackend {
     }
 
     /// Has the kernel do something for each item, many in one send.
-    fn execute_all<T>(
+    pub(super) fn execute_all<T>(
         &self,
         items: &[T],
         request: impl Fn(&T) -> super::request::Request,

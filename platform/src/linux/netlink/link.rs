@@ -2,12 +2,17 @@
 //!
 //! The kernel's side is `rtnl_fill_ifinfo()` (`net/core/rtnetlink.c`). The functions are pure.
 
-use super::attribute::{Malformed, attributes, u16_at, u32_at, until_nul};
+use super::attribute::{Malformed, attributes, i32_at, u16_at, u32_at, until_nul};
 use super::options;
 use super::tun_data::{self, TunData};
-use crate::linux::abi::netlink::IFLA_GROUP;
+use crate::linux::abi::netlink::{
+    AF_INET6, DEVCONF_ACCEPT_RA, DEVCONF_AUTOCONF, DEVCONF_DISABLE_IPV6, IFLA_GROUP, IFLA_INET6_CONF,
+};
 use crate::linux::carrier::Carrier;
-use crate::{BridgeOptions, InterfaceIndex, InterfaceName, LinkState, MacAddr, PortOptions, PortStpState};
+use crate::linux::host_ipv6::Settings;
+use crate::{
+    BridgeOptions, HostIpv6, InterfaceIndex, InterfaceName, LinkState, MacAddr, PortOptions, PortStpState,
+};
 
 const HEADER: usize = size_of::<libc::ifinfomsg>();
 
@@ -47,7 +52,7 @@ impl Link {
         let flags = u32_at(payload, 8).ok_or(Malformed)?;
         let (mut name, mut mac, mut mtu, mut master) = (None, None, None, None);
         let (mut operational_state, mut has_carrier, mut group) = (None, false, None);
-        let mut info = LinkInfo::default();
+        let (mut info, mut families) = (LinkInfo::default(), &[][..]);
         for attribute in attributes(payload.get(HEADER..).ok_or(Malformed)?) {
             let (kind, payload) = attribute?;
             match kind {
@@ -58,9 +63,14 @@ impl Link {
                 libc::IFLA_MTU => mtu = u32_at(payload, 0),
                 libc::IFLA_MASTER => master = u32_at(payload, 0).and_then(InterfaceIndex::new),
                 libc::IFLA_LINKINFO => info = LinkInfo::decode(payload)?,
+                libc::IFLA_AF_SPEC => families = payload,
                 IFLA_GROUP => group = u32_at(payload, 0),
                 _ => {}
             }
+        }
+        let mut options = info.options()?;
+        if info.is_bridge() {
+            options.host_ipv6 = host_ipv6(families)?;
         }
         let (port_options, stp_state) = info.port_options()?;
         let hardware = u16_at(payload, 2).ok_or(Malformed)?;
@@ -73,13 +83,31 @@ impl Link {
             mtu: mtu.ok_or(Malformed)?,
             is_bridge: info.is_bridge(),
             tap: info.tap(hardware)?,
-            options: info.options()?,
+            options,
             master,
             port_options,
             stp_state,
             group: group.unwrap_or(0),
         })
     }
+}
+
+/// Reads the host's IPv6 settings from an `IFLA_AF_SPEC` (`inet6_fill_ifla6_attrs()`, `net/ipv6/addrconf.c`). `None`
+/// for an interface without IPv6.
+fn host_ipv6(families: &[u8]) -> Result<Option<HostIpv6>, Malformed> {
+    let nested = |bytes, wanted| {
+        let is_it = |attribute: &Result<(u16, _), _>| !matches!(attribute, Ok((kind, _)) if *kind != wanted);
+        attributes(bytes).find(is_it).transpose().map(|found| found.map(|(_, payload)| payload))
+    };
+    let Some(inet6) = nested(families, AF_INET6)? else { return Ok(None) };
+    let Some(conf) = nested(inet6, IFLA_INET6_CONF)? else { return Ok(None) };
+    let number = |place| i32_at(conf, place * size_of::<i32>()).ok_or(Malformed);
+    let settings = Settings {
+        accept_ra: number(DEVCONF_ACCEPT_RA)?,
+        autoconf: number(DEVCONF_AUTOCONF)?,
+        disable_ipv6: number(DEVCONF_DISABLE_IPV6)?,
+    };
+    Ok(Some(settings.meaning()))
 }
 
 /// An `IFLA_LINKINFO`: the drivers of an interface and of its master, and their own attributes.
@@ -184,10 +212,35 @@ mod tests {
         assert!(!Link::decode(&link_payload(&attributes)).expect("well formed").is_bridge);
     }
 
+    /// An `IFLA_AF_SPEC` as the kernel sends it, with the settings of IPv4 first.
+    fn families(accept_ra: i32, autoconf: i32, disable_ipv6: i32) -> Vec<u8> {
+        let mut conf = [0_i32; 60];
+        (conf[3], conf[5], conf[26]) = (accept_ra, autoconf, disable_ipv6);
+        let conf: Vec<u8> = conf.into_iter().flat_map(i32::to_ne_bytes).collect();
+        let inet6 = [attribute(1, &[0; 4]), attribute(2, &conf), attribute(8, &[0])].concat();
+        attribute(libc::IFLA_AF_SPEC, &[attribute(2, &attribute(1, &[1; 132])), attribute(10, &inet6)].concat())
+    }
+
+    #[test]
+    fn reads_what_the_host_does_in_ipv6() {
+        let host_ipv6 = |more: &[u8]| {
+            let payload = [&link_payload(&bridge())[..], more].concat();
+            Link::decode(&payload).map(|link| link.options.host_ipv6)
+        };
+        assert_eq!(host_ipv6(&[]), Ok(None));
+        assert_eq!(host_ipv6(&attribute(libc::IFLA_AF_SPEC, &attribute(2, &[0; 4]))), Ok(None));
+        assert_eq!(host_ipv6(&families(1, 1, 0)), Ok(Some(HostIpv6::Kernel)));
+        assert_eq!(host_ipv6(&families(0, 1, 0)), Ok(Some(HostIpv6::Kernel)));
+        assert_eq!(host_ipv6(&families(0, 0, 0)), Ok(Some(HostIpv6::Manual)));
+        assert_eq!(host_ipv6(&families(2, 1, 1)), Ok(Some(HostIpv6::Disabled)));
+        let short = attribute(10, &attribute(2, &[0; 100]));
+        assert_eq!(host_ipv6(&attribute(libc::IFLA_AF_SPEC, &short)), Err(Malformed));
+    }
+
     proptest! {
         #[test]
         fn no_bytes_panic(bytes: Vec<u8>) {
-            let _ = Link::decode(&bytes);
+            let _ = (Link::decode(&bytes), host_ipv6(&bytes));
         }
 
         #[test]

@@ -39,6 +39,7 @@ use crate::error::Attempt;
 use crate::linux::capabilities::{self, CAPABILITIES};
 use crate::linux::carrier;
 use crate::linux::events;
+use crate::linux::host_ipv6::HostIpv6Files;
 use crate::linux::namespace::Namespace;
 use crate::linux::tap as taps;
 use crate::linux::udev::Udev;
@@ -66,6 +67,7 @@ pub struct NetlinkBackend {
     namespace: Namespace,
     /// Opened when a tap is created with a MAC.
     udev: OnceLock<Udev>,
+    host_ipv6: HostIpv6Files,
     limits: Limits,
     /// Those of the kernel, when they were asked for.
     capabilities: OnceLock<Capabilities>,
@@ -101,6 +103,7 @@ impl NetlinkBackend {
             socket,
             namespace: Namespace::open(),
             udev: OnceLock::new(),
+            host_ipv6: HostIpv6Files::default(),
             limits,
             capabilities: OnceLock::new(),
         })

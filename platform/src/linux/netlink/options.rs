@@ -49,6 +49,11 @@ pub(super) fn check(at: Attempt, options: &BridgeOptions) -> Result<()> {
     }
 }
 
+/// Those options that are in messages: all but [`BridgeOption::HostIpv6`], which is set in files.
+pub(super) fn of_messages(options: &BridgeOptions) -> impl Iterator<Item = BridgeOption> + use<> {
+    options.iter().filter(|option| !matches!(option, BridgeOption::HostIpv6(_)))
+}
+
 /// Adds an option to a bridge's `IFLA_INFO_DATA`; one that [`check`] lets through.
 pub(super) fn encode(data: Request, option: BridgeOption) -> Request {
     let time = |data: Request, kind, time| data.attribute(kind, &ticks(time).unwrap_or(u32::MAX).to_ne_bytes());
@@ -65,8 +70,8 @@ pub(super) fn encode(data: Request, option: BridgeOption) -> Request {
         BridgeOption::DefaultPvid(vlan) => {
             data.attribute(IFLA_BR_VLAN_DEFAULT_PVID, &vlan.map_or(0, VlanId::get).to_ne_bytes())
         }
-        // Not among the backend's capabilities.
-        BridgeOption::StpProtocol(_) | BridgeOption::MaxAddresses(_) => data,
+        // Not in a message, and not among the backend's capabilities.
+        BridgeOption::HostIpv6(_) | BridgeOption::StpProtocol(_) | BridgeOption::MaxAddresses(_) => data,
     }
 }
 

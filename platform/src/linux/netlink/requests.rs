@@ -12,7 +12,7 @@ use crate::linux::abi::netlink::{
 };
 use crate::linux::capabilities::other_mtu;
 use crate::setting::Setting;
-use crate::{BridgeSpec, InterfaceIndex, InterfaceName, Target};
+use crate::{BridgeSpec, InterfaceIndex, InterfaceName, LinkState, Target};
 
 /// Creates a bridge without an MTU of its own, in one message. A kernel from 6.2 on sends the new interface back.
 pub(super) fn create(spec: &BridgeSpec) -> Request {
@@ -27,10 +27,11 @@ pub(super) fn create_with_mtu(spec: &BridgeSpec, mtu: u32, index: InterfaceIndex
         .number(libc::IFLA_MTU, mtu)
 }
 
-/// Creates a bridge as its spec says, but for the MTU.
+/// Creates a bridge as its spec says, but for the MTU; down if files are to be written before it goes up.
 fn new_bridge(spec: &BridgeSpec, flags: u16, index: Option<InterfaceIndex>, mtu: Option<u32>) -> Request {
     let flags = flags | NLM_F_CREATE | NLM_F_EXCL;
-    let mut request = Request::link(libc::RTM_NEWLINK, flags, index, Some(spec.link))
+    let link = if spec.host_ipv6().is_some() { LinkState::Down } else { spec.link };
+    let mut request = Request::link(libc::RTM_NEWLINK, flags, index, Some(link))
         .attribute(libc::IFLA_IFNAME, spec.name.as_bytes());
     if let Some(mac) = spec.mac {
         request = request.attribute(libc::IFLA_ADDRESS, &mac.bytes());
@@ -154,7 +155,6 @@ fn without_statistics(request: Request) -> Request {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::LinkState;
 
     fn spec() -> BridgeSpec {
         let mac = "52:54:00:01:02:03".parse().expect("a MAC");
