@@ -1,9 +1,10 @@
 //! The commands, each a call of the library and what is printed of it.
 
 use vmbridge::{
-    Attempt, Backend, BridgeChange, BridgeSpec, Bridges, Bulk, BulkError, ErrorKind, Identity, InterfaceName,
-    LinkState, Operation, PortOptions, PortState, PortVlans, StaticEntry, Step, Target, attach_many,
-    attach_restricted, bridge_of, bridges_of_ports, lift_restriction, plug, restrict_to_mac, unused_mac,
+    Attempt, Backend, BridgeChange, BridgeSpec, Bridges, Bulk, BulkError, ErrorKind, HostIpv6, Identity,
+    InterfaceName, LinkState, Operation, PortOptions, PortState, PortVlans, StaticEntry, Step, Target,
+    attach_many, attach_restricted, bridge_of, bridges_of_ports, lift_restriction, plug, restrict_to_mac,
+    unused_mac,
 };
 
 use super::args::{Args, Command, FdbCommand, MacChoice, PortChange, PortCommand, TapCommand, VlanCommand};
@@ -18,6 +19,8 @@ pub(super) fn execute(bridges: &dyn Backend, command: Command) -> Result<(), Fai
                 MacChoice::This(mac) => mac,
             };
             let mut spec = BridgeSpec::new(name).mac(mac).options(options.0);
+            // A bridge of this command is for guests, unless it is said to be the host's.
+            spec.options.host_ipv6 = spec.options.host_ipv6.or(Some(HostIpv6::Manual));
             spec.mtu = mtu;
             if up {
                 spec.link = LinkState::Up;

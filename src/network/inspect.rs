@@ -12,7 +12,8 @@ use crate::{
 /// libvirt's defaults ([`ResolvedNetwork::spec`]) and that the backend can read, and the anchor. A
 /// time that the kernel has rounded has not drifted
 /// ([`BridgeOptions::unrounded`](crate::BridgeOptions::unrounded)). Nor has the ageing time while STP
-/// replaces it ([`BridgeOptions::ageing_time`](crate::BridgeOptions::ageing_time)).
+/// replaces it ([`BridgeOptions::ageing_time`](crate::BridgeOptions::ageing_time)), nor a host that does less in
+/// IPv6 than it may ([`HostIpv6`](crate::HostIpv6)).
 ///
 /// # Errors
 /// [`NetworkFailure::Backend`] where the host cannot be read.
@@ -80,7 +81,12 @@ fn drifts_of_bridge(spec: &BridgeSpec, bridge: &BridgeState) -> Vec<Drift> {
     let now = bridge.options.unrounded(&spec.options);
     let options = spec.options.iter().filter_map(|defined| {
         let actual = now.iter().find(|option| option.capability() == defined.capability())?;
-        (actual != defined).then_some(Drift::Option { defined, actual })
+        let is_as_defined = match (defined, actual) {
+            // The host does no more than it is allowed to.
+            (BridgeOption::HostIpv6(defined), BridgeOption::HostIpv6(actual)) => actual >= defined,
+            _ => actual == defined,
+        };
+        (!is_as_defined).then_some(Drift::Option { defined, actual })
     });
     let link = (spec.link != bridge.link).then_some(Drift::Link { defined: spec.link, actual: bridge.link });
     mac.into_iter().chain(mtu).chain(options).chain(link).collect()

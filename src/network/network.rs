@@ -8,8 +8,8 @@ use super::{
     Anchor, BridgeName, ForwardMode, InvalidNetwork, MacTableManager, NetworkName, NetworkReason, PortIsolation,
 };
 use crate::{
-    BridgeOption, BridgeOptions, BridgeSpec, Capabilities, Capability, InterfaceName, LinkState, OptionText,
-    PortOptions, UnicastMac,
+    BridgeOption, BridgeOptions, BridgeSpec, Capabilities, Capability, HostIpv6, InterfaceName, LinkState,
+    OptionText, PortOptions, UnicastMac,
 };
 
 /// A network: a bridge of its own, and what that is to be each time it is made.
@@ -171,7 +171,8 @@ impl Network {
     ///
     /// Options that the definition does not give are libvirt's defaults, on a backend whose bridges
     /// have such a switch: STP on with a forward delay of 0 ([`Capability::Stp`]), VLANs told apart
-    /// if libvirt manages the FDB ([`Capability::VlanFiltering`]). What the definition gives is
+    /// if libvirt manages the FDB ([`Capability::VlanFiltering`]), and no IPv6 of the host
+    /// ([`HostIpv6::Disabled`], [`Capability::HostIpv6`]). What the definition gives is
     /// kept, for the backend to refuse what it cannot do.
     #[must_use]
     pub fn bridge_spec(&self, name: InterfaceName, mac: UnicastMac, capabilities: Capabilities) -> BridgeSpec {
@@ -183,6 +184,9 @@ impl Network {
         let managed = self.mac_table_manager == Some(MacTableManager::Libvirt);
         if managed && capabilities.contains(Capability::VlanFiltering) {
             options.vlan_filtering = options.vlan_filtering.or(Some(true));
+        }
+        if capabilities.contains(Capability::HostIpv6) {
+            options.host_ipv6 = options.host_ipv6.or(Some(HostIpv6::Disabled));
         }
         let spec = BridgeSpec::new(name).mac(mac).link(LinkState::Up).options(options);
         match self.mtu {
@@ -219,12 +223,14 @@ mod tests {
         let managed = network().with_mac_table_manager(MacTableManager::Libvirt);
         assert_eq!(options(&managed, both), stp.vlan_filtering(true));
         assert_eq!(options(&managed, []), BridgeOptions::default());
+        let disabled = BridgeOptions::default().host_ipv6(HostIpv6::Disabled);
+        assert_eq!(options(&network(), [Capability::HostIpv6]), disabled);
     }
 
     #[test]
     fn a_bridge_has_what_the_definition_gives_whatever_the_backend_can() {
-        let given =
-            BridgeOptions::default().stp(false).forward_delay(Duration::from_secs(4)).vlan_filtering(false);
+        let given = BridgeOptions::default().stp(false).forward_delay(Duration::from_secs(4));
+        let given = given.vlan_filtering(false).host_ipv6(HostIpv6::Kernel);
         let network = network().with_mac_table_manager(MacTableManager::Libvirt).with_options(given);
         let network = network.expect("it is valid");
         assert_eq!(options(&network, Capability::ALL.iter().copied()), given);

@@ -30,6 +30,9 @@ pub(super) const fn hint(
         }
         ErrorKind::NoDriver => Some("load the kernel module first: modprobe bridge"),
         ErrorKind::TimedOut => Some("something on this host is stuck"),
+        ErrorKind::Unsupported if matches!(capability, Some(Capability::HostIpv6)) => Some(
+            "make /proc/sys writable in this container, or use host-ipv6 kernel, with which guests may configure the host",
+        ),
         _ => None,
     }
 }

@@ -13,6 +13,8 @@ mod guests;
 #[cfg(target_os = "linux")]
 mod helper;
 #[cfg(target_os = "linux")]
+mod host_ipv6;
+#[cfg(target_os = "linux")]
 mod libvirt;
 #[cfg(target_os = "linux")]
 mod namespaces;
@@ -60,6 +62,7 @@ fn main() {
         faults::register(registry);
         guests::register(registry);
         helper::register(registry);
+        host_ipv6::register(registry);
         libvirt::register(registry);
         system_calls::register(registry);
         plugging::register(registry);

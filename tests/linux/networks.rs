@@ -6,20 +6,21 @@ use std::time::Duration;
 
 use serde_json::Value;
 use vmbridge::network::{self, Anchor, DriftStatus, EnsureOutcome, Network, NetworkFailure, ResolvedNetwork};
-use vmbridge::{Available, Backend, BridgeOptions};
+use vmbridge::{Available, Backend, BridgeOptions, HostIpv6};
 
 use crate::support::{
-    Registry, exists, in_namespace, ip, is_up, lacks_users, link, links, open, opens, run, snapshot, sysfs, tests,
-    wait_until, with_fault,
+    Registry, exists, host_ipv6, in_namespace, ip, is_up, lacks_users, link, links, open, opens, run, snapshot,
+    sysfs, tests, wait_until, with_fault,
 };
 
 const MAC: &str = "52:54:00:01:02:03";
 
 type Case = fn(&dyn Backend);
 
-const CASES: [(&str, Case); 9] = tests![
+const CASES: [(&str, Case); 10] = tests![
     starts_as_defined,
     puts_right_what_has_drifted,
+    puts_right_what_the_host_does_in_ipv6,
     a_rounded_time_has_not_drifted,
     adopts_no_other_interface,
     an_adopted_bridge_keeps_its_mac,
@@ -71,6 +72,15 @@ fn anchored() -> ResolvedNetwork {
     let options = BridgeOptions::default().stp(false).multicast_snooping(false);
     let network = base().with_mtu(1400).expect("an MTU").with_options(options).expect("whole seconds");
     resolved(network.with_anchor(Anchor::Tap))
+}
+
+/// With IPv6 addresses of the host, and STP, which makes the anchor wait.
+fn anchored_with_ipv6() -> ResolvedNetwork {
+    resolved(with_ipv6(base()).with_anchor(Anchor::Tap))
+}
+
+fn with_ipv6(network: Network) -> Network {
+    network.with_options(BridgeOptions::default().host_ipv6(HostIpv6::Manual)).expect("they are valid")
 }
 
 fn defined(backend: &dyn Backend, network: &ResolvedNetwork) -> bool {
@@ -172,6 +182,36 @@ fn an_adopted_bridge_keeps_its_mac(backend: &dyn Backend) {
     assert_eq!(link("virbr0").expect("it is there")["address"], MAC);
 }
 
+/// Also one of a network that was started by a version that left IPv6 to the kernel.
+fn puts_right_what_the_host_does_in_ipv6(backend: &dyn Backend) {
+    let kernel = host_ipv6("default");
+    assert_eq!(kernel, [1, 1, 0]);
+    let of = |options: BridgeOptions| resolved(base().with_options(options).expect("they are valid"));
+    let [by_default, manual, by_kernel] = [None, Some(HostIpv6::Manual), Some(HostIpv6::Kernel)].map(|given| {
+        let mut options = BridgeOptions::default();
+        options.host_ipv6 = given;
+        of(options)
+    });
+    ip(&format!("link add name virbr0 address {MAC} up type bridge stp_state 1 forward_delay 200"));
+    assert!(defined(backend, &by_kernel));
+    for (network, settings, said) in [
+        (&manual, [0, 0, 0], "host-ipv6 is kernel, defined as manual"),
+        (&by_default, [0, 0, 1], "host-ipv6 is manual, defined as disabled"),
+    ] {
+        let DriftStatus::Drifted(found) = network::status(backend, network).expect("it can be read") else {
+            panic!("{said}")
+        };
+        assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), [said]);
+        let done = network::ensure(backend, network).expect("it can be repaired");
+        assert_eq!(done, EnsureOutcome::Repaired(found));
+        assert_eq!(host_ipv6("virbr0"), settings);
+        assert!(defined(backend, network), "{said}");
+    }
+    // The host does less than it may.
+    assert!(defined(backend, &manual) && defined(backend, &by_kernel));
+    assert_eq!(host_ipv6("default"), kernel);
+}
+
 /// The addresses of an interface, and whether duplicate address detection of each has ended.
 fn addresses(interface: &str) -> Vec<(String, bool)> {
     let shown: Value = serde_json::from_str(&ip(&format!("-j -6 address show dev {interface}"))).expect("JSON");
@@ -191,12 +231,11 @@ fn has_settled(interface: &str, address: &str) -> bool {
 /// the end of it.
 fn an_anchor_ends_duplicate_address_detection(backend: &dyn Backend) {
     assert_eq!(run("sysctl", ["-n", "net.ipv6.conf.default.disable_ipv6"]), "0\n");
-    let without = base().with_bridge("virbr1".parse().expect("a name"));
+    let without = with_ipv6(base()).with_bridge("virbr1".parse().expect("a name"));
     let without = without.with_mac("52:54:00:01:02:04".parse().expect("a MAC"));
     network::start(backend, &resolved(without)).expect("it can be started");
     ip("-6 address add fd00:1::1/64 dev virbr1");
-    // With STP on, which makes the anchor wait.
-    network::start(backend, &resolved(base().with_anchor(Anchor::Tap))).expect("it can be started");
+    network::start(backend, &anchored_with_ipv6()).expect("it can be started");
     ip("-6 address add fd00::1/64 dev virbr0");
     wait_until("the link-local address is checked", || has_settled("virbr0", "fe80::5054:ff:fe01:203"));
     wait_until("an address that was added later is checked", || has_settled("virbr0", "fd00::1"));
@@ -204,14 +243,14 @@ fn an_anchor_ends_duplicate_address_detection(backend: &dyn Backend) {
 
     // Setting it down makes the kernel forget.
     ip("link set dev virbr0 down");
-    let done = network::ensure(backend, &resolved(base().with_anchor(Anchor::Tap))).expect("it can be repaired");
+    let done = network::ensure(backend, &anchored_with_ipv6()).expect("it can be repaired");
     assert!(matches!(done, EnsureOutcome::Repaired(_)), "{done:?}");
     wait_until("the link-local address is checked again", || has_settled("virbr0", "fe80::5054:ff:fe01:203"));
 }
 
 /// When the bridge has just lost its carrier, the kernel still says that it has one.
 fn an_anchor_waits_for_a_carrier_of_its_own(backend: &dyn Backend) {
-    let network = resolved(base().with_anchor(Anchor::Tap));
+    let network = anchored_with_ipv6();
     network::start(backend, &network).expect("it can be started");
     ip("link set dev virbr0 down");
     network::ensure(backend, &network).expect("it can be repaired");

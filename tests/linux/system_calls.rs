@@ -1,4 +1,5 @@
-//! What a create says to the kernel, as strace sees it: nothing beside the point.
+//! What a create says to the kernel, as strace sees it: nothing beside the point, and that the host accepts no router
+//! advertisements before the bridge goes up.
 
 use std::fs;
 
@@ -19,8 +20,27 @@ fn create_says_nothing_beside_the_point(backend: &Available) {
     let calls = calls_of_create(backend.name, options);
     let expected: &[&str] = match backend.name {
         // A kernel from 6.2 on sends the new interface back; others are asked for its index.
-        "netlink" if calls[1] == "recvfrom" => &["sendto RTM_NEWLINK", "recvfrom", "recvfrom NLMSG_ERROR error=0"],
-        "netlink" => &["sendto RTM_NEWLINK", "recvfrom NLMSG_ERROR error=0", "sendto", "recvfrom"],
+        "netlink" if calls[1] == "recvfrom" => &[
+            "sendto RTM_NEWLINK",
+            "recvfrom",
+            "recvfrom NLMSG_ERROR error=0",
+            "ioctl SIOCGIFNAME",
+            "openat accept_ra",
+            "openat autoconf",
+            "sendto RTM_SETLINK",
+            "recvfrom NLMSG_ERROR error=0",
+        ],
+        "netlink" => &[
+            "sendto RTM_NEWLINK",
+            "recvfrom NLMSG_ERROR error=0",
+            "sendto",
+            "recvfrom",
+            "ioctl SIOCGIFNAME",
+            "openat accept_ra",
+            "openat autoconf",
+            "sendto RTM_SETLINK",
+            "recvfrom NLMSG_ERROR error=0",
+        ],
         // None begins with the final name, which nobody has: the kernel would look for a module.
         "ioctl" => &[
             "ioctl SIOCBRADDBR",
@@ -31,6 +51,9 @@ fn create_says_nothing_beside_the_point(backend: &Available) {
             "ioctl SIOCGIFNAME",
             "ioctl SIOCGIFNAME",
             "ioctl SIOCSIFMTU",
+            "ioctl SIOCGIFNAME",
+            "openat accept_ra",
+            "openat autoconf",
             "ioctl SIOCGIFNAME",
             "ioctl SIOCSIFNAME",
             "ioctl SIOCGIFFLAGS",
@@ -43,7 +66,7 @@ fn create_says_nothing_beside_the_point(backend: &Available) {
 }
 
 fn create_pins_an_mtu_in_the_same_send() {
-    let calls = calls_of_create("netlink", "--mtu 1400 --up");
+    let calls = calls_of_create("netlink", "--mtu 1400 --up --host-ipv6 kernel");
     assert_eq!(calls, ["sendto RTM_NEWLINK RTM_SETLINK", "recvfrom NLMSG_ERROR error=0"]);
 }
 
@@ -89,12 +112,14 @@ fn trace(calls: &str, backend: &str, args: &str) -> String {
 /// The calls that carry a message to or from the kernel, and what the message is.
 fn calls_of_create(backend: &str, options: &str) -> Vec<String> {
     let create = format!("create virbr0 --mac 52:54:00:01:02:03 {options}");
-    let trace = trace("ioctl,sendto,sendmsg,recvfrom,recvmsg,poll", backend, &create);
-    let messages = ["RTM_NEWLINK", "RTM_SETLINK", "NLMSG_ERROR", "error=0", "SIOC"];
+    let trace = trace("ioctl,openat,sendto,sendmsg,recvfrom,recvmsg,poll", backend, &create);
+    let messages = ["RTM_NEWLINK", "RTM_SETLINK", "NLMSG_ERROR", "error=0", "SIOC", "accept_ra", "autoconf"];
     trace
         .lines()
         // The standard library looks at its three first descriptors when a program starts.
         .filter(|line| !line.starts_with("poll(["))
+        // Of the files, those that are written.
+        .filter(|line| !line.starts_with("openat(") || line.contains("O_WRONLY"))
         .map(|line| {
             let (call, arguments) = line.split_once('(').expect("a call");
             let words = arguments.split(|c: char| !(c.is_ascii_alphanumeric() || "_=".contains(c)));

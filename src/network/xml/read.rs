@@ -11,7 +11,7 @@ use crate::network::{
     Anchor, BridgeName, ForwardMode, InvalidNetwork, MacTableManager, Network, NetworkName, NetworkReason,
     PortIsolation,
 };
-use crate::{BridgeOption, BridgeOptions, InvalidMac, InvalidOption, MacReason, OptionText, UnicastMac};
+use crate::{BridgeOption, BridgeOptions, HostIpv6, InvalidMac, InvalidOption, MacReason, OptionText, UnicastMac};
 
 /// The forward mode of a network, own or not.
 enum Mode {
@@ -86,6 +86,9 @@ fn own(found: &Scan, mut network: Network) -> Result<Network, Fault> {
     let mut options = options(found)?;
     if let Some(extension) = &found.extension {
         network = extended(extension, network, &mut options)?;
+    }
+    if found.has_ipv6 {
+        options.host_ipv6 = options.host_ipv6.or(Some(HostIpv6::Manual));
     }
     let bridge = found.elements.get(&Kind::Bridge).map_or(0, |bridge| bridge.start);
     network.with_options(options).map_err(|error| Fault::new(bridge, error))

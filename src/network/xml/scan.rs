@@ -67,6 +67,8 @@ pub(super) struct Scan {
     pub(super) elements: BTreeMap<Kind, Element>,
     /// The element in the metadata that is vmbridge's own.
     pub(super) extension: Option<Element>,
+    /// Whether the host has an IPv6 address in the network.
+    pub(super) has_ipv6: bool,
 }
 
 /// Where the reader is.
@@ -205,6 +207,8 @@ impl<'t> Scanner<'t> {
             Place::Within(network) if self.depth == network + 1 => {
                 // What else there is ends the line of the element before.
                 self.last = None;
+                let family = element.attribute("family").map(|family| family.value.as_str());
+                self.found.has_ipv6 |= plain == Some("ip") && family == Some("ipv6");
                 if let Some(kind) = plain.and_then(Kind::of) {
                     self.once(kind.name(), self.found.elements.get(&kind), start)?;
                     self.current = Some((kind, element));

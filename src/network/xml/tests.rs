@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::limits::NAMESPACE;
 use super::*;
 use crate::network::{Anchor, BridgeName, ForwardMode, MacTableManager, Network, NetworkReason, PortIsolation};
-use crate::{BridgeOptions, MacReason, UnicastMac};
+use crate::{BridgeOptions, HostIpv6, MacReason, UnicastMac};
 
 /// As libvirt 9 writes its state: the definition in what else it knows.
 const STATE: &str = "<!--
@@ -89,6 +89,27 @@ fn reads_what_libvirt_writes() {
     assert_eq!(document.network(), Ok(&network));
     assert_eq!(document.uuid().as_deref(), Some("9a05da11-e96b-47f3-8253-a3a482e445f5"));
     assert_eq!(document.text(), STATE);
+}
+
+#[test]
+fn the_host_has_ipv6_where_it_has_an_address() {
+    let host_ipv6 = |body: &str| *document(body).network().expect("it has a bridge of its own").options();
+    let metadata = |value| {
+        let bridge = format!("<bridge xmlns='https://vmbridge.org/network/1' host-ipv6='{value}'/>");
+        format!("<metadata>{bridge}</metadata><ip family='ipv6' address='fd00::1' prefix='64'/>")
+    };
+    for (body, expected) in [
+        ("<ip address='192.0.2.1'/>".to_owned(), None),
+        ("<ip family='ipv4' address='192.0.2.1'/>".to_owned(), None),
+        ("<x:ip xmlns:x='urn:x' family='ipv6'/>".to_owned(), None),
+        ("<dns><ip family='ipv6'/></dns>".to_owned(), None),
+        ("<ip address='192.0.2.1'/><ip family='ipv6' address='fd00::1'/>".to_owned(), Some(HostIpv6::Manual)),
+        (metadata("kernel"), Some(HostIpv6::Kernel)),
+        (metadata("disabled"), Some(HostIpv6::Disabled)),
+    ] {
+        assert_eq!(host_ipv6(&body).host_ipv6, expected, "{body}");
+    }
+    assert!(refused(&text_of(&metadata("on"))).contains("expected kernel, manual or disabled"));
 }
 
 #[test]

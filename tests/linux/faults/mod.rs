@@ -8,8 +8,8 @@ mod taps;
 use serde_json::Value;
 
 use crate::support::{
-    Registry, batch, exists, has_vlans, in_namespace, ip, is_up, link, links, output, path_of, run, sysfs,
-    wait_until, with_fault,
+    Registry, batch, exists, has_vlans, host_ipv6, in_namespace, ip, is_up, link, links, output, path_of, run,
+    sysfs, wait_until, with_fault,
 };
 
 const MAC: &str = "52:54:00:01:02:03";
@@ -31,7 +31,7 @@ struct Operation {
     done_before: Option<&'static str>,
 }
 
-const OPERATIONS: [Operation; 17] = [
+const OPERATIONS: [Operation; 18] = [
     Operation {
         name: "create",
         backends: ALL,
@@ -106,6 +106,13 @@ const OPERATIONS: [Operation; 17] = [
                 .map(|option| sysfs("virbr1", &format!("bridge/{option}")));
             seen == ["700", "4096", "6000", "0"]
         },
+        done_before: None,
+    },
+    Operation {
+        name: "change_host_ipv6",
+        backends: ALL,
+        args: "set virbr1 --host-ipv6 disabled --down",
+        is_done: || host_ipv6("virbr1") == [0, 0, 1] && link("virbr1").is_some_and(|link| !is_up(&link)),
         done_before: None,
     },
     Operation {
@@ -236,8 +243,17 @@ pub(crate) fn state() -> String {
         let flags = link["flags"].as_array_mut().expect("flags");
         flags.retain(|flag| flag != "NO-CARRIER" && flag != "LOWER_UP");
     }
-    [Value::from(links).to_string(), options.collect(), ports, run("bridge", ["-j", "vlan"]), fixed.join("\n")]
-        .join("\n")
+    let ipv6: Vec<_> = links.iter().map(|link| host_ipv6(link["ifname"].as_str().expect("a name"))).collect();
+    let ipv6 = format!("{ipv6:?}");
+    [
+        Value::from(links).to_string(),
+        ipv6,
+        options.collect(),
+        ports,
+        run("bridge", ["-j", "vlan"]),
+        fixed.join("\n"),
+    ]
+    .join("\n")
 }
 
 fn has_mac_and_mtu(link: &Value) -> bool {
@@ -256,7 +272,7 @@ fn keeps_its_mtu(bridge: &str) -> bool {
 }
 
 /// The system calls that each backend's operations consist of, and what to make them fail with.
-const FAULTS: [(&str, &str, &str); 12] = [
+const FAULTS: [(&str, &str, &str); 14] = [
     ("netlink", "socket", "EMFILE"),
     ("netlink", "bind", "ENOMEM"),
     ("netlink", "setsockopt", "ENOPROTOOPT"),
@@ -270,6 +286,8 @@ const FAULTS: [(&str, &str, &str); 12] = [
     ("ioctl", "ioctl", "EPERM"),
     ("ioctl", "pread64", "EIO"),
     ("ioctl", "write", "EIO"),
+    ("netlink", "pwrite64", "EIO"),
+    ("ioctl", "pwrite64", "EIO"),
 ];
 
 pub(crate) fn register(registry: &Registry) {
@@ -281,7 +299,11 @@ pub(crate) fn register(registry: &Registry) {
             let operations = OPERATIONS.iter().chain(with_vlans).filter(|operation| {
                 // What is written to sysfs.
                 let writes = ["change_options", "change_port", "flush_fdb"].contains(&operation.name);
-                (call != "write" || writes) && operation.backends.contains(&backend.name)
+                // What is written to /proc/sys.
+                let sets_ipv6 = ["create", "change_host_ipv6"].contains(&operation.name);
+                (call != "write" || writes)
+                    && (call != "pwrite64" || sets_ipv6)
+                    && operation.backends.contains(&backend.name)
             });
             for operation in operations {
                 Case { backend: backend.name, call, errno, operation, prepare: prepare_host }.register(&registry);
@@ -310,7 +332,7 @@ impl Case {
         add(path_of!(fails_once), fails_once);
         // What is left of a process depends on the calls that changed something, and not on the error
         // that others fail with.
-        if ["sendto", "recvfrom", "ioctl", "write"].contains(&call) && errno != "EPERM" {
+        if ["sendto", "recvfrom", "ioctl", "write", "pwrite64"].contains(&call) && errno != "EPERM" {
             add(path_of!(is_killed), is_killed);
         }
         // An error is written by the same call, and could not be read.
@@ -419,7 +441,7 @@ fn is_killed(case: &Case) {
         } else {
             let done_before = operation.done_before.is_some_and(|text| errors.contains(text));
             // A bridge that is made in several calls goes up in the last.
-            let only_down = case.backend == "ioctl" && made.is_some();
+            let only_down = made.is_some();
             assert!(done_before && (only_down || (operation.is_done)()), "killed at call {number}: {errors}");
         }
         let is_left_over = |link: &Value| link["ifname"].as_str().is_some_and(|name| name.starts_with("vmb"));
