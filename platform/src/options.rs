@@ -64,7 +64,13 @@ macro_rules! options {
             /// # Errors
             /// `Unsupported`, naming the first option that is none of these capabilities.
             pub fn check(&self, at: Attempt, capabilities: Capabilities) -> Result<()> {
-                self.iter().try_for_each(|option| at.need(option.capability(), capabilities))
+                // Cheaper than the iterator: every step of many is checked.
+                $(
+                    if self.$field.is_some() {
+                        at.need(Capability::$capability, capabilities)?;
+                    }
+                )+
+                Ok(())
             }
         }
 

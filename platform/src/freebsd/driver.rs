@@ -96,7 +96,8 @@ mod tests {
                 let bridge = format!("virbr{bridge}").parse().expect("a name");
                 let name = Driver::Bridge.staging_name(bridge, number);
                 assert_eq!(name, Driver::Bridge.staging_name(bridge, number));
-                let unit: u16 = name.to_string()[Driver::Bridge.name().len()..].parse().expect("a number");
+                let unit: u16 =
+                    name.to_string().split_at(Driver::Bridge.name().len()).1.parse().expect("a number");
                 assert!(Driver::Bridge.is_name(name) && unit >= STAGING, "{name}");
                 units.insert(unit);
             }

@@ -18,8 +18,8 @@ use crate::error::Attempt;
 use crate::linux::capabilities::BRIDGE_MTU;
 use crate::setting::Setting;
 use crate::{
-    BridgeOption, BridgeOptions, BridgeSpec, BridgeState, Error, ErrorKind, Identity, InterfaceIndex, LinkState,
-    Made, Operation, Outcome, Seen, Step, Target,
+    BridgeOption, BridgeSpec, BridgeState, Error, ErrorKind, Identity, InterfaceIndex, LinkState, Made, Operation,
+    Outcome, Seen, Step, Target,
 };
 
 /// The lowest of the indices that are chosen at random. The kernel itself counts up from 1. All are below 2³⁰, since
@@ -38,13 +38,34 @@ impl NetlinkBackend {
             None => self.socket.execute_echoed(requests::create(spec)),
             Some(_) => self.socket.execute(request(spec, chosen)).map(|()| None),
         };
-        let mut created = [self.conclude_creation(spec, chosen, answer, |index| {
+        let created = self.conclude_creation(spec, chosen, answer, |index| {
             // Without options, nothing else of it is wanted.
             if has_options(spec) { Some(self.look_for(self::identity(spec, index).into())) } else { None }
-        })];
+        });
+        if spec.host_ipv6().is_none() {
+            return created;
+        }
+        let mut created = [created];
         self.finish(&[spec], &mut created);
         let [outcome] = created;
         outcome
+    }
+
+    /// Creates many bridges whose files are to be written before they go up.
+    pub(super) fn create_with_files(
+        &self,
+        steps: &[(&Step, Seen)],
+        report: &mut dyn FnMut(usize, Outcome) -> bool,
+    ) {
+        let mut created = Vec::with_capacity(steps.len());
+        self.create_all(steps, &mut |_, outcome| {
+            created.push(outcome);
+            false
+        });
+        self.finish(&specs(steps), &mut created);
+        for (place, outcome) in created.into_iter().enumerate() {
+            report(place, outcome);
+        }
     }
 
     /// Writes the files of bridges that were created down for that, and sets the bridges up. If the process dies
@@ -70,10 +91,7 @@ impl NetlinkBackend {
 
     /// Creates many bridges.
     pub(super) fn create_all(&self, steps: &[(&Step, Seen)], report: &mut dyn FnMut(usize, Outcome) -> bool) {
-        let specs: Vec<_> = steps
-            .iter()
-            .filter_map(|(step, _)| if let Step::Create(spec) = step { Some(spec) } else { None })
-            .collect();
+        let specs = specs(steps);
         let chance = chance();
         let chosen = |place: usize| specs[place].mtu.map(|_| chosen_index(chance, place));
         let mut begun = 0;
@@ -91,14 +109,10 @@ impl NetlinkBackend {
                 })
                 .collect();
             let mut looked_at = self.find_all(&with_options).into_iter();
-            let mut conclude = |((place, &spec), answer): ((usize, &&BridgeSpec), _)| {
+            for answer in answers {
+                let spec = specs[begun];
                 let look = |_| if looked_at.len() > 0 && has_options(spec) { looked_at.next() } else { None };
-                self.conclude_creation(spec, chosen(place), answer, look)
-            };
-            let mut created: Vec<_> = (begun..).zip(&specs[begun..]).zip(answers).map(&mut conclude).collect();
-            self.finish(&specs[begun..], &mut created);
-            for outcome in created {
-                is_over |= report(begun, outcome);
+                is_over |= report(begun, self.conclude_creation(spec, chosen(begun), answer, look));
                 begun += 1;
             }
         }
@@ -189,6 +203,11 @@ impl NetlinkBackend {
     }
 }
 
+fn specs<'s>(steps: &[(&'s Step, Seen)]) -> Vec<&'s BridgeSpec> {
+    let spec = |&(step, _): &(&'s Step, Seen)| if let Step::Create(spec) = step { Some(spec) } else { None };
+    steps.iter().filter_map(spec).collect()
+}
+
 /// The messages that create a bridge, with the index that was chosen for one with an MTU.
 fn request(spec: &BridgeSpec, chosen: Option<InterfaceIndex>) -> Request {
     match (spec.mtu, chosen) {
@@ -218,8 +237,7 @@ const fn identity(spec: &BridgeSpec, index: InterfaceIndex) -> Identity {
 }
 
 fn has_options(spec: &BridgeSpec) -> bool {
-    // Cheaper than an iterator over all of them.
-    BridgeOptions { host_ipv6: None, ..spec.options } != BridgeOptions::default()
+    options::any_of_messages(&spec.options)
 }
 
 /// Refuses a bridge whose kernel has ignored an option: it does not report an option that it does not know, or was

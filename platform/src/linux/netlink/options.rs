@@ -54,6 +54,11 @@ pub(super) fn of_messages(options: &BridgeOptions) -> impl Iterator<Item = Bridg
     options.iter().filter(|option| !matches!(option, BridgeOption::HostIpv6(_)))
 }
 
+/// Returns whether there are any of these. Cheaper than the iterator.
+pub(super) fn any_of_messages(options: &BridgeOptions) -> bool {
+    BridgeOptions { host_ipv6: None, ..*options } != BridgeOptions::default()
+}
+
 /// Adds an option to a bridge's `IFLA_INFO_DATA`; one that [`check`] lets through.
 pub(super) fn encode(data: Request, option: BridgeOption) -> Request {
     let time = |data: Request, kind, time| data.attribute(kind, &ticks(time).unwrap_or(u32::MAX).to_ne_bytes());

@@ -39,7 +39,13 @@ fn new_bridge(spec: &BridgeSpec, flags: u16, index: Option<InterfaceIndex>, mtu:
     if let Some(mtu) = mtu {
         request = request.number(libc::IFLA_MTU, mtu);
     }
-    bridge(request, |data| spec.options.iter().fold(data, options::encode))
+    bridge(request, |data| {
+        if options::any_of_messages(&spec.options) {
+            options::of_messages(&spec.options).fold(data, options::encode)
+        } else {
+            data
+        }
+    })
 }
 
 /// Creates a veth, one end with this name and MAC; the kernel names the other.

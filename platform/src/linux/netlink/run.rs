@@ -62,6 +62,7 @@ impl NetlinkBackend {
                     }
                 }
                 Kind::Creation => self.create_all(block, &mut report),
+                Kind::CreationWithFiles => self.create_with_files(block, &mut report),
                 Kind::Bridge => self.change_all(block, &mut report),
                 Kind::Port => self.change_ports(block, &mut report),
                 Kind::Messages => self.send_all(block, &mut report),
@@ -167,6 +168,8 @@ fn message(step: &Step, seen: &Seen) -> Request {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Creation,
+    /// Bridges that go up when files are written.
+    CreationWithFiles,
     Deletion,
     Tap,
     /// A change of a bridge, which is a message for each setting.
@@ -177,8 +180,9 @@ enum Kind {
 }
 
 impl Kind {
-    const fn of(step: &Step) -> Self {
+    fn of(step: &Step) -> Self {
         match step {
+            Step::Create(spec) if spec.host_ipv6().is_some() => Self::CreationWithFiles,
             Step::Create(_) => Self::Creation,
             Step::Delete(_) => Self::Deletion,
             Step::CreateTap(_) | Step::ChangeTap { .. } | Step::DeleteTap(_) => Self::Tap,
