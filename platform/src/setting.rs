@@ -18,9 +18,12 @@ pub(crate) enum Setting {
 pub(crate) fn of_bridge(before: &BridgeState, change: &BridgeChange) -> Vec<Setting> {
     let mtu = change.mtu.filter(|&mtu| mtu != before.mtu).map(Setting::Mtu);
     let options = change.options.changes(&before.options).into_iter().map(Setting::Option);
+    // The host gets a link-local address of the MAC.
+    let (host_ipv6, options): (Vec<_>, Vec<_>) =
+        options.partition(|option| matches!(option, Setting::Option(BridgeOption::HostIpv6(_))));
     let mac = change.mac.map(|mac| Setting::Mac(mac.into()));
     let link = change.link.filter(|&link| link != before.link).map(Setting::Link);
-    mtu.into_iter().chain(options).chain(mac).chain(link).collect()
+    mtu.into_iter().chain(options).chain(mac).chain(host_ipv6).chain(link).collect()
 }
 
 /// Returns what a change sets of a tap.

@@ -17,6 +17,7 @@
 //! | [`fdb`] | Linux ioctl | the age of a learned entry, which tells it from a static one | 32 readings, 30 ms apart | `ListChanged` |
 //! | [`create`] and [`create_tap`] with a name that the kernel does not choose | FreeBSD | another process that creates an interface | [`Limits::staging`] for the lock; without the lock, for each of four numbers | goes on without the lock; `Os` with `EEXIST` |
 //! | the same, after a leftover interface was destroyed | FreeBSD | the next second of uptime, so that the new interface has another identity | 1 s, fixed | goes on |
+//! | [`create`] and [`change`] with `host_ipv6` | Linux | the files of a bridge that is being renamed | 200 ms, fixed | `Os` with `EBUSY` |
 //! | [`Events::wait`] | all | an event | its parameter | [`Wake::TimedOut`](crate::Wake::TimedOut) |
 //!
 //! One operation has several of these calls. [`apply`] and [`Transaction`] wait as long as their steps, one after
@@ -53,6 +54,7 @@
 //! which fails if another process has it open. A process that opens the tap between these two calls makes
 //! [`delete_tap`] wait.
 //!
+//! [`change`]: crate::Bridges::change
 //! [`create`]: crate::Bridges::create
 //! [`create_tap`]: crate::Bridges::create_tap
 //! [`delete`]: crate::Bridges::delete

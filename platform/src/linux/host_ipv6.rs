@@ -13,6 +13,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::OnceLock;
+use std::thread;
+use std::time::Duration;
 
 use nix::NixPath;
 use nix::errno::Errno;
@@ -31,12 +33,14 @@ const CONF: &str = "/proc/sys/net/ipv6/conf";
 const DEFAULT: &str = "default";
 /// `IPV6_MIN_MTU`.
 const MIN_MTU: u32 = 1280;
-/// How often it is tried for a bridge that is renamed each time.
-const TRIES: usize = 8;
+/// How often it is tried for a bridge that is being renamed, whose directory comes some milliseconds after its name.
+const TRIES: usize = 200;
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// The settings of all interfaces of a backend's namespace, opened when they are first needed.
 #[derive(Debug, Default)]
-pub(super) struct HostIpv6Files(OnceLock<Option<Conf>>);
+pub(super) struct HostIpv6Files(OnceLock<Conf>);
 
 #[derive(Debug)]
 struct Conf {
@@ -89,6 +93,18 @@ impl Settings {
 const REFUSED: &Meanings = &[(Errno::EROFS, ErrorKind::Unsupported), (Errno::ENOENT, ErrorKind::Unsupported)];
 
 impl HostIpv6Files {
+    /// Those of the calling thread's namespace, which is this one.
+    pub(super) fn new(namespace: &Namespace) -> Self {
+        let files = Self::default();
+        // Where it could not be found again, now is the time.
+        if !namespace.is_known() {
+            if let Ok(Some(conf)) = Conf::open() {
+                let _ = files.0.set(conf);
+            }
+        }
+        files
+    }
+
     /// Sets what the host does on a bridge, all of it or nothing. A bridge without IPv6 has nothing to set.
     pub(super) fn set(&self, at: Attempt, namespace: &Namespace, bridge: Identity, to: HostIpv6) -> Result<()> {
         let at = at.with(Capability::HostIpv6);
@@ -106,22 +122,22 @@ impl HostIpv6Files {
         })
     }
 
-    /// Returns what the host does on the bridge of this name; `None` without IPv6, and without `/proc/sys`.
+    /// Returns what the host does on the bridge of this name; `None` without IPv6, and where `/proc/sys` cannot be
+    /// opened: the rest of the bridge is to be read all the same.
     pub(super) fn get(&self, namespace: &Namespace, name: InterfaceName) -> nix::Result<Option<HostIpv6>> {
-        let read = || {
-            let Some(conf) = self.conf(namespace)? else { return Err(Errno::ENOENT) };
-            Settings::read(&conf.of(name.as_bytes())?)
-        };
-        Ok(read().unless(Errno::ENOENT)?.map(Settings::meaning))
+        let Ok(Some(conf)) = self.conf(namespace) else { return Ok(None) };
+        let settings = conf.of(name.as_bytes()).and_then(|directory| Settings::read(&directory));
+        Ok(settings.unless(Errno::ENOENT)?.map(Settings::meaning))
     }
 
     /// `None` if the kernel has no IPv6; `ENOENT` without `/proc/sys`.
     fn conf(&self, namespace: &Namespace) -> nix::Result<Option<&Conf>> {
         if let Some(conf) = self.0.get() {
-            return Ok(conf.as_ref());
+            return Ok(Some(conf));
         }
-        let conf = namespace.run(Conf::open)??;
-        Ok(self.0.get_or_init(|| conf).as_ref())
+        // The module may be loaded later.
+        let Some(conf) = namespace.run(Conf::open)?? else { return Ok(None) };
+        Ok(Some(self.0.get_or_init(|| conf)))
     }
 }
 
@@ -162,7 +178,7 @@ impl Conf {
             match directory.and_then(|directory| act(&directory)) {
                 Err(Errno::ENOENT) if self.control.mtu(name)? < MIN_MTU => return Ok(()),
                 // It was renamed, or is being renamed.
-                Err(Errno::ENOENT) => {}
+                Err(Errno::ENOENT) => thread::sleep(PAUSE),
                 outcome => return outcome,
             }
         }

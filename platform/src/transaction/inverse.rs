@@ -208,6 +208,10 @@ fn of_change(before: &BridgeState, change: &BridgeChange, now: &BridgeState) -> 
     if change.options.stp_protocol.is_some() && before.options.hello_time != asked.hello_time {
         options.hello_time = before.options.hello_time;
     }
+    // A bridge without an MTU for IPv6 has lost this (Linux, `addrconf_notify()`).
+    if before.options.host_ipv6.is_some() && now.options.host_ipv6.is_none() {
+        options.host_ipv6 = before.options.host_ipv6;
+    }
     let back = BridgeChange {
         mac: former(before.mac, change.mac, now.mac).and_then(settable),
         mtu: former(before.mtu, change.mtu, now.mtu),

@@ -86,13 +86,14 @@ impl IoctlBackend {
         // Where it could not be found again, now is the time.
         let sysfs = if namespace.is_known() { OnceLock::new() } else { Sysfs::open().into() };
         let udev = Udev::open(limits.udev);
+        let host_ipv6 = HostIpv6Files::new(&namespace);
         Ok(Self {
             control,
             udev,
             sysfs,
             interfaces: proc::Interfaces::open(),
             namespace,
-            host_ipv6: HostIpv6Files::default(),
+            host_ipv6,
             limits,
             capabilities: OnceLock::new(),
         })

@@ -99,14 +99,9 @@ impl NetlinkBackend {
                 Some(errno) => at.errno(errno),
                 None => at.io(ErrorKind::Os, source),
             })?;
-        Ok(Self {
-            socket,
-            namespace: Namespace::open(),
-            udev: OnceLock::new(),
-            host_ipv6: HostIpv6Files::default(),
-            limits,
-            capabilities: OnceLock::new(),
-        })
+        let namespace = Namespace::open();
+        let host_ipv6 = HostIpv6Files::new(&namespace);
+        Ok(Self { socket, namespace, udev: OnceLock::new(), host_ipv6, limits, capabilities: OnceLock::new() })
     }
 
     fn at(operation: Operation) -> Attempt {
