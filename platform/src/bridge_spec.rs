@@ -7,12 +7,15 @@ use crate::{
 
 /// The bridge that [`create`](crate::Bridges::create) makes.
 ///
+/// On Linux, a bridge without the option [`host_ipv6`](BridgeOptions::host_ipv6) lets its guests configure the host.
+///
 /// ```
-/// use vmbridge_platform::{BridgeSpec, LinkState, UnicastMac};
+/// use vmbridge_platform::{BridgeOptions, BridgeSpec, HostIpv6, LinkState, UnicastMac};
 ///
 /// let spec = BridgeSpec::new("virbr0".parse()?)
 ///     .mac(UnicastMac::generate()?)
 ///     .mtu(9000)
+///     .options(BridgeOptions::default().host_ipv6(HostIpv6::Manual))
 ///     .link(LinkState::Up);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -148,7 +148,7 @@ options! {
     default_pvid: DefaultPvid(Option<VlanId>) = DefaultPvid, serde "crate::serde_forms::given";
     /// Whether the bridge tells VLANs apart (FreeBSD from 15 on).
     vlan_filtering: VlanFiltering(bool) = VlanFiltering;
-    /// How far the host itself takes part in IPv6 on the bridge: a new bridge believes the router advertisements of
+    /// How far the host itself takes part in IPv6 on the bridge: a new bridge accepts the router advertisements of
     /// its guests on Linux ([`HostIpv6::Kernel`]). Set before the bridge goes up.
     ///
     /// A new bridge has it only if the caller asks for it: on Linux, it takes files of `/proc/sys`, which are read-only

@@ -301,10 +301,19 @@ fn accepts_no_router_advertisements() {
     host.create(&spec("virbr0")).expect("the name is free");
     ifconfig("virbr0 inet6 -ifdisabled accept_rtadv");
     assert_eq!(found(), Some(HostIpv6::Kernel));
-    for (to, is_disabled) in [(HostIpv6::Manual, false), (HostIpv6::Disabled, true), (HostIpv6::Manual, false)] {
+    for (to, is_disabled, accepts) in [
+        (HostIpv6::Manual, false, false),
+        (HostIpv6::Disabled, true, false),
+        (HostIpv6::Kernel, false, true),
+        (HostIpv6::Manual, false, false),
+    ] {
         host.change(name("virbr0"), &BridgeChange::default().options(set(to))).expect("it can be changed");
         let flags = nd6("virbr0");
-        assert!(flags.contains("IFDISABLED") == is_disabled && !flags.contains("RTADV"), "{to}: {flags}");
+        assert_eq!(
+            (flags.contains("IFDISABLED"), flags.contains("RTADV")),
+            (is_disabled, accepts),
+            "{to}: {flags}"
+        );
         assert_eq!(found(), Some(to));
     }
 }

@@ -76,10 +76,11 @@ impl FreeBsdBackend {
 }
 
 const fn with(flags: u32, wanted: HostIpv6) -> u32 {
-    let flags = flags & !abi::ND6_IFF_ACCEPT_RTADV;
+    let (accepting, disabled) = (abi::ND6_IFF_ACCEPT_RTADV, abi::ND6_IFF_IFDISABLED);
     match wanted {
-        HostIpv6::Kernel | HostIpv6::Disabled => flags | abi::ND6_IFF_IFDISABLED,
-        HostIpv6::Manual => flags & !abi::ND6_IFF_IFDISABLED,
+        HostIpv6::Kernel => (flags | accepting) & !disabled,
+        HostIpv6::Manual => flags & !(accepting | disabled),
+        HostIpv6::Disabled => flags | disabled,
     }
 }
 
@@ -90,5 +91,26 @@ const fn meaning(flags: u32) -> HostIpv6 {
         HostIpv6::Kernel
     } else {
         HostIpv6::Manual
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_read_is_set_back_as_it_was() {
+        let all = [
+            0,
+            abi::ND6_IFF_ACCEPT_RTADV,
+            abi::ND6_IFF_IFDISABLED,
+            abi::ND6_IFF_ACCEPT_RTADV | abi::ND6_IFF_IFDISABLED,
+        ];
+        for flags in all {
+            assert_eq!(with(flags, meaning(flags)), flags);
+            for to in [HostIpv6::Kernel, HostIpv6::Manual, HostIpv6::Disabled] {
+                assert_eq!(meaning(with(flags, to)), to);
+            }
+        }
     }
 }
