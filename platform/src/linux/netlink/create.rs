@@ -190,7 +190,7 @@ impl NetlinkBackend {
         match errno {
             Errno::EEXIST | Errno::EPERM => name_taken().unwrap_or(ErrorKind::of(errno)).into(),
             Errno::EINVAL if spec.mtu.is_some_and(|mtu| !BRIDGE_MTU.contains(&mtu)) => {
-                ErrorKind::InvalidMtu.into()
+                name_taken().unwrap_or(ErrorKind::InvalidMtu).into()
             }
             // The kernel has no driver of this kind, and could load none.
             Errno::EOPNOTSUPP if text == Some("Unknown device type") => ErrorKind::NoDriver.into(),

@@ -12,7 +12,7 @@
 //!   two, 4096 bytes and 256 besides: that is reckoned for each answer. One with dozens of altnames
 //!   takes more still; where that overruns the buffer, what is lost is asked for again.
 //! - `SO_SNDBUF`: the datagram may be 32 bytes shorter than that (`netlink_sendmsg()`). The longest
-//!   request, a bridge with every option, has 172 bytes.
+//!   request, a bridge with every option and an MTU, has 212 bytes.
 //!
 //! With the usual 212,992 bytes that is 37 requests in a send, where the cost of the call is lost in
 //! that of the requests.
