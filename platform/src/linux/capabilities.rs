@@ -110,6 +110,10 @@ impl Known {
     }
 
     fn may_have(&self, capability: Capability) -> bool {
+        // A bridge may report these or not: they depend on STP and on its MTU.
+        if matches!(capability, Capability::AgeingTime | Capability::HostIpv6) {
+            return true;
+        }
         let capability = if capability.needs_vlans() { Capability::VlanFiltering } else { capability };
         let of_bridge = |known: &BridgeOptions| known.iter().any(|option| option.capability() == capability);
         let of_port = |known: &PortOptions| known.iter().any(|option| option.capability() == capability);
