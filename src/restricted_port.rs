@@ -1,6 +1,6 @@
 //! Restricted ports that have lost the static entry of their guest.
 //!
-//! Whoever holds the descriptor of a Linux tap may give the tap any MAC: `SIOCSIFHWADDR` on the tun device asks for no
+//! A process that holds the descriptor of a Linux tap may give the tap any MAC: `SIOCSIFHWADDR` on the tun device asks for no
 //! privilege (`__tun_chr_ioctl()`, `drivers/net/tun.c`). If the MAC is another guest's, the bridge deletes that guest's
 //! static entry in favour of the tap's own address, and does not restore the entry when the tap gets another MAC
 //! (`fdb_add_local()` and `fdb_delete_local()`, `net/bridge/br_fdb.c`; seen on 6.18).
@@ -45,7 +45,7 @@ pub fn restricted_ports<B: Backend + ?Sized>(
     let at = Attempt::new(backend.name(), Operation::Ports).on(bridge);
     check(backend, at)?;
     let bridge = backend.find(bridge)?.ok_or_else(|| at.error(ErrorKind::NotFound))?.identity();
-    let options = restricted(backend.capabilities(), true);
+    let options = restricted(backend.implemented(), true);
     let is_restricted =
         |port: &PortState| options.iter().all(|option| port.options.iter().any(|has| has == option));
     let ports: Vec<_> =

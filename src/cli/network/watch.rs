@@ -19,9 +19,8 @@ const DAY: u64 = 86_400;
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
-    /// Put right what is not as it was started. A bridge that was deleted is made again; the ports
-    /// that it had are not on it. A restricted port gets the static entry again that it had since
-    /// this began.
+    /// Repair what has drifted. Creates a deleted bridge again, without the ports that it had. Restores static
+    /// entries of restricted ports that it has seen.
     #[arg(long)]
     repair: bool,
     /// How often a network is put right at once, before that is limited.

@@ -91,7 +91,7 @@ impl DriftTracker {
 
 impl Watched {
     fn new(now: Instant) -> Self {
-        let restrictions = Restrictions::new(now);
+        let restrictions = Restrictions::default();
         Self { status: DriftStatus::AsDefined, failure: None, spent: Spent::new(now), pause: None, restrictions }
     }
 
@@ -102,6 +102,7 @@ impl Watched {
         repair: RepairPolicy,
         now: Instant,
     ) -> Vec<NetworkEventKind> {
+        self.restrictions.pause = None;
         let found = match status(backend, network) {
             Ok(found) => found,
             Err(error) => {

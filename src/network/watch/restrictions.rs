@@ -13,31 +13,36 @@ use crate::{Backend, Error, ErrorKind, Identity, InterfaceName, RestrictedPort, 
 const DOUBT: Duration = Duration::from_millis(100);
 
 /// The restricted ports of a bridge, as they were at the last check.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Restrictions {
     ports: HashMap<Identity, Remembered>,
-    /// What could not be done last, which is not said again.
+    /// What could not be read last, which is not said again.
     failure: Option<String>,
-    spent: Spent,
-    /// It was said that they are repaired too often.
-    is_paused: bool,
     /// When a repair was put off, and for how long.
     pub(super) pause: Option<(Instant, Duration)>,
 }
 
-#[derive(Debug, Default)]
+/// A restricted port. Each has a budget of its own: the guest behind one must not keep another from being repaired.
+#[derive(Debug)]
 struct Remembered {
     /// The MACs that it had when it had any.
     macs: Vec<UnicastMac>,
     /// When it was first seen without.
     lost: Option<Instant>,
+    /// What could not be done last, which is not said again.
+    failure: Option<String>,
+    spent: Spent,
+    /// It was said that it is repaired too often.
+    is_paused: bool,
+}
+
+impl Remembered {
+    fn new(now: Instant) -> Self {
+        Self { macs: Vec::new(), lost: None, failure: None, spent: Spent::new(now), is_paused: false }
+    }
 }
 
 impl Restrictions {
-    pub(super) fn new(now: Instant) -> Self {
-        Self { ports: HashMap::new(), failure: None, spent: Spent::new(now), is_paused: false, pause: None }
-    }
-
     /// Checks the ports, restores what is missing if the policy says so, and returns what is new.
     pub(super) fn check(
         &mut self,
@@ -51,13 +56,15 @@ impl Restrictions {
             Ok(found) => found,
             // Nothing is restricted here, or the bridge has just gone.
             Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::NotFound) => return vec![],
-            Err(error) => return self.failed(error, NetworkEventKind::Unreadable).into_iter().collect(),
+            Err(error) => {
+                return unless_said(&mut self.failure, error, NetworkEventKind::Unreadable).into_iter().collect();
+            }
         };
         let mut before = std::mem::take(&mut self.ports);
         let mut news = Vec::new();
         for port in found {
             let name = port.port.name();
-            let mut known = before.remove(&port.port).unwrap_or_default();
+            let mut known = before.remove(&port.port).unwrap_or_else(|| Remembered::new(now));
             if port.macs.is_empty() {
                 known.macs.extend(port.lost.filter(|_| known.macs.is_empty()));
                 if known.lost.is_none() {
@@ -90,18 +97,18 @@ impl Restrictions {
         }
         let doubt = DOUBT.saturating_sub(now.saturating_duration_since(since));
         if !doubt.is_zero() {
-            self.pause = Some((now, doubt));
+            self.put_off(now, doubt);
             return None;
         }
-        if let Err(left) = self.spent.once(limit, now) {
-            self.pause = Some((now, left));
-            return (!std::mem::replace(&mut self.is_paused, true)).then_some(NetworkEventKind::Paused(left));
+        if let Err(left) = known.spent.once(limit, now) {
+            self.put_off(now, left);
+            return (!std::mem::replace(&mut known.is_paused, true)).then_some(NetworkEventKind::Paused(left));
         }
-        self.is_paused = false;
+        known.is_paused = false;
         match port.restore(backend, &known.macs) {
-            Err(error) => self.failed(error, NetworkEventKind::NotRepaired),
+            Err(error) => unless_said(&mut known.failure, error, NetworkEventKind::NotRepaired),
             Ok(is_restored) => {
-                self.failure = None;
+                known.failure = None;
                 known.lost = known.lost.filter(|_| !is_restored);
                 let (port, macs) = (port.port.name(), known.macs.clone());
                 is_restored.then_some(NetworkEventKind::EntryRestored { port, macs })
@@ -109,9 +116,19 @@ impl Restrictions {
         }
     }
 
-    fn failed(&mut self, error: Error, news: fn(NetworkFailure) -> NetworkEventKind) -> Option<NetworkEventKind> {
-        let news = news(error.into());
-        let text = news.to_string();
-        (self.failure.replace(text.clone()) != Some(text)).then_some(news)
+    /// The next check is when the first of the ports can be repaired.
+    fn put_off(&mut self, now: Instant, left: Duration) {
+        let left = self.pause.map_or(left, |(_, shortest)| shortest.min(left));
+        self.pause = Some((now, left));
     }
+}
+
+fn unless_said(
+    said: &mut Option<String>,
+    error: Error,
+    news: fn(NetworkFailure) -> NetworkEventKind,
+) -> Option<NetworkEventKind> {
+    let news = news(error.into());
+    let text = news.to_string();
+    (said.replace(text.clone()) != Some(text)).then_some(news)
 }

@@ -238,6 +238,23 @@ fn restores_the_entry_of_a_restricted_port() {
     assert_eq!(watching.check(12), [RESTORED]);
 }
 
+/// Else a guest who loses its entry again and again would keep another from getting its own back.
+#[test]
+fn each_restricted_port_has_a_budget_of_its_own() {
+    let mut watching = watching_a_restricted_port(limited(1, 10 * SECOND));
+    watching.host.inner().add_port(name("virbr0"), name("tap1")).expect("it can join");
+    restrict_to_mac(watching.host.inner(), name("virbr0"), name("tap1"), mac(8)).expect("it can be done");
+    assert_eq!(watching.check(0).len(), 0);
+    for _ in 0..2 {
+        rob(&watching);
+        assert_eq!(watching.check(1), [LOST]);
+        watching.check(2);
+    }
+    watching.host.inner().remove_fdb_entry(name("virbr0"), mac(8), None).expect("it is there");
+    assert_eq!(watching.check(3).len(), 1);
+    assert_eq!(watching.check(4), ["repaired: static entry of 52:54:00:00:00:08 behind port tap1"]);
+}
+
 /// It has none for a moment, and what it had before is not to come back.
 #[test]
 fn leaves_a_port_alone_that_is_being_restricted_to_another_mac() {
