@@ -3,7 +3,7 @@
 use super::anchor;
 use super::{Drift, DriftStatus, NetworkError, NetworkFailure, Occupant, Occupied, ResolvedNetwork};
 use crate::{
-    Backend, BridgeChange, BridgeOption, BridgeSpec, BridgeState, Bridges, Capability, ErrorKind, Result,
+    Backend, BridgeChange, BridgeOption, BridgeSpec, BridgeState, Bridges, Capability, ErrorKind, HostIpv6, Result,
 };
 
 /// What a host has of a network.
@@ -68,7 +68,12 @@ pub(super) fn drifts(
     bridge: &BridgeState,
     anchor: Option<&anchor::Found>,
 ) -> Vec<Drift> {
-    let mut drifts = drifts_of_bridge(&network.spec(backend.implemented()), bridge);
+    let mut spec = network.spec(backend.implemented());
+    // On an existing bridge the default takes no address away.
+    if network.network().options().host_ipv6.is_none() && spec.options.host_ipv6.is_some() {
+        spec.options.host_ipv6 = Some(HostIpv6::Manual);
+    }
+    let mut drifts = drifts_of_bridge(&spec, bridge);
     drifts.extend(anchor::drift(backend, network, bridge, anchor));
     drifts
 }

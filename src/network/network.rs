@@ -172,7 +172,8 @@ impl Network {
     /// Options that the definition does not give are libvirt's defaults, on a backend whose bridges
     /// have such a switch: STP on with a forward delay of 0 ([`Capability::Stp`]), VLANs told apart
     /// if libvirt manages the FDB ([`Capability::VlanFiltering`]), and no IPv6 of the host
-    /// ([`HostIpv6::Disabled`], [`Capability::HostIpv6`]). What the definition gives is
+    /// ([`HostIpv6::Disabled`], [`Capability::HostIpv6`]; an existing bridge need only be
+    /// [`HostIpv6::Manual`], so that no address is lost). What the definition gives is
     /// kept, for the backend to refuse what it cannot do.
     #[must_use]
     pub fn bridge_spec(&self, name: InterfaceName, mac: UnicastMac, capabilities: Capabilities) -> BridgeSpec {

@@ -187,16 +187,17 @@ fn puts_right_what_the_host_does_in_ipv6(backend: &dyn Backend) {
     let kernel = host_ipv6("default");
     assert_eq!(kernel, [1, 1, 0]);
     let of = |options: BridgeOptions| resolved(base().with_options(options).expect("they are valid"));
-    let [by_default, manual, by_kernel] = [None, Some(HostIpv6::Manual), Some(HostIpv6::Kernel)].map(|given| {
-        let mut options = BridgeOptions::default();
-        options.host_ipv6 = given;
-        of(options)
-    });
+    let [by_default, disabled, by_kernel] =
+        [None, Some(HostIpv6::Disabled), Some(HostIpv6::Kernel)].map(|given| {
+            let mut options = BridgeOptions::default();
+            options.host_ipv6 = given;
+            of(options)
+        });
     ip(&format!("link add name virbr0 address {MAC} up type bridge stp_state 1 forward_delay 200"));
     assert!(defined(backend, &by_kernel));
     for (network, settings, said) in [
-        (&manual, [0, 0, 0], "host-ipv6 is kernel, defined as manual"),
-        (&by_default, [0, 0, 1], "host-ipv6 is manual, defined as disabled"),
+        (&by_default, [0, 0, 0], "host-ipv6 is kernel, defined as manual"),
+        (&disabled, [0, 0, 1], "host-ipv6 is manual, defined as disabled"),
     ] {
         let DriftStatus::Drifted(found) = network::status(backend, network).expect("it can be read") else {
             panic!("{said}")
@@ -208,7 +209,7 @@ fn puts_right_what_the_host_does_in_ipv6(backend: &dyn Backend) {
         assert!(defined(backend, network), "{said}");
     }
     // The host does less than it may.
-    assert!(defined(backend, &manual) && defined(backend, &by_kernel));
+    assert!(defined(backend, &by_default) && defined(backend, &by_kernel));
     assert_eq!(host_ipv6("default"), kernel);
 }
 
