@@ -58,6 +58,10 @@ pub enum NetworkFailure {
     /// It was to be started, and its bridge exists.
     #[error("it is active: its bridge {0} exists")]
     Active(InterfaceName),
+    /// It was to be started, and its bridge exists, which no record says that vmbridge started.
+    #[cfg(feature = "store")]
+    #[error("its bridge {0} exists and was not started as this network; `network ensure` adopts it")]
+    NotAdopted(InterfaceName),
     /// It was to be stopped, and its bridge does not exist. Leftovers of the network are removed.
     #[error("it is not active: bridge {0} does not exist")]
     NotActive(InterfaceName),
@@ -135,6 +139,8 @@ impl NetworkFailure {
     fn io_kind(&self) -> io::ErrorKind {
         match self {
             Self::Active(_) | Self::Occupied(_) => io::ErrorKind::AlreadyExists,
+            #[cfg(feature = "store")]
+            Self::NotAdopted(_) => io::ErrorKind::AlreadyExists,
             Self::NotActive(_) => io::ErrorKind::NotFound,
             Self::Backend(error) => error.kind().into(),
             #[cfg(feature = "store")]

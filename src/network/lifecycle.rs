@@ -6,6 +6,8 @@
 use super::anchor::{self, Found};
 use super::inspect::{self, Bridge};
 use super::{Drift, NetworkError, NetworkFailure, Occupant, Occupied, ResolvedNetwork};
+#[cfg(feature = "store")]
+use crate::MacAddr;
 use crate::{
     Attempt, Backend, BridgeChange, BridgeSpec, BridgeState, Bridges, Bulk, ErrorKind, InterfaceName, Operation,
     Result, Step, Target, Transaction, run_each,
@@ -283,10 +285,10 @@ impl Plan {
         self.adopted.as_ref().map_or(self.spec.name.into(), |adopted| (&adopted.bridge).into())
     }
 
-    /// Whether the bridge exists.
+    /// Returns the MAC of the bridge, if it exists.
     #[cfg(feature = "store")]
-    pub(super) const fn has_bridge(&self) -> bool {
-        self.adopted.is_some()
+    pub(super) fn found_mac(&self) -> Option<MacAddr> {
+        self.adopted.as_ref().map(|adopted| adopted.bridge.mac)
     }
 
     fn concerns_anchor(&self) -> bool {

@@ -53,6 +53,8 @@ pub(in crate::cli) fn execute(host: &dyn Backend, args: Args) -> Result<(), Fail
         }
         NetworkCommand::Ensure(chosen) => {
             let ensured = |name: &_, outcome: Result<_, NetworkError>| Ok(print::ensured(name, &outcome?)?);
+            // Removes what a killed process has left, even if no network is defined.
+            networks.ensure_many(&[])?;
             each(&chosen, || networks.defined(), |names| networks.ensure_many(names), ensured)?;
         }
         NetworkCommand::Watch(args) => watch::execute(host, &store, &args)?,

@@ -38,6 +38,10 @@ impl NetworkController<'_> {
             // By the MAC that it was started with: that may be defined anew.
             match former.map(|former| lifecycle::own_bridge(self.host, former)) {
                 Some(Ok(Some(bridge))) => Err(NetworkFailure::Active(bridge.name)),
+                None => lifecycle::check_start(self.host, network).map_err(|failure| match failure {
+                    NetworkFailure::Active(bridge) => NetworkFailure::NotAdopted(bridge),
+                    failure => failure,
+                }),
                 _ => lifecycle::check_start(self.host, network),
             }
         };
@@ -46,7 +50,8 @@ impl NetworkController<'_> {
     }
 
     /// Makes a network active and as it is defined ([`ensure`](crate::network::ensure)), whether or not it was
-    /// started. An existing bridge that no record names is recorded as adopted. Temporary files of the store that a killed process has left are removed, too.
+    /// started. An existing bridge that no record names is recorded as adopted. Temporary files of the store that a
+    /// killed process has left are removed, too.
     ///
     /// # Errors
     /// Those of [`ensure`](crate::network::ensure), and as [`start`](Self::start). Whatever fails, all
@@ -64,6 +69,9 @@ impl NetworkController<'_> {
     /// As [`start_many`](Self::start_many).
     pub fn ensure_many(&self, names: &[NetworkName]) -> Result<Outcomes<EnsureOutcome>, StoreError> {
         self.store.tidy();
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
         self.make_active(names, |network, _| lifecycle::check_ensure(self.host, network))
     }
 
@@ -163,9 +171,12 @@ impl NetworkController<'_> {
             self.settle(former, &network)?;
         }
         let plan = check(&network, former.as_ref())?;
-        let is_recorded = former.is_some_and(|former| former.bridge() == network.bridge());
+        // Another bridge may have its name since.
+        let is_recorded = former.is_some_and(|former| {
+            former.bridge() == network.bridge() && plan.found_mac() == Some(former.mac().into())
+        });
         let origin = match &before {
-            _ if !plan.has_bridge() => BridgeOrigin::Created,
+            _ if plan.found_mac().is_none() => BridgeOrigin::Created,
             Some(before) if is_recorded => BridgeOrigin::of(before),
             _ => BridgeOrigin::Adopted,
         };

@@ -29,7 +29,13 @@ impl BridgeOrigin {
         match self {
             Self::Adopted if text.ends_with('\n') => format!("{text}{ADOPTED}\n").parse(),
             Self::Adopted => format!("{text}\n{ADOPTED}\n").parse(),
-            Self::Created => text.trim_end().trim_end_matches(ADOPTED).parse(),
+            Self::Created => {
+                let mut text = text.trim_end();
+                while let Some(rest) = text.strip_suffix(ADOPTED) {
+                    text = rest.trim_end();
+                }
+                text.parse()
+            }
         }
     }
 }

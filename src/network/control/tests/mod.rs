@@ -10,7 +10,7 @@ use crate::network::{
     Drift, DriftStatus, EnsureOutcome, ForeignMode, MacSource, NetworkError, NetworkFailure, NetworkName,
     StopOutcome, Store, StoreError,
 };
-use crate::testing::{Host, host, name, snapshot};
+use crate::testing::{Host, host, mac, name, snapshot};
 use crate::{BridgeChange, BridgeSpec, Bridges, TapSpec};
 
 const LAN: &str = "<network><name>lan</name><bridge name='virbr0'/>\
@@ -199,6 +199,19 @@ fn nothing_is_left_of_what_it_was_started_with() {
     }
 }
 
+/// `define` gives a network the MAC of a running bridge.
+#[test]
+fn a_bridge_that_was_not_started_here_is_to_be_adopted() {
+    let fixture = Fixture::new(LAN);
+    fixture.networks().start(&lan()).expect("it can be started");
+    fixture.store.lock_state().and_then(|active| active.remove(&lan())).expect("it is noted");
+    let before = fixture.snapshot();
+    let failure = failure(fixture.networks().start(&lan()));
+    assert!(matches!(failure, NetworkFailure::NotAdopted(bridge) if bridge == name("virbr0")), "{failure}");
+    assert_eq!(fixture.snapshot(), before);
+    assert_eq!(fixture.networks().ensure(&lan()).expect("it can be adopted"), EnsureOutcome::AsDefined);
+}
+
 #[test]
 fn one_that_is_defined_with_another_mac_since_is_active() {
     let fixture = Fixture::new(LAN);
@@ -240,6 +253,18 @@ fn an_adopted_bridge_is_left_with_all_but_the_anchor() {
     }
     networks.ensure_many(&names).expect("nobody has the lock");
     assert_eq!(stopped(networks.with_adopted(AdoptedBridge::Delete)), [StopOutcome::Deleted; 3]);
+}
+
+/// The record is of a bridge that is gone.
+#[test]
+fn a_bridge_that_took_the_place_of_its_own_is_adopted() {
+    let fixture = Fixture::new(LAN);
+    let (networks, host) = (fixture.networks(), fixture.host.inner());
+    networks.start(&lan()).expect("it can be started");
+    host.delete(name("virbr0")).expect("it is there");
+    host.create(&BridgeSpec::new(name("virbr0")).mac(mac(9))).expect("the name is free");
+    networks.ensure(&lan()).expect("it can be adopted");
+    assert_eq!(networks.stop(&lan()).expect("it is active"), StopOutcome::Left(name("virbr0")));
 }
 
 #[test]
