@@ -28,9 +28,9 @@ impl Store {
     ///
     /// What the document leaves open stays as it was with the network before: its MAC, the name of
     /// its bridge if that is of the document's template, and its UUID. Else the name is the first
-    /// that is free in the store, in libvirt's ([`with_libvirt`](Self::with_libvirt)) and on the host. The MAC is that of its bridge where that is
-    /// running (but none that it has from a port), or it comes from `source` and is unlike every MAC
-    /// there. The rest of the document is not changed.
+    /// that is free in the store, in libvirt's ([`with_libvirt`](Self::with_libvirt)) and on the host. The MAC is that
+    /// of its bridge where that is running (but none that it has from a port), or it comes from `source` and is unlike
+    /// every MAC there. The rest of the document is not changed.
     ///
     /// # Errors
     /// - [`StoreReason::Network`] for a network without a bridge of its own, and where no name is
@@ -79,7 +79,9 @@ impl Store {
         let documents = definitions(all)?;
         let mut taken = Taken::by(documents.iter().filter(|document| document.parsed().name() != but));
         if let Some(directory) = self.libvirt.as_ref().filter(|directory| **directory != self.config) {
-            taken.libvirts = Taken::by(&definitions(directory::read_all(directory)?.into_values())?).bridges;
+            // What cannot be read or is not trusted keeps nobody from defining a network.
+            let libvirts = directory::read_all(directory).and_then(|files| definitions(files.into_values()));
+            taken.libvirts = libvirts.map(|libvirts| Taken::by(&libvirts).bridges).unwrap_or_default();
         }
         Ok(taken)
     }

@@ -16,10 +16,9 @@ use super::{Store, StoreError, StoreReason};
 pub(super) fn check_stopped(store: &Store) -> Result<(), StoreError> {
     check_state(&store.state)?;
     // Whatever state directory was given with it.
-    if store.config == Path::new(Store::LIBVIRT_CONFIG_DIR) {
-        check_state(Store::LIBVIRT_STATE_DIR.as_ref())
-    } else {
-        Ok(())
+    match (store.config.canonicalize(), Path::new(Store::LIBVIRT_CONFIG_DIR).canonicalize()) {
+        (Ok(config), Ok(libvirts)) if config == libvirts => check_state(Store::LIBVIRT_STATE_DIR.as_ref()),
+        _ => Ok(()),
     }
 }
 
@@ -30,7 +29,8 @@ fn check_state(state: &Path) -> Result<(), StoreError> {
         Err(error) if error.is_absent() => return Ok(()),
         opened => opened?.0,
     };
-    match fcntl_getlk(&file, &Flock::from(FlockType::WriteLock)) {
+    // libvirt's is a lock to write. Any user may have one to read.
+    match fcntl_getlk(&file, &Flock::from(FlockType::ReadLock)) {
         Ok(None) => Ok(()),
         Ok(Some(_)) => Err(StoreError::new(&path, StoreReason::LibvirtRunning)),
         Err(errno) => Err(StoreError::io(&path, "look for a lock on")(errno.into())),

@@ -26,10 +26,25 @@ pub(in crate::network) struct Lock {
 impl Lock {
     /// Locks a directory, or gives up when another process has it for so long.
     pub(super) fn take(directory: &Directory<'_>, patience: Duration) -> Result<Self, StoreError> {
-        let path = &directory.path_of(OsStr::new(NAME));
         // To read, too: a FIFO is then opened, and refused as what it is.
         let (flags, mode) = (OFlags::RDWR | OFlags::CREATE, Mode::RUSR | Mode::WUSR);
         let (file, _) = directory.open_file(OsStr::new(NAME), flags, mode)?;
+        Self::of(file, directory, patience)
+    }
+
+    /// Locks a directory that is read-only; `None` where nobody has locked it before.
+    pub(super) fn take_existing(
+        directory: &Directory<'_>,
+        patience: Duration,
+    ) -> Result<Option<Self>, StoreError> {
+        match directory.open_file(OsStr::new(NAME), OFlags::RDONLY, Mode::empty()) {
+            Err(error) if error.is_absent() => Ok(None),
+            opened => Self::of(opened?.0, directory, patience).map(Some),
+        }
+    }
+
+    fn of(file: File, directory: &Directory<'_>, patience: Duration) -> Result<Self, StoreError> {
+        let path = &directory.path_of(OsStr::new(NAME));
         // Without a deadline where no clock reaches it.
         let deadline = Instant::now().checked_add(patience);
         loop {

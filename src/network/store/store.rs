@@ -157,11 +157,14 @@ impl Store {
     /// Locks the definitions, so that what is read of one still holds when it is recorded. Who has the lock of the state
     /// directory, too, has taken that first.
     ///
-    /// Nobody defines a network in a directory that is missing or read-only: there is nothing to lock.
+    /// Nobody defines a network in a directory that is missing: there is nothing to lock. Nor in one that is read-only
+    /// and has no lock. Where it is read-only for this process alone, others have made one.
     pub(in crate::network) fn lock_definitions(&self) -> Result<Option<Lock>, StoreError> {
         let Some(config) = Directory::open(&self.config)? else { return Ok(None) };
         match self.lock(&config) {
-            Err(error) if error.io_kind() == io::ErrorKind::ReadOnlyFilesystem => Ok(None),
+            Err(error) if error.io_kind() == io::ErrorKind::ReadOnlyFilesystem => {
+                Lock::take_existing(&config, self.patience)
+            }
             lock => lock.map(Some),
         }
     }
