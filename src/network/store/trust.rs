@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 #[non_exhaustive]
 pub enum Distrust {
     /// It belongs to this user.
-    #[error("it belongs to UID {0}, and must belong to root")]
+    #[error("it belongs to UID {0}, which is not trusted; chown it to root")]
     Owner(u32),
     /// With this mode, others than its owner may write to it.
     #[error("others than its owner may write to it (mode {0:04o}); chmod go-w it")]

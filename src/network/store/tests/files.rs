@@ -114,7 +114,9 @@ fn a_directory_that_others_may_write_to_is_refused() {
         std::os::unix::fs::chown(fixture.state(""), Some(65534), None).expect("we may");
         let error = fixture.store.list_active().expect_err("it is another's");
         assert!(
-            error.to_string().ends_with("run/networks: it belongs to UID 65534, and must belong to root"),
+            error
+                .to_string()
+                .ends_with("run/networks: it belongs to UID 65534, which is not trusted; chown it to root"),
             "{error}"
         );
     }
