@@ -44,7 +44,7 @@ pub(super) fn execute(bridges: &dyn Backend, args: &PortCheck) -> Result<(), Fai
     let mut failures = Vec::new();
     let mut checked = Vec::new();
     for port in wanted(bridges, args)? {
-        let restored = match port.lost.or(args.mac).filter(|_| args.repair && port.macs.is_empty()) {
+        let restored = match args.mac.or(port.lost).filter(|_| args.repair && port.macs.is_empty()) {
             Some(mac) => port.restore(bridges, &[mac]).map(|is_done| is_done.then_some(mac)),
             None => Ok(None),
         };
