@@ -51,7 +51,7 @@ pub enum Restriction {
 /// too. The static entry stays where it is even then, but on Linux before 4.20, where it moves to
 /// a port that learns. So restrict every port whose guest is not trusted.
 ///
-/// On Linux, whoever holds the descriptor of another port's tap can remove the entry: no privilege is needed to give that
+/// On Linux, a process that holds the descriptor of another port's tap can remove the entry: no privilege is needed to give that
 /// tap this MAC. The guest is cut off then. A policy for the ioctls of the hypervisor prevents that, such as one of seccomp;
 /// giving up capabilities does not. [`restricted_ports`](crate::restricted_ports) finds such a port, and
 /// [`RestrictedPort::restore`](crate::RestrictedPort::restore) restores the entry.

@@ -150,7 +150,7 @@ pub(super) enum PortCommand {
         /// The guest's MAC.
         mac: UnicastMac,
     },
-    /// Check that restricted ports still have the static entry of their guest: whoever holds the
+    /// Check that restricted ports still have the static entry of their guest: a process that holds the
     /// descriptor of a Linux tap can remove another guest's. The exit status is 1 if one is missing.
     Check(PortCheck),
     /// Undo `restrict`, or `attach --only-mac`.

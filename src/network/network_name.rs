@@ -9,8 +9,8 @@ use super::{InvalidNetwork, NetworkReason};
 ///
 /// It is also that of its file, `NAME.xml`, so it has no `/`, does not begin with `.` (old versions of
 /// libvirt pass such files over), and has at most [`MAX_LEN`](Self::MAX_LEN) bytes. It is more than blanks (libvirt
-/// takes those for none), and has no control character nor what XML cannot have. It has no invisible character and
-/// none that reorders the text.
+/// takes those for none), and has no control character nor what XML cannot have. It must not contain invisible
+/// characters or characters that reorder text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NetworkName(String);
 

@@ -24,6 +24,7 @@ pub(super) const fn hint(
                 "the kernel is built without CONFIG_BRIDGE_VLAN_FILTERING; a network with macTableManager='libvirt' needs it",
             )
         }
+        ErrorKind::LinkDown => Some("another process set the bridge down; try again"),
         ErrorKind::PermissionDenied => Some("it needs CAP_NET_ADMIN in this network namespace; run it as root"),
         ErrorKind::NoDriver if matches!(operation, Operation::CreateTap | Operation::DeleteTap) => {
             Some("load the kernel module first: modprobe tun")

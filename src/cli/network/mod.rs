@@ -32,8 +32,9 @@ pub(super) struct Args {
 enum NetworkCommand {
     /// Define a network, or define it anew, and print the MAC that its bridge keeps for life.
     ///
-    /// What the definition leaves open stays as it was; else the bridge gets the first name that
-    /// is free, here and with libvirt, and a MAC: that of a running bridge of its name, or a new one. A network that is active stays as it is until `ensure`.
+    /// A redefined network keeps its MAC and the name of its bridge. A new one gets the first name that neither
+    /// vmbridge, libvirt nor the host uses. Its MAC is that of a running bridge of its name, or a new one. An active
+    /// network stays as it is until `ensure`.
     Define {
         /// The definition, as libvirt's XML; `-` for the standard input.
         #[arg(value_name = "FILE|-")]
@@ -78,11 +79,13 @@ enum NetworkCommand {
     },
     /// Make networks active and as they are defined, and say what was not.
     ///
-    /// A bridge that is there is adopted, and changed where it differs; `stop` leaves it.
+    /// Adopts an existing bridge, and changes it where it differs; `stop` leaves such a bridge. It does not give the
+    /// host IPv6 back on a running bridge: use `vmbridge set BRIDGE --host-ipv6`.
     Ensure(Chosen),
     /// Say, in a line each, where the bridges of active networks are no longer as they were started.
     ///
-    /// A restricted port that loses its static entry is one such point. That goes on until SIGTERM or SIGINT end it, with status 0.
+    /// Also reports restricted ports that lose their static entry. Runs until SIGTERM or SIGINT, then exits with
+    /// status 0.
     Watch(watch::Args),
     /// Forget the definition of a network; an active one stays so.
     Undefine {
@@ -125,7 +128,7 @@ struct MacOption {
 enum MacChoice {
     /// From chance, under 52:54:00.
     Random,
-    /// From the host's identity and the network's name: the same again, and another on another host.
+    /// From the host's identity and the network's name: stable on this host, different on others.
     Derived,
 }
 
