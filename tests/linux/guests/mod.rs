@@ -123,7 +123,8 @@ fn install_helper() -> &'static Path {
     write_acl("allow br0\n");
     // The host's directories for what is temporary may be mounted so that a file's capabilities do not count.
     let helper = Path::new("/etc/qemu/vmbridge-helper");
-    fs::copy(OURS, helper).expect("it can be copied");
+    // In a process of its own: a child of another thread would hold the file open for writing.
+    run("cp", [OURS.as_ref(), helper.as_os_str()]);
     run("setcap", [Path::new("cap_net_admin=ep"), helper]);
     helper
 }

@@ -49,7 +49,9 @@ const GROUP: u32 = 4321;
 const ARGS: [&str; 3] = ["--use-vnet", "--br=br0", "--fd=3"];
 
 fn install(helper: &str, mode: u32) {
-    fs::copy(helper, INSTALLED).expect("it can be copied");
+    // In a process of its own: a child of another thread would hold the file open for writing, and a file that is
+    // cannot be executed.
+    run("cp", [helper, INSTALLED]);
     set_mode(INSTALLED, mode);
 }
 
