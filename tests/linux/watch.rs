@@ -172,7 +172,10 @@ fn says_what_others_change(backend: &Available) {
     );
     ip("link delete dev virbr0");
     watch.says([&*format!("the name virbr0 is no longer in use by {occupant}"), "bridge virbr0 is gone"]);
+    // Under the lock, as the command does it: the bridge is complete when the watch looks.
+    let lock = active.store.lock_state().expect("nobody has it for long");
     network::ensure(&*active.host, &active.network).expect("it can be made");
+    drop(lock);
     watch.says(["bridge virbr0 is back"]);
     watch.ends_in_silence();
 }
