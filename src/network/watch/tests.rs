@@ -11,7 +11,9 @@ use super::*;
 use crate::faults::Fault;
 use crate::network::{Drift, DriftStatus, Occupied, ResolvedNetwork, start, status};
 use crate::testing::{Host, mac, name};
-use crate::{BridgeChange, BridgeOptions, Bridges, InterfaceName, UnicastMac, restrict_to_mac, restricted_ports};
+use crate::{
+    BridgeChange, BridgeOptions, Bridges, InterfaceName, TapSpec, UnicastMac, restrict_to_mac, restricted_ports,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -236,6 +238,20 @@ fn restores_the_entry_of_a_restricted_port() {
     assert_eq!(watching.check(6), ["repaired too often, paused for 6 s"]);
     assert_eq!(watching.check(7).len(), 0);
     assert_eq!(watching.check(12), [RESTORED]);
+}
+
+/// A pause that has passed would wake the watch without end.
+#[test]
+fn a_bridge_that_is_gone_has_no_pause_for_its_ports() {
+    let mut watching = watching_a_restricted_port(limited(5, SECOND));
+    assert_eq!(watching.check(0).len(), 0);
+    rob(&watching);
+    assert_eq!(watching.check(1), [LOST]);
+    assert!(watching.watch.pause(watching.start + SECOND).is_some());
+    watching.host.inner().delete(name("virbr0")).expect("it is there");
+    let _tap = watching.host.inner().create_tap(&TapSpec::new().name(name("virbr0"))).expect("the name is free");
+    assert_eq!(watching.check(2), ["the name virbr0 is in use, by a tap that is not the network's"]);
+    assert_eq!(watching.watch.pause(watching.start + 2 * SECOND), None);
 }
 
 /// Else a guest who loses its entry again and again would keep another from getting its own back.
