@@ -166,8 +166,8 @@ mod tests {
     use crate::faults::{Fault, FaultyBackend};
     use crate::model::Model;
     use crate::{
-        BridgeChange, BridgeSpec, Bridges, InterfaceName, LinkState, PortOptions, PortVlans, Rollback,
-        StaticEntry, UnicastMac, VlanId, VlanTagging,
+        BridgeChange, BridgeOptions, BridgeSpec, Bridges, HostIpv6, InterfaceName, LinkState, PortOptions,
+        PortVlans, Rollback, StaticEntry, UnicastMac, VlanId, VlanTagging,
     };
 
     fn name(text: &str) -> InterfaceName {
@@ -204,6 +204,22 @@ mod tests {
         assert!(host.ports(name("br0")).expect("it is there").is_empty());
         let after = host.find(name("br0")).expect("it can be read").expect("it is there");
         assert_eq!(after, before);
+    }
+
+    /// Below an MTU of 1280 a bridge has no IPv6, and later the kernel's again.
+    #[test]
+    fn a_small_mtu_that_is_taken_back_leaves_the_hosts_ipv6_as_it_was() {
+        let host = host();
+        let manual = BridgeOptions::default().host_ipv6(HostIpv6::Manual);
+        host.change(name("br0"), &BridgeChange::default().options(manual)).expect("it can be changed");
+        let before = host.find(name("br0")).expect("it can be read").expect("it is there");
+        let error = Transaction::of(&host, |steps| {
+            steps.run(Step::change(name("br0"), BridgeChange::default().mtu(1000)))?;
+            steps.run(Step::delete(name("nosuch")))
+        })
+        .expect_err("the last step fails");
+        assert!(matches!(error.rollback(), Rollback::Done), "{error}");
+        assert_eq!(host.find(name("br0")).expect("it can be read").expect("it is there"), before);
     }
 
     #[test]
