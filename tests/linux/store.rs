@@ -6,10 +6,13 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
+use nix::fcntl::{Flock, FlockArg};
+use nix::mount::{MsFlags, mount};
 use tempfile::TempDir;
 use vmbridge::model::Model;
-use vmbridge::network::{Document, MacSource, MigrationMode, MigrationOutcome, Store};
+use vmbridge::network::{Document, MacSource, MigrationMode, MigrationOutcome, NetworkController, Store};
 
 use crate::support::{Registry, path_of, tests, with_fault};
 
@@ -18,6 +21,27 @@ const OLD: &str =
 const NEW: &str =
     "<network>\n  <name>a</name>\n  <bridge name='br1'/>\n  <mac address='02:00:00:00:00:01'/>\n</network>\n";
 const WITHOUT_MAC: &str = "<network>\n  <name>a</name>\n  <bridge name='br0'/>\n</network>\n";
+
+/// Others may write to it, through another mount: what they lock is locked.
+fn a_directory_that_is_read_only_here_is_locked() {
+    let directory = tempfile::tempdir().expect("a directory can be made");
+    let etc = directory.path().join("etc");
+    let store = Store::new(&etc, directory.path().join("run")).with_patience(Duration::ZERO);
+    define(&store, OLD).expect("it can be defined");
+    let lock = fs::File::open(etc.join(".lock")).expect("it was locked");
+    let none = None::<&str>;
+    mount(Some(&etc), &etc, none, MsFlags::MS_BIND, none).expect("it can be mounted");
+    let read_only = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
+    mount(none, &etc, none, read_only, none).expect("it can be mounted anew");
+
+    let (host, name) = (Model::new(), "a".parse().expect("a name"));
+    let networks = NetworkController::new(&host, &store);
+    let held = Flock::lock(lock, FlockArg::LockExclusive).expect("nobody has it");
+    let error = networks.start(&name).expect_err("another has the lock").report().to_string();
+    assert!(error.contains("another process has it locked"), "{error}");
+    drop(held);
+    networks.start(&name).expect("nobody has the lock");
+}
 
 /// What a writer does with a store, and the files that there are before.
 struct Work {
@@ -87,6 +111,7 @@ const FAULTS: [(&str, &str); 8] = [
 
 pub(crate) fn register(registry: &Registry) {
     registry.on_host().add(&tests![processes_at_once_lose_nothing]);
+    registry.add(&tests![a_directory_that_is_read_only_here_is_locked]);
     for work in &WORKS {
         let on_strace = registry.needs("strace").on_host();
         on_strace.add_with(path_of!(is_killed), &[work.name], || is_killed(work));
