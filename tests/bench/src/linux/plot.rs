@@ -21,6 +21,7 @@ fn colour(contender: Contender) -> RGBColor {
         Contender::Rtnetlink => RGBColor(213, 94, 0),
         Contender::IpBatch => RGBColor(230, 159, 0),
         Contender::PlainNetlink => RGBColor(40, 40, 40),
+        Contender::PlainStaged => RGBColor(90, 90, 90),
         _ => RGBColor(140, 140, 140),
     }
 }
